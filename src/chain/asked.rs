@@ -1,0 +1,149 @@
+//! A query on its way through the chain: one plain struct, on the worker's desk or in its table of waiting queries.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::step::Held;
+use crate::time::Tick;
+use crate::wire::{Query, Question, Sections, Shape};
+
+/// How long a query may take in all, waiting included: below glibc's 5 seconds (rule F-03 as section 0 decides).
+pub const BUDGET: Duration = Duration::from_secs(4);
+
+/// How deep questions may be asked on behalf of others (rule K-133, RELIABILITY U10: 11 links of a chain).
+pub const MAX_FRAMES: usize = 11;
+
+/// How a query came in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Transport {
+    /// A datagram.
+    Udp,
+    /// A stream of length-prefixed messages.
+    Tcp,
+}
+
+impl Transport {
+    /// As logs and metrics print it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// Who asks, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Client {
+    /// The peer.
+    pub addr: SocketAddr,
+    /// Our address that was asked, where the socket tells it.
+    pub local: Option<IpAddr>,
+    /// How the query came in.
+    pub transport: Transport,
+    /// Which of the plan's listeners took it.
+    pub listener: usize,
+    /// Size of the query. Unit: bytes.
+    pub size: usize,
+}
+
+/// A question that waits for another to be answered.
+#[derive(Debug)]
+pub(super) struct Frame {
+    /// The question that waits.
+    pub(super) question: Question,
+    /// Its chain.
+    pub(super) chain: usize,
+    /// The step that asked.
+    pub(super) step: usize,
+    /// Where its walk began.
+    pub(super) entry: usize,
+    /// What the step drafted so far.
+    pub(super) held: Held,
+}
+
+/// A query on its way.
+///
+/// Shape: about 1 KiB, reused from query to query; `question` is the innermost frame's, as rewritten so far.
+#[derive(Debug)]
+pub struct Asked {
+    /// Header and EDNS as sent.
+    pub query: Query,
+    /// The question being answered now.
+    pub question: Question,
+    /// Who asks.
+    pub client: Client,
+    /// When the batch arrived that held it.
+    pub arrived: Tick,
+    /// The bounds of the reply.
+    pub shape: Shape,
+    /// The question as sent, kept once `question` is not that any more.
+    pub(super) original: Option<Box<Question>>,
+    /// The chain that is being walked.
+    pub(super) chain: usize,
+    /// The step that is or was asked last.
+    pub(super) step: usize,
+    /// Where the walk of the innermost question began.
+    pub(super) entry: usize,
+    /// Questions that wait for the one being answered, outermost first.
+    pub(super) frames: Vec<Frame>,
+    /// Word of the step that answered, for logs and metrics.
+    pub(super) answered_by: &'static str,
+    /// Drafts to reuse.
+    drafts: Vec<Sections>,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self {
+            query: Query::default(),
+            question: Question::default(),
+            client: Client {
+                addr: SocketAddr::from(([0, 0, 0, 0], 0)),
+                local: None,
+                transport: Transport::Udp,
+                listener: 0,
+                size: 0,
+            },
+            arrived: Tick::default(),
+            shape: Shape::stream(),
+            original: None,
+            chain: 0,
+            step: 0,
+            entry: 0,
+            frames: Vec::new(),
+            answered_by: "",
+            drafts: Vec::new(),
+        }
+    }
+}
+
+impl Asked {
+    /// An empty draft for a reply to the question being answered. Cost: reuses what earlier replies left.
+    #[must_use]
+    pub fn draft(&mut self) -> Sections {
+        let mut sections = self.drafts.pop().unwrap_or_default();
+        sections.clear(self.original.is_none() && self.frames.is_empty());
+        sections
+    }
+
+    /// Gives a draft back for reuse.
+    pub fn reclaim(&mut self, sections: Sections) {
+        if self.drafts.len() < 2 {
+            self.drafts.push(sections);
+        }
+    }
+
+    /// The question as the client sent it.
+    #[must_use]
+    pub fn sent(&self) -> &Question {
+        self.original.as_deref().unwrap_or(&self.question)
+    }
+
+    /// When it must be answered at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Tick {
+        self.arrived.plus(BUDGET)
+    }
+}

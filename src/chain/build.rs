@@ -1,0 +1,263 @@
+//! From `Spec` to `Plan`: every directive read, every part asked for, or one located error and no effect at all.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::plan::{Admin, Chain, Health, Listener, Plan, Ready};
+use super::step::Step;
+use super::words::{self, Support};
+use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
+use crate::source::Selector;
+use crate::store::{Store, Wanted};
+
+/// Where the objects of a store come from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum StoreSource {
+    /// A folder of manifests.
+    Manifests(PathBuf),
+}
+
+/// What makes two stanzas share a store: source and selectors.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoreSpec {
+    /// Where the objects come from.
+    pub source: StoreSource,
+    /// `labels` (rule K-208).
+    pub labels: Option<Selector>,
+}
+
+/// The long-lived parts that a plan borrows: it asks by specification and gets the running one where it is equal.
+pub trait Parts {
+    /// The store of `spec`; `wanted` is what all stanzas together need of it. A new one starts to be fed only after the
+    /// whole plan was built.
+    fn store(&mut self, spec: &StoreSpec, wanted: Wanted) -> Arc<Store>;
+
+    /// The machine's own addresses by interface, loopback included.
+    fn interfaces(&self) -> Vec<(String, IpAddr)>;
+}
+
+/// What the command line says about the plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BuildOptions {
+    /// The port of keys that name none: `-dns.port`.
+    pub port: u16,
+}
+
+/// A plan, and what should be said about it.
+pub struct Built {
+    /// The plan.
+    pub plan: Plan,
+    /// Things that work but probably not as meant.
+    pub warnings: Vec<String>,
+}
+
+/// A block while its directives are read.
+pub(super) struct Draft<'a> {
+    /// The block.
+    pub(super) block: &'a Block,
+    /// The long-lived parts.
+    pub(super) parts: &'a mut dyn Parts,
+    /// What all stanzas want of each store.
+    pub(super) wants: &'a mut Wants,
+    /// Steps so far, in order.
+    pub(super) steps: Vec<Box<dyn Step>>,
+    /// `bind`'s addresses.
+    pub(super) bind: Option<Vec<IpAddr>>,
+    /// `debug`.
+    pub(super) debug: bool,
+    /// `health`.
+    pub(super) health: Option<Health>,
+    /// `ready`.
+    pub(super) ready: Option<Ready>,
+    /// Zones of `metadata`.
+    pub(super) metadata: Vec<Zone>,
+    /// Things to say.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Draft<'_> {
+    /// The zones of the block's keys.
+    pub(super) fn zones(&self) -> Vec<Zone> {
+        self.block.zones().cloned().collect()
+    }
+
+    /// The addresses that are our own for this block (rule K-059a): those of `bind`, or all that are not loopback.
+    pub(super) fn own_addresses(&self) -> Vec<IpAddr> {
+        match &self.bind {
+            Some(bound) if !bound.iter().any(IpAddr::is_unspecified) => bound.clone(),
+            Some(_) | None => {
+                let mut own: Vec<IpAddr> = self
+                    .parts
+                    .interfaces()
+                    .into_iter()
+                    .map(|(_, ip)| ip)
+                    .filter(|ip| !ip.is_loopback())
+                    .collect();
+                own.sort_unstable();
+                own.dedup();
+                own
+            }
+        }
+    }
+}
+
+/// What all stanzas together want of each store.
+#[derive(Default)]
+pub(super) struct Wants(Vec<(StoreSpec, Wanted)>);
+
+impl Wants {
+    /// Adds a stanza's wishes; returns what is wanted of that store so far.
+    pub(super) fn add(&mut self, spec: &StoreSpec, wanted: Wanted) -> Wanted {
+        if let Some((_, known)) = self.0.iter_mut().find(|(known, _)| known == spec) {
+            known.endpoints |= wanted.endpoints;
+            known.pods |= wanted.pods;
+            known.pod_names |= wanted.pod_names;
+            return *known;
+        }
+        self.0.push((spec.clone(), wanted));
+        wanted
+    }
+}
+
+/// Parts that are only counted: for the first pass.
+struct Counting<'a> {
+    /// Who knows the interfaces.
+    parts: &'a dyn Parts,
+}
+
+impl Parts for Counting<'_> {
+    fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
+        Store::new(wanted, crate::time::Clock::manual(crate::time::Wall(0))).0
+    }
+
+    fn interfaces(&self) -> Vec<(String, IpAddr)> {
+        self.parts.interfaces()
+    }
+}
+
+/// Builds a plan.
+///
+/// All or nothing: the whole file is read twice, first to know what all stanzas want of a shared store, then for real.
+///
+/// Errors: a word or option that is unknown, refused or misused, with its place.
+/// Source: rules S-01, S-02.
+pub fn build(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts) -> Result<Built, Error> {
+    let mut wants = Wants::default();
+    lay(spec, options, &mut Counting { parts }, &mut wants)?;
+    lay(spec, options, parts, &mut wants)
+}
+
+/// One pass.
+fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wants) -> Result<Built, Error> {
+    let mut plan = Plan::default();
+    let mut warnings: Vec<String> = Vec::new();
+    let mut listeners: BTreeMap<(u16, IpAddr), Vec<(Zone, usize)>> = BTreeMap::new();
+    for block in &spec.blocks {
+        let draft = read_block(block, parts, wants)?;
+        if draft.steps.is_empty() {
+            let zones: Vec<&str> = block.zones().map(Zone::text).collect();
+            warnings.push(format!(
+                "{}: the block for {} has no word that answers: its queries are REFUSED",
+                block.at,
+                zones.join(" ")
+            ));
+        }
+        let chain = plan.chains.len();
+        let addresses = draft
+            .bind
+            .clone()
+            .unwrap_or_else(|| vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]);
+        for key in &block.keys {
+            if key.transport != Scheme::Dns {
+                return Err(key
+                    .error(format!("`{}` is not served by this version yet", key.text))
+                    .hint("serve the zone over UDP and TCP, without a scheme before it"));
+            }
+            let port = key.port.unwrap_or(options.port);
+            for &address in &addresses {
+                let zones = listeners.entry((port, address)).or_default();
+                for zone in &key.zones {
+                    if zones.iter().any(|(known, _)| known == zone) {
+                        let address = SocketAddr::new(address, port);
+                        return Err(key.error(format!("{zone} is already served on {address}")));
+                    }
+                    // A block in which nothing answers refuses (rule S-02).
+                    if !draft.steps.is_empty() {
+                        zones.push((zone.clone(), chain));
+                    }
+                }
+            }
+        }
+        join_admin(&mut plan.admin, draft.health, draft.ready);
+        warnings.extend(draft.warnings);
+        plan.chains.push(Chain::new(
+            draft.steps,
+            block.zones().cloned().collect(),
+            draft.metadata,
+            draft.debug,
+        ));
+    }
+    plan.listeners = listeners
+        .into_iter()
+        .map(|((port, address), mut zones)| {
+            zones.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.labels()));
+            Listener { addr: SocketAddr::new(address, port), zones }
+        })
+        .collect();
+    Ok(Built { plan, warnings })
+}
+
+/// Reads a block's directives in the order of the chain.
+fn read_block<'a>(
+    block: &'a Block,
+    parts: &'a mut dyn Parts,
+    wants: &'a mut Wants,
+) -> Result<Draft<'a>, Error> {
+    let mut draft = Draft {
+        block,
+        parts,
+        wants,
+        steps: Vec::new(),
+        bind: None,
+        debug: false,
+        health: None,
+        ready: None,
+        metadata: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut ordered: Vec<(usize, words::Parse, &Directive)> = Vec::new();
+    for directive in &block.directives {
+        let known: Vec<&str> = words::WORDS.iter().map(|word| word.word).collect();
+        match words::find(&directive.word.text) {
+            None => return Err(directive.word.unknown("a directive", &known)),
+            Some((_, word)) => match &word.support {
+                Support::Refused { instead } => {
+                    return Err(directive.error(format!("`{}` is not served", word.word)).hint(*instead));
+                }
+                Support::Served { parse, .. } => {
+                    let place = words::find(&directive.word.text).map_or(0, |(place, _)| place);
+                    ordered.push((place, *parse, directive));
+                }
+            },
+        }
+    }
+    // Stable: several directives of one word keep the order of the file (rule S-01).
+    ordered.sort_by_key(|(place, ..)| *place);
+    for (_, parse, directive) in ordered {
+        parse(directive, &mut draft).map_err(|error| error.within(directive))?;
+    }
+    Ok(draft)
+}
+
+/// Joins what blocks say about HTTP endpoints: the last one that names it wins, a longer lame duck stays.
+fn join_admin(admin: &mut Admin, health: Option<Health>, ready: Option<Ready>) {
+    if let Some(new) = health {
+        let lameduck = admin.health.as_ref().map_or(new.lameduck, |known| known.lameduck.max(new.lameduck));
+        admin.health = Some(Health { lameduck, ..new });
+    }
+    if let Some(new) = ready {
+        admin.ready = Some(new);
+    }
+}

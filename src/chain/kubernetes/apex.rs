@@ -1,0 +1,134 @@
+//! The apex of a zone, its name server and its version (SPEC C).
+
+use std::net::IpAddr;
+
+use super::{Found, Lookup};
+use crate::store::{Naming, Service, Spec};
+use crate::wire::{Owner, Section, Sections, rtype};
+
+/// Version of the DNS specification that we follow (K-056).
+const VERSION: &[u8] = b"1.1.0";
+
+/// TTL of the version, whatever the stanza says (K-056). Unit: seconds.
+const VERSION_TTL: u32 = 28_800;
+
+impl Lookup<'_> {
+    /// Answers at the zone's own name: SOA and NS have data (K-050, K-052, K-059).
+    pub(super) fn apex(&mut self, forward: bool, sections: &mut Sections) -> Found {
+        match self.qtype {
+            rtype::SOA => self.soa(Section::Answer, sections),
+            rtype::NS => self.name_servers(forward, sections),
+            _ => {}
+        }
+        Found::Here
+    }
+
+    /// Answers `ns.dns.Z`: our own addresses (K-054).
+    pub(super) fn name_server(&mut self, sections: &mut Sections) -> Found {
+        for (octets, length) in self.options.own.iter().map(|&ip| crate::store::octets(ip)) {
+            if self.qtype == if length == 4 { rtype::A } else { rtype::AAAA } {
+                let address = octets.get(..length).unwrap_or_default();
+                sections.push_address(Section::Answer, self.owner, self.options.ttl, address);
+            }
+        }
+        Found::Here
+    }
+
+    /// Answers `dns-version.Z` (K-056, K-057).
+    pub(super) fn version(&mut self, sections: &mut Sections) -> Found {
+        if self.qtype == rtype::TXT {
+            sections.push(Section::Answer, self.owner, rtype::TXT, VERSION_TTL, |rdata| rdata.label(VERSION));
+        }
+        Found::Here
+    }
+
+    /// Drafts the zone's SOA (K-006).
+    pub(super) fn soa(&self, section: Section, sections: &mut Sections) {
+        let ttl = self.options.ttl;
+        let zone = Owner::Suffix(u8::try_from(self.left).unwrap_or(0));
+        sections.push(section, zone, rtype::SOA, ttl.min(300), |rdata| {
+            rdata.bytes(b"\x02ns\x03dns");
+            rdata.zone_pointer(self.question, self.left);
+            rdata.bytes(b"\x0ahostmaster");
+            rdata.zone_pointer(self.question, self.left);
+            for number in [self.options.store.serial(), 7200, 1800, 86_400, ttl] {
+                rdata.long(number);
+            }
+        });
+    }
+
+    /// The Services that have an endpoint at one of our own addresses: those in front of this server (K-052).
+    fn front(&self) -> Vec<std::sync::Arc<Service>> {
+        let store = &self.options.store;
+        let mut services: Vec<std::sync::Arc<Service>> = Vec::new();
+        for &ip in self.options.own.iter().filter(|ip| !ip.is_loopback()) {
+            for key in store.reverse().endpoint(ip) {
+                if let Some(service) = store.service(&key)
+                    && matches!(service.spec(), Spec::Cluster { .. } | Spec::Headless)
+                    && self.options.exposes(service.namespace())
+                    && !services.iter().any(|known| known.key() == service.key())
+                {
+                    services.push(service);
+                }
+            }
+        }
+        services
+    }
+
+    /// Drafts NS records with their glue (K-052).
+    fn name_servers(&mut self, forward: bool, sections: &mut Sections) {
+        // Names of Services belong to forward zones; unsynced, no endpoint is known.
+        let front = if forward && self.options.store.synced() { self.front() } else { Vec::new() };
+        let mut glue: Vec<(u16, IpAddr)> = Vec::new();
+        for service in &front {
+            match service.spec() {
+                Spec::Cluster { v4, v6 } => {
+                    let id = self.name_server_record(service.key(), None, sections);
+                    glue.extend(v4.iter().map(|&octets| (id, IpAddr::from(octets))));
+                    glue.extend(v6.iter().map(|&octets| (id, IpAddr::from(octets))));
+                }
+                Spec::Headless => {
+                    let mut names: Vec<(Vec<u8>, u16)> = Vec::new();
+                    for member in service.endpoints().parts().iter().flat_map(|part| part.members()) {
+                        let name = member.name(Naming::Address);
+                        let known =
+                            names.iter().find(|(known, _)| known == name.as_bytes()).map(|(_, id)| *id);
+                        let id = known.unwrap_or_else(|| {
+                            let id = self.name_server_record(service.key(), Some(name.as_bytes()), sections);
+                            names.push((name.as_bytes().to_vec(), id));
+                            id
+                        });
+                        if !glue.contains(&(id, member.ip())) {
+                            glue.push((id, member.ip()));
+                        }
+                    }
+                }
+                Spec::Orphan | Spec::External(_) | Spec::ExternalInvalid => {}
+            }
+        }
+        if sections.records().is_empty() && !self.options.own.is_empty() {
+            let id = sections.push(Section::Answer, self.owner, rtype::NS, self.options.ttl, |rdata| {
+                rdata.bytes(b"\x02ns\x03dns");
+                rdata.zone(self.question, self.left);
+            });
+            glue.extend(self.options.own.iter().map(|&ip| (id, ip)));
+        }
+        for (id, ip) in glue {
+            let (octets, length) = crate::store::octets(ip);
+            let address = octets.get(..length).unwrap_or_default();
+            sections.push_address(Section::Additional, Owner::Target(id), self.options.ttl, address);
+        }
+    }
+
+    /// Drafts one NS record for `[endpoint.]SVC.NS.svc.Z`.
+    fn name_server_record(&self, run: &[u8], endpoint: Option<&[u8]>, sections: &mut Sections) -> u16 {
+        sections.push(Section::Answer, self.owner, rtype::NS, self.options.ttl, |rdata| {
+            if let Some(label) = endpoint {
+                rdata.label(label);
+            }
+            rdata.bytes(run);
+            rdata.label(b"svc");
+            rdata.zone(self.question, self.left);
+        })
+    }
+}

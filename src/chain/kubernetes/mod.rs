@@ -1,0 +1,380 @@
+//! `kubernetes`: the zones of a cluster, answered from its store (SPEC A to I).
+//!
+//! ```text
+//! question ─► zone ─► grammar (forward) ─┐
+//!                  └► reverse name ──────┴─► Lookup ─► Found ─► data, NODATA, NXDOMAIN, next, SERVFAIL or a wait
+//! ```
+
+mod apex;
+mod external;
+mod grammar;
+mod parse;
+mod pod;
+mod reverse;
+mod service;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::asked::Asked;
+use super::signal::Signal;
+use super::step::{Answer, Ask, Context, Flow, Reply, Step};
+use crate::corefile::Zone;
+use crate::source::Selector;
+use crate::store::{Namespace, Naming, Store};
+use crate::wire::{Ede, Owner, Question, Rcode, Reverse, Section, Sections, reverse_address};
+use grammar::Name;
+
+pub(super) use parse::{HELP, SYNTAX, parse};
+
+/// Which names pods have (K-150 to K-152).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PodMode {
+    /// None.
+    Disabled,
+    /// Any address in an exposed namespace.
+    Insecure,
+    /// Addresses of pods that exist.
+    Verified,
+}
+
+/// Where a name error goes on to the next step (K-200, K-201).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fallthrough {
+    /// Nowhere.
+    None,
+    /// Everywhere.
+    All,
+    /// Below these zones.
+    Zones(Vec<Zone>),
+}
+
+impl Fallthrough {
+    /// Whether a name error for this question goes on.
+    #[must_use]
+    pub fn takes(&self, question: &Question) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Zones(zones) => {
+                zones.iter().any(|zone| question.below(zone.wire(), zone.labels()).is_some())
+            }
+        }
+    }
+}
+
+/// A zone of a stanza.
+#[derive(Clone, Debug)]
+pub struct ServedZone {
+    /// The zone.
+    pub zone: Zone,
+    /// Whether it was written as a CIDR: then all of its addresses are the cluster's (K-016, K-180).
+    pub from_cidr: bool,
+}
+
+/// A stanza, ready to serve.
+pub struct Options {
+    /// Its zones, most labels first.
+    pub zones: Vec<ServedZone>,
+    /// The first forward zone: where PTRs point to (K-179).
+    pub primary: Zone,
+    /// The records.
+    pub store: Arc<Store>,
+    /// TTL of what we make. Unit: seconds (K-005).
+    pub ttl: u32,
+    /// Pod addresses.
+    pub pods: PodMode,
+    /// Whether `HOST.SUB.NS.pod.Z` exists.
+    pub pod_hostnames: bool,
+    /// How endpoints are named (K-105, K-114).
+    pub naming: Naming,
+    /// Whether endpoints are known at all: not with `noendpoints` (K-205).
+    pub endpoints: bool,
+    /// `ignore empty_service` (K-206).
+    pub ignore_empty: bool,
+    /// `namespaces`: names that are served, `None` for all (K-207).
+    pub namespaces: Option<Vec<String>>,
+    /// `namespace_labels` (K-209).
+    pub namespace_labels: Option<Selector>,
+    /// Where name errors go on.
+    pub fallthrough: Fallthrough,
+    /// How long a query may wait for the first sync (K-230).
+    pub startup_timeout: Duration,
+    /// Our own addresses (K-052, K-059a).
+    pub own: Vec<IpAddr>,
+}
+
+impl Options {
+    /// Whether the stanza shows this namespace (K-032, K-207, K-209). Cost: nothing unless the stanza filters.
+    fn exposes(&self, namespace: &Namespace) -> bool {
+        namespace.exists()
+            && self.namespaces.as_ref().is_none_or(|names| names.iter().any(|name| name == namespace.name()))
+            && self
+                .namespace_labels
+                .as_ref()
+                .is_none_or(|selector| namespace.labels(|labels| selector.matches(labels)))
+    }
+}
+
+/// What a name turned out to be.
+#[derive(Debug)]
+enum Found {
+    /// It exists; the draft has its data, or there is none of this type (NODATA).
+    Here,
+    /// Nothing at or below it (a name error, K-008).
+    Missing,
+    /// An alias to a name outside the zone, which has to be asked for.
+    Outside(Box<Question>),
+}
+
+/// One look into the store on behalf of one question.
+struct Lookup<'a> {
+    /// The stanza.
+    options: &'a Options,
+    /// The question: names that we derive end in its zone part (K-003).
+    question: &'a Question,
+    /// How many labels stand left of the zone.
+    left: usize,
+    /// The zone that matched.
+    zone: &'a Zone,
+    /// The type asked for.
+    qtype: u16,
+    /// Whose the answer records are.
+    owner: Owner,
+    /// `SVC.NS` of the Service being answered.
+    run: &'a [u8],
+    /// The bound of the reply. Unit: bytes.
+    limit: usize,
+    /// For random starts.
+    rng: &'a mut fastrand::Rng,
+}
+
+impl<'a> Lookup<'a> {
+    /// Answers a name below a forward zone; the store is complete.
+    fn forward(&mut self, name: Name<'a>, sections: &mut Sections) -> Found {
+        let store = &self.options.store;
+        match name {
+            Name::Apex => self.apex(true, sections),
+            Name::Bare => Found::Here,
+            Name::NameServer => self.name_server(sections),
+            Name::Version => self.version(sections),
+            Name::Impossible => Found::Missing,
+            Name::Namespace { namespace } => self.namespace(namespace),
+            Name::PodNamespace { namespace } => match self.no_pod_names() {
+                true => Found::Missing,
+                false => self.namespace(namespace),
+            },
+            Name::Service { run, below } => {
+                match store.service(run).filter(|service| self.options.exposes(service.namespace())) {
+                    Some(service) => {
+                        self.run = run;
+                        self.service(&service, below, sections)
+                    }
+                    None => Found::Missing,
+                }
+            }
+            Name::Pod { namespace, label, run, hostname } => match self.namespace(namespace) {
+                Found::Here => self.pod(namespace, label, run, hostname, sections),
+                missing => missing,
+            },
+        }
+    }
+
+    /// Whether nothing at all lives below `pod.Z`.
+    fn no_pod_names(&self) -> bool {
+        self.options.pods == PodMode::Disabled && !self.options.pod_hostnames
+    }
+
+    /// A namespace's own name: exists, without data (K-032).
+    fn namespace(&self, run: &[u8]) -> Found {
+        let found = self.options.store.namespace(run);
+        match found.filter(|namespace| self.options.exposes(namespace)) {
+            Some(_) => Found::Here,
+            None => Found::Missing,
+        }
+    }
+}
+
+/// Whether the answer for a name depends on what the cluster says (K-016).
+fn needs_data(options: &Options, name: Name<'_>) -> bool {
+    match name {
+        Name::Apex | Name::Bare | Name::NameServer | Name::Version | Name::Impossible => false,
+        Name::Namespace { .. } | Name::Service { .. } => true,
+        Name::PodNamespace { .. } => options.pods != PodMode::Disabled || options.pod_hostnames,
+        Name::Pod { label, hostname, .. } => {
+            let by_address = options.pods != PodMode::Disabled && pod::address(label).is_some();
+            let by_hostname = options.pod_hostnames;
+            by_address || (by_hostname && (hostname.is_some() || !label.is_empty()))
+        }
+    }
+}
+
+/// The `kubernetes` step.
+pub struct Kubernetes {
+    /// The stanza.
+    options: Options,
+    /// Comes when the store is complete.
+    synced: Arc<Signal>,
+}
+
+impl Kubernetes {
+    /// A step that serves `options`.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        let synced = Arc::new(Signal::default());
+        let signal = synced.clone();
+        options.store.when_synced(move || signal.fire());
+        Self { options, synced }
+    }
+
+    /// The stanza.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The zone of a question and how many labels stand left of it; zones are sorted, so the first is the longest (K-001).
+    fn zone(&self, question: &Question) -> Option<(&ServedZone, usize)> {
+        self.options.zones.iter().find_map(|served| {
+            question.below(served.zone.wire(), served.zone.labels()).map(|left| (served, left))
+        })
+    }
+
+    /// Answers, or says why not; `may_wait` is false once the query waited for the sync.
+    fn answer(&self, asked: &mut Asked, context: &mut Context<'_>, may_wait: bool) -> Flow {
+        let Some((served, left)) = self.zone(&asked.question) else { return Flow::Next };
+        let mut sections = asked.draft();
+        let question = &asked.question;
+        let mut lookup = Lookup {
+            options: &self.options,
+            question,
+            left,
+            zone: &served.zone,
+            qtype: question.qtype,
+            owner: Owner::Question,
+            run: &[],
+            limit: asked.shape.limit,
+            rng: &mut *context.rng,
+        };
+        let found = if served.zone.is_reverse() {
+            let own_names = left == 0
+                || (left == 1 && question.label(0) == b"dns")
+                || (left == 2 && question.label(1) == b"dns" && question.label(0) == b"ns");
+            if own_names {
+                match left {
+                    0 => lookup.apex(false, &mut sections),
+                    1 => Found::Here,
+                    _ => lookup.name_server(&mut sections),
+                }
+            } else {
+                let name = reverse_address(question);
+                if let Some(Reverse::Whole(ip) | Reverse::Part(ip, _)) = name
+                    && !self.options.store.synced()
+                {
+                    let ours = served.from_cidr || reverse::is_private(ip);
+                    if !ours && self.options.fallthrough.takes(question) {
+                        asked.reclaim(sections);
+                        return Flow::Next;
+                    }
+                    return self.unsynced(asked, context, sections, left, may_wait);
+                }
+                lookup.reverse(name, &mut sections)
+            }
+        } else {
+            let name = grammar::read(question, left);
+            if !self.options.store.synced() && needs_data(&self.options, name) {
+                return self.unsynced(asked, context, sections, left, may_wait);
+            }
+            lookup.forward(name, &mut sections)
+        };
+        match found {
+            Found::Here => {
+                if sections.records().is_empty() {
+                    lookup.soa(Section::Authority, &mut sections);
+                }
+                Flow::Reply(Reply::new(Rcode::NOERROR, sections).authoritative())
+            }
+            Found::Missing if self.options.fallthrough.takes(question) => {
+                asked.reclaim(sections);
+                Flow::Next
+            }
+            Found::Missing => {
+                sections.clear(sections.pointers());
+                lookup.soa(Section::Authority, &mut sections);
+                Flow::Reply(Reply::new(Rcode::NXDOMAIN, sections).authoritative())
+            }
+            Found::Outside(question) => Flow::Wait(Ask::Question { question, held: Some(sections) }),
+        }
+    }
+
+    /// The store is not complete: the query waits for it, or is SERVFAIL (K-016, K-230).
+    fn unsynced(
+        &self,
+        asked: &mut Asked,
+        context: &mut Context<'_>,
+        mut sections: Sections,
+        left: usize,
+        may_wait: bool,
+    ) -> Flow {
+        if may_wait && !self.options.startup_timeout.is_zero() {
+            asked.reclaim(sections);
+            let until = context.now.plus(self.options.startup_timeout);
+            return Flow::Wait(Ask::Signal { signal: self.synced.clone(), until });
+        }
+        let lookup = Lookup {
+            options: &self.options,
+            question: &asked.question,
+            left,
+            zone: &self.options.primary,
+            qtype: asked.question.qtype,
+            owner: Owner::Question,
+            run: &[],
+            limit: asked.shape.limit,
+            rng: &mut *context.rng,
+        };
+        lookup.soa(Section::Authority, &mut sections);
+        Flow::Reply(Reply::new(Rcode::SERVFAIL, sections).authoritative().because(Ede::NOT_READY))
+    }
+}
+
+impl Step for Kubernetes {
+    fn word(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
+        self.answer(asked, context, true)
+    }
+
+    fn resume(&self, asked: &mut Asked, answer: Answer, context: &mut Context<'_>) -> Flow {
+        match answer {
+            Answer::Signalled => self.answer(asked, context, true),
+            Answer::TimedOut => self.answer(asked, context, false),
+            // No step could know the target: the alias alone (K-144).
+            Answer::Nobody { held } => {
+                Flow::Reply(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())
+            }
+            Answer::Reply { reply, question, held } => {
+                let mut sections = held.unwrap_or_default();
+                let rcode = reply.head.rcode;
+                if rcode != Rcode::NOERROR && rcode != Rcode::NXDOMAIN {
+                    // The target could not be resolved: not an answer that may be believed or kept (K-137).
+                    asked.reclaim(sections);
+                    return Flow::Reply(Reply::code(Rcode::SERVFAIL).because(Ede::NO_AUTHORITY));
+                }
+                sections.append_answer(&reply.sections, &question);
+                let mut answered = Reply::new(Rcode::NOERROR, sections).authoritative();
+                answered.head.truncated = reply.head.truncated;
+                asked.reclaim(reply.sections);
+                Flow::Reply(answered)
+            }
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.options.store.synced()
+    }
+}

@@ -1,0 +1,279 @@
+//! The stanza's text (SPEC I).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::build::{Draft, StoreSource, StoreSpec};
+use super::{Fallthrough, Kubernetes, Options, PodMode, ServedZone};
+use crate::corefile::{Directive, Error, Zone};
+use crate::source::Selector;
+use crate::store::{Naming, Wanted};
+
+/// How it is written.
+pub(in crate::chain) const SYNTAX: &str = "\
+kubernetes [ZONES…] {
+    manifests DIR
+    namespaces NAMESPACE…  |  namespace_labels EXPRESSION
+    labels EXPRESSION
+    pods disabled|insecure|verified
+    pod_hostnames
+    endpoint_pod_names
+    ttl SECONDS
+    noendpoints
+    ignore empty_service
+    fallthrough [ZONES…]
+    startup_timeout DURATION
+    apiserver_qps N, apiserver_burst N, apiserver_max_inflight N
+}";
+
+/// What it does.
+pub(in crate::chain) const HELP: &str =
+    "answers the names of a cluster: Services, endpoints, pods, and their reverse names";
+
+/// The options that are served, for hints.
+const OPTIONS: &[&str] = &[
+    "manifests",
+    "namespaces",
+    "namespace_labels",
+    "labels",
+    "pods",
+    "pod_hostnames",
+    "endpoint_pod_names",
+    "ttl",
+    "noendpoints",
+    "ignore",
+    "fallthrough",
+    "startup_timeout",
+    "apiserver_qps",
+    "apiserver_burst",
+    "apiserver_max_inflight",
+    "endpoint",
+    "tls",
+    "kubeconfig",
+    "multicluster",
+    "zonal",
+];
+
+/// TTL unless the stanza says (K-005). Unit: seconds.
+const TTL: u32 = 5;
+
+/// The longest TTL that may be asked for (K-232). Unit: seconds.
+const LONGEST_TTL: u32 = 3600;
+
+/// How long queries wait for the first sync unless the stanza says (K-230).
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A stanza as written.
+struct Stanza {
+    /// `manifests`.
+    manifests: Option<PathBuf>,
+    /// `labels`.
+    labels: Option<Selector>,
+    /// `namespaces`.
+    namespaces: Option<Vec<String>>,
+    /// `namespace_labels`.
+    namespace_labels: Option<Selector>,
+    /// `pods`.
+    pods: PodMode,
+    /// `pod_hostnames`.
+    pod_hostnames: bool,
+    /// `endpoint_pod_names`.
+    pod_names: bool,
+    /// `ttl`.
+    ttl: u32,
+    /// `noendpoints` turns it off.
+    endpoints: bool,
+    /// `ignore empty_service`.
+    ignore_empty: bool,
+    /// `fallthrough`.
+    fallthrough: Fallthrough,
+    /// `startup_timeout`.
+    startup_timeout: Duration,
+    /// Options that throttle an API client, which manifests have none of (K-231).
+    throttles: Vec<String>,
+}
+
+/// Reads the stanza and adds its step.
+pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
+    // Once in a block (K-234).
+    let twice = draft.block.all("kubernetes").next().is_some_and(|first| !std::ptr::eq(first, directive));
+    if twice {
+        return Err(directive.error("stands twice in this block"));
+    }
+    let (zones, primary) = zones(directive, draft)?;
+    let stanza = read(directive)?;
+    let Some(dir) = stanza.manifests else {
+        return Err(directive
+            .error("reading from an API server is not served by this version yet")
+            .hint("add `manifests DIR` with a folder of Kubernetes YAML or JSON"));
+    };
+    for option in &stanza.throttles {
+        draft.warnings.push(format!(
+            "{}: `{option}` has no effect with `manifests`: there is no API server to spare",
+            directive.word.at
+        ));
+    }
+    let spec = StoreSpec { source: StoreSource::Manifests(dir), labels: stanza.labels };
+    let wanted = Wanted {
+        endpoints: stanza.endpoints,
+        pods: stanza.pods == PodMode::Verified,
+        pod_names: stanza.pod_names,
+    };
+    let wanted = draft.wants.add(&spec, wanted);
+    let store = draft.parts.store(&spec, wanted);
+    let own = draft.own_addresses();
+    draft.steps.push(Box::new(Kubernetes::new(Options {
+        zones,
+        primary,
+        store,
+        ttl: stanza.ttl,
+        pods: stanza.pods,
+        pod_hostnames: stanza.pod_hostnames,
+        naming: if stanza.pod_names { Naming::Pod } else { Naming::Address },
+        endpoints: stanza.endpoints,
+        ignore_empty: stanza.ignore_empty,
+        namespaces: stanza.namespaces,
+        namespace_labels: stanza.namespace_labels,
+        fallthrough: stanza.fallthrough,
+        startup_timeout: stanza.startup_timeout,
+        own,
+    })));
+    Ok(())
+}
+
+/// The zones of the stanza, most labels first, and the primary one (K-179, K-180).
+fn zones(directive: &Directive, draft: &Draft<'_>) -> Result<(Vec<ServedZone>, Zone), Error> {
+    let mut zones: Vec<ServedZone> = Vec::new();
+    let mut add = |zone: Zone, from_cidr: bool| {
+        if !zones.iter().any(|known: &ServedZone| known.zone == zone) {
+            zones.push(ServedZone { zone, from_cidr });
+        }
+    };
+    for arg in &directive.args {
+        let from_cidr = arg.text.contains('/');
+        arg.zones()?.into_iter().for_each(|zone| add(zone, from_cidr));
+    }
+    if directive.args.is_empty() {
+        for key in &draft.block.keys {
+            let from_cidr = key.text.contains('/');
+            key.zones.iter().for_each(|zone| add(zone.clone(), from_cidr));
+        }
+    }
+    let Some(primary) = zones.iter().find(|served| !served.zone.is_reverse()) else {
+        return Err(directive
+            .error("all zones are reverse zones: PTR answers would have no zone to point into")
+            .hint("name the cluster's own zone first: `kubernetes cluster.local in-addr.arpa ip6.arpa`"));
+    };
+    let primary = primary.zone.clone();
+    zones.sort_by_key(|served| std::cmp::Reverse(served.zone.labels()));
+    Ok((zones, primary))
+}
+
+/// Reads the lines in braces.
+fn read(directive: &Directive) -> Result<Stanza, Error> {
+    let mut stanza = Stanza {
+        manifests: None,
+        labels: None,
+        namespaces: None,
+        namespace_labels: None,
+        pods: PodMode::Disabled,
+        pod_hostnames: false,
+        pod_names: false,
+        ttl: TTL,
+        endpoints: true,
+        ignore_empty: false,
+        fallthrough: Fallthrough::None,
+        startup_timeout: STARTUP_TIMEOUT,
+        throttles: Vec::new(),
+    };
+    for line in directive.lines() {
+        line.no_block()?;
+        option(line, &mut stanza)?;
+    }
+    if stanza.namespaces.is_some() && stanza.namespace_labels.is_some() {
+        return Err(directive.error("`namespaces` and `namespace_labels` exclude each other"));
+    }
+    if !stanza.endpoints && stanza.ignore_empty {
+        return Err(
+            directive.error("`ignore empty_service` needs endpoints, and `noendpoints` turns them off")
+        );
+    }
+    Ok(stanza)
+}
+
+/// Reads one line.
+fn option(line: &Directive, stanza: &mut Stanza) -> Result<(), Error> {
+    let none = || line.expect_args(0..=0).map(drop);
+    match line.word.text.as_str() {
+        "manifests" => stanza.manifests = Some(PathBuf::from(&line.only_arg()?.text)),
+        "namespaces" => {
+            let names = line.expect_args(1..=usize::MAX)?;
+            stanza.namespaces.get_or_insert_default().extend(names.iter().map(|name| name.text.clone()));
+        }
+        "namespace_labels" => stanza.namespace_labels = Some(selector(line)?),
+        "labels" => stanza.labels = Some(selector(line)?),
+        "pods" => {
+            let mode = line.only_arg()?;
+            stanza.pods = match mode.text.as_str() {
+                "disabled" => PodMode::Disabled,
+                "insecure" => PodMode::Insecure,
+                "verified" => PodMode::Verified,
+                _ => return Err(mode.unknown("a mode of `pods`", &["disabled", "insecure", "verified"])),
+            };
+        }
+        "pod_hostnames" => {
+            none()?;
+            stanza.pod_hostnames = true;
+        }
+        "endpoint_pod_names" => {
+            none()?;
+            stanza.pod_names = true;
+        }
+        "ttl" => stanza.ttl = line.only_arg()?.number(0..=LONGEST_TTL)?,
+        "noendpoints" => {
+            none()?;
+            stanza.endpoints = false;
+        }
+        "ignore" => {
+            let what = line.only_arg()?;
+            if what.text != "empty_service" {
+                return Err(what.unknown("something to ignore", &["empty_service"]));
+            }
+            stanza.ignore_empty = true;
+        }
+        "fallthrough" => {
+            let zones = line.zones_from(0)?;
+            stanza.fallthrough = if zones.is_empty() { Fallthrough::All } else { Fallthrough::Zones(zones) };
+        }
+        "startup_timeout" => stanza.startup_timeout = line.only_arg()?.duration()?,
+        name @ ("apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight") => {
+            let arg = line.only_arg()?;
+            match name {
+                "apiserver_qps" => drop(arg.number(0.0..=f64::from(f32::MAX))?),
+                _ => drop(arg.number(0..=u32::MAX)?),
+            }
+            stanza.throttles.push(name.to_owned());
+        }
+        name @ ("endpoint" | "tls" | "kubeconfig") => {
+            return Err(line
+                .word
+                .error(format!("`{name}`: reading from an API server is not served by this version yet"))
+                .hint("use `manifests DIR` with a folder of Kubernetes YAML or JSON"));
+        }
+        name @ ("multicluster" | "zonal") => {
+            return Err(line
+                .word
+                .error(format!("`{name}` is not served by this version yet"))
+                .hint("remove the line"));
+        }
+        _ => return Err(line.word.unknown("an option of `kubernetes`", OPTIONS)),
+    }
+    Ok(())
+}
+
+/// The label selector that a line's arguments spell together.
+fn selector(line: &Directive) -> Result<Selector, Error> {
+    let args = line.expect_args(1..=usize::MAX)?;
+    let text = args.iter().map(|arg| arg.text.as_str()).collect::<Vec<_>>().join(" ");
+    Selector::parse(&text).map_err(|fault| line.error(format!("`{text}` is no label selector: {fault}")))
+}

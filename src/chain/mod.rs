@@ -1,0 +1,38 @@
+//! The middleware: a Corefile's blocks as flat lists of steps, and the pipeline that walks them for every transport.
+//!
+//! ```text
+//! Spec ──► build ──► Plan ─┬─ Listener ─► zones ─► Chain ─► Step, Step, Step …
+//!                          └─ Admin                 ▲
+//! bytes ─► Pipeline ────────────────────────────────┘ ─► bytes
+//! ```
+//!
+//! Invariants: a step returns a value and writes nothing; the order of steps is fixed (rule S-01); a query ends on the plan
+//! that it began on; every word is one file or folder, and `words` lists all of them.
+
+mod asked;
+mod bind;
+mod build;
+mod debug;
+mod errors;
+mod health;
+pub mod kubernetes;
+mod loadbalance;
+mod log;
+mod metadata;
+mod pipeline;
+mod plan;
+mod ready;
+mod signal;
+mod step;
+#[cfg(test)]
+mod tests;
+mod whoami;
+mod words;
+
+pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};
+pub use build::{BuildOptions, Built, Parts, StoreSource, StoreSpec, build};
+pub use pipeline::{Outcome, Pipeline, PipelineOptions};
+pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready};
+pub use signal::Signal;
+pub use step::{Answer, Ask, Context, Flow, Held, Reply, Sent, Step};
+pub use words::{Support, WORDS, Word, help};

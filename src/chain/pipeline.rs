@@ -1,0 +1,484 @@
+//! The one pipeline of every transport: bytes in, bytes out, or a query that waits.
+//!
+//! ```text
+//! bytes ─► Query::parse ─► choose chain ─► ask, ask, ask … ─► Reply ─► tell, tell … ─► assemble ─► bytes
+//!              │ fault                        │ Wait
+//!              └─► FORMERR, NOTIMP, silence   └─► the table of waiting queries ─► (signal, time) ─► resume
+//! ```
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::asked::{Asked, Client, Frame, MAX_FRAMES, Transport};
+use super::plan::{Active, Chain, Plan};
+use super::signal::Signal;
+use super::step::{Answer, Ask, Context, Flow, Reply, Sent};
+use crate::metrics::Counters;
+use crate::time::{Clock, Tick};
+use crate::wire::{
+    CLASS_IN, Ede, Fault, Head, Query, Question, Rcode, Section, Sections, Shape, assemble, bare, rtype,
+};
+
+/// What became of a query.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// So many bytes of the caller's buffer are the reply.
+    Reply(usize),
+    /// Nothing is sent.
+    Silent,
+    /// The reply comes later, through `poll`.
+    Waiting,
+}
+
+/// A query that waits.
+struct Parked<R> {
+    /// The query.
+    asked: Box<Asked>,
+    /// The plan it began on.
+    plan: Arc<Plan>,
+    /// What it waits for.
+    signal: Arc<Signal>,
+    /// Where its reply goes.
+    return_to: R,
+}
+
+/// Whether a query is done with.
+enum Ended<R> {
+    /// It is: where the reply goes, and its length unless nothing is sent.
+    Done(R, Option<usize>),
+    /// It waits.
+    Parked,
+}
+
+/// One place in the table of waiting queries.
+struct Slot<R> {
+    /// Counted up whenever the place is taken, so that an old deadline doesn't meet a new query.
+    generation: u32,
+    /// The query.
+    parked: Option<Parked<R>>,
+}
+
+/// A worker's desk: the query in hand, the queries that wait, and what they share.
+///
+/// Shape: `R` says where a reply goes; the pipeline carries it and never looks at it.
+pub struct Pipeline<R> {
+    /// The plan in force for new queries.
+    plan: Arc<Plan>,
+    /// Where a newer one appears.
+    active: Arc<Active>,
+    /// The version of `plan`.
+    version: u64,
+    /// The query in hand.
+    asked: Box<Asked>,
+    /// Queries that wait; its length is the bound.
+    slots: Vec<Slot<R>>,
+    /// Free places of `slots`.
+    free: Vec<usize>,
+    /// When waiting queries run out of time.
+    deadlines: BinaryHeap<Reverse<(Tick, usize, u32)>>,
+    /// Bytes of a resumed query's reply.
+    out: Vec<u8>,
+    /// Random numbers.
+    rng: fastrand::Rng,
+    /// The clock, for steps that measure.
+    clock: Clock,
+    /// Wakes this worker.
+    waker: Waker,
+    /// This worker's counters.
+    counters: Arc<Counters>,
+}
+
+/// What a pipeline is made of.
+pub struct PipelineOptions {
+    /// Where the plan in force is found.
+    pub active: Arc<Active>,
+    /// The most queries that wait at once.
+    pub waiting: usize,
+    /// Seed of the random numbers.
+    pub seed: u64,
+    /// The clock.
+    pub clock: Clock,
+    /// Wakes the worker that owns the pipeline.
+    pub waker: Waker,
+    /// The worker's counters.
+    pub counters: Arc<Counters>,
+}
+
+/// How a walk of the chain ended.
+enum Walk {
+    /// With a reply.
+    Reply(Reply),
+    /// With silence.
+    Drop,
+    /// Not yet.
+    Wait(Arc<Signal>, Tick),
+}
+
+impl<R> Pipeline<R> {
+    /// A desk.
+    #[must_use]
+    pub fn new(options: PipelineOptions) -> Self {
+        let version = options.active.version();
+        Self {
+            plan: options.active.plan(),
+            active: options.active,
+            version,
+            asked: Box::default(),
+            slots: (0..options.waiting).map(|_| Slot { generation: 0, parked: None }).collect(),
+            free: (0..options.waiting).rev().collect(),
+            deadlines: BinaryHeap::new(),
+            out: Vec::new(),
+            rng: fastrand::Rng::with_seed(options.seed),
+            clock: options.clock,
+            waker: options.waker,
+            counters: options.counters,
+        }
+    }
+
+    /// Takes the plan in force, if it changed. Call once a batch. Cost: one load where nothing changed.
+    pub fn refresh(&mut self) {
+        let version = self.active.version();
+        if version != self.version {
+            self.plan = self.active.plan();
+            self.version = version;
+        }
+    }
+
+    /// The plan for new queries.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// How many queries wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Answers one message, or parks it with `return_to`.
+    ///
+    /// Shape: `out` has room for 1232 bytes (UDP) or 65,535 (streams). Cost: no allocation unless the query waits.
+    pub fn answer(
+        &mut self,
+        bytes: &[u8],
+        client: Client,
+        return_to: R,
+        now: Tick,
+        out: &mut [u8],
+    ) -> Outcome {
+        self.counters.queries.add(1);
+        let asked = &mut *self.asked;
+        asked.client = client;
+        asked.client.size = bytes.len();
+        asked.arrived = now;
+        asked.original = None;
+        asked.frames.clear();
+        asked.answered_by = "";
+        let query = match Query::parse(bytes, &mut asked.question) {
+            Ok(query) => query,
+            Err(fault) => return self.refuse(fault, out),
+        };
+        asked.query = query;
+        asked.shape = match client.transport {
+            Transport::Udp => Shape::datagram(query.edns.as_ref()),
+            Transport::Tcp => Shape::stream(),
+        };
+        let plan = self.plan.clone();
+        let refused =
+            asked.question.qclass != CLASS_IN || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+        let chain = plan
+            .listeners
+            .get(client.listener)
+            .filter(|_| !refused)
+            .and_then(|listener| listener.choose(&asked.question));
+        let Some(chain) = chain else {
+            return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), None, out));
+        };
+        asked.chain = chain;
+        asked.step = 0;
+        asked.entry = 0;
+        let walk = self.walk(&plan, None, now);
+        match self.end(walk, &plan, return_to, out) {
+            Ended::Done(_, Some(length)) => Outcome::Reply(length),
+            Ended::Done(_, None) => Outcome::Silent,
+            Ended::Parked => Outcome::Waiting,
+        }
+    }
+
+    /// Answers what can't be a query.
+    fn refuse(&mut self, fault: Fault, out: &mut [u8]) -> Outcome {
+        match fault {
+            Fault::Silent => {
+                self.counters.silent.add(1);
+                Outcome::Silent
+            }
+            Fault::Bare(header, rcode) => {
+                self.counters.malformed.add(1);
+                Outcome::Reply(bare(header, rcode, out))
+            }
+            Fault::WithQuestion(header, rcode, edns) => {
+                self.counters.malformed.add(1);
+                let asked = &self.asked;
+                let (length, _) = assemble(
+                    header,
+                    &asked.question,
+                    &Head::new(rcode),
+                    edns.as_ref(),
+                    &Sections::default(),
+                    Shape::datagram(edns.as_ref()),
+                    out,
+                );
+                Outcome::Reply(length)
+            }
+        }
+    }
+
+    /// Walks the chain of the query in hand, panics included.
+    fn walk(&mut self, plan: &Plan, resumed: Option<Answer>, now: Tick) -> Walk {
+        let mut context = Context { now, rng: &mut self.rng, clock: &self.clock };
+        let asked = &mut *self.asked;
+        let debug = plan.chains.get(asked.chain).is_some_and(|chain| chain.debug);
+        if debug {
+            return walk(plan, asked, resumed, &mut context);
+        }
+        // What a panic leaves half done in `asked` is overwritten by the next query; a step's own state is behind locks or atomics.
+        let walked = catch_unwind(AssertUnwindSafe(|| walk(plan, asked, resumed, &mut context)));
+        walked.unwrap_or_else(|_| {
+            self.counters.panics.add(1);
+            self.unwind();
+            tracing::error!(
+                question = ?self.asked.sent(),
+                client = %self.asked.client.addr,
+                "a step panicked while answering; the query gets SERVFAIL"
+            );
+            Walk::Reply(Reply::code(Rcode::SERVFAIL))
+        })
+    }
+
+    /// Turns the end of a walk into bytes, silence or a wait.
+    fn end(&mut self, walk: Walk, plan: &Arc<Plan>, return_to: R, out: &mut [u8]) -> Ended<R> {
+        let reply = match walk {
+            Walk::Reply(reply) => reply,
+            Walk::Drop => {
+                self.counters.dropped.add(1);
+                return Ended::Done(return_to, None);
+            }
+            Walk::Wait(signal, until) => match self.free.pop() {
+                Some(index) => {
+                    self.park(index, signal, until, plan, return_to);
+                    return Ended::Parked;
+                }
+                None => {
+                    self.counters.table_full.add(1);
+                    self.unwind();
+                    Reply::code(Rcode::SERVFAIL).because(Ede::TOO_BUSY)
+                }
+            },
+        };
+        let chain = plan.chains.get(self.asked.chain);
+        Ended::Done(return_to, Some(self.finish(reply, chain, out)))
+    }
+
+    /// Moves the query in hand to a place in the table.
+    fn park(&mut self, index: usize, signal: Arc<Signal>, until: Tick, plan: &Arc<Plan>, return_to: R) {
+        signal.register(&self.waker);
+        let until = until.min(self.asked.deadline());
+        let asked = std::mem::take(&mut self.asked);
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.generation = slot.generation.wrapping_add(1);
+            self.deadlines.push(Reverse((until, index, slot.generation)));
+            slot.parked = Some(Parked { asked, plan: plan.clone(), signal, return_to });
+        }
+        self.counters.waited.add(1);
+    }
+
+    /// Gives up the frames of the query in hand: the client's own question is in hand again.
+    fn unwind(&mut self) {
+        let asked = &mut *self.asked;
+        if let Some(outermost) = asked.frames.drain(..).next() {
+            asked.question = outermost.question;
+            asked.chain = outermost.chain;
+            asked.step = outermost.step;
+        }
+    }
+
+    /// Assembles a reply to the query in hand; returns its length.
+    fn finish(&mut self, mut reply: Reply, chain: Option<&Chain>, out: &mut [u8]) -> usize {
+        reply.head.recursion_available = chain.is_some_and(|chain| chain.forwards);
+        let asked = &mut *self.asked;
+        let (mut length, cut) = assemble(
+            asked.query.header,
+            asked.sent(),
+            &reply.head,
+            asked.query.edns.as_ref(),
+            &reply.sections,
+            asked.shape,
+            out,
+        );
+        if cut {
+            // No record of a large set may be hidden for good: a cut reply starts at a random one.
+            rotate_answers(&mut reply.sections, &mut self.rng);
+            (length, _) = assemble(
+                asked.query.header,
+                asked.sent(),
+                &reply.head,
+                asked.query.edns.as_ref(),
+                &reply.sections,
+                asked.shape,
+                out,
+            );
+            self.counters.truncated.add(1);
+        }
+        self.counters.replies.add(1);
+        if let Some(chain) = chain
+            && !chain.writers.is_empty()
+        {
+            let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
+            let answers = !reply.sections.range(Section::Answer).is_empty();
+            let sent = Sent { rcode: reply.head.rcode, flags, answers, size: length, at: self.clock.now() };
+            for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
+                if let Some(step) = chain.steps.get(*step) {
+                    step.sent(asked, &sent, chain);
+                }
+            }
+        }
+        asked.reclaim(reply.sections);
+        length
+    }
+
+    /// Resumes what can go on: queries whose signal came (looked for when `woken`) or whose time is up.
+    ///
+    /// `send` gets each reply, or `None` where nothing is sent, with the place it goes to.
+    pub fn poll(&mut self, now: Tick, woken: bool, mut send: impl FnMut(R, Option<&[u8]>)) {
+        if woken && self.waiting() > 0 {
+            for index in 0..self.slots.len() {
+                let ready = self
+                    .slots
+                    .get(index)
+                    .and_then(|slot| slot.parked.as_ref())
+                    .is_some_and(|parked| parked.signal.fired());
+                if ready {
+                    self.resume(index, now, &mut send);
+                }
+            }
+        }
+        while let Some(&Reverse((until, index, generation))) = self.deadlines.peek() {
+            let current = self
+                .slots
+                .get(index)
+                .is_some_and(|slot| slot.generation == generation && slot.parked.is_some());
+            if current && until > now {
+                break;
+            }
+            self.deadlines.pop();
+            if current {
+                self.resume(index, now, &mut send);
+            }
+        }
+    }
+
+    /// When `poll` must be called at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Tick> {
+        self.deadlines.peek().map(|Reverse((until, ..))| *until)
+    }
+
+    /// Goes on with one waiting query.
+    fn resume(&mut self, index: usize, now: Tick, send: &mut impl FnMut(R, Option<&[u8]>)) {
+        let Some(parked) = self.slots.get_mut(index).and_then(|slot| slot.parked.take()) else { return };
+        self.free.push(index);
+        let answer = if parked.signal.fired() { Answer::Signalled } else { Answer::TimedOut };
+        let late = now >= parked.asked.deadline();
+        let plan = parked.plan;
+        let desk = std::mem::replace(&mut self.asked, parked.asked);
+        let mut walked = self.walk(&plan, Some(answer), now);
+        if late && matches!(walked, Walk::Wait(..)) {
+            self.unwind();
+            walked = Walk::Reply(Reply::code(Rcode::SERVFAIL));
+        }
+        let mut out = std::mem::take(&mut self.out);
+        out.resize(crate::wire::MAX_MESSAGE, 0);
+        if let Ended::Done(place, length) = self.end(walked, &plan, parked.return_to, &mut out) {
+            send(place, length.and_then(|length| out.get(..length)));
+        }
+        self.out = out;
+        self.asked = desk;
+    }
+}
+
+/// Walks down the chain and up again, frame by frame, until there is a reply to the client's own question.
+fn walk(plan: &Plan, asked: &mut Asked, mut resumed: Option<Answer>, context: &mut Context<'_>) -> Walk {
+    loop {
+        let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice()).unwrap_or_default();
+        let flow = match (steps.get(asked.step), resumed.take()) {
+            // The end of the chain: nobody answered (rule S-03).
+            (None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
+            (Some(step), None) => step.ask(asked, context),
+            (Some(step), Some(answer)) => step.resume(asked, answer, context),
+        };
+        match flow {
+            Flow::Next => asked.step += 1,
+            Flow::Drop => return Walk::Drop,
+            Flow::Wait(Ask::Signal { signal, until }) => return Walk::Wait(signal, until),
+            Flow::Wait(Ask::Question { question, held }) => {
+                resumed = descend(plan, asked, question, held);
+            }
+            Flow::Reply(mut reply) => {
+                if asked.frames.is_empty()
+                    && let Some(step) = steps.get(asked.step)
+                {
+                    asked.answered_by = step.word();
+                }
+                let passed = steps.get(asked.entry..asked.step).unwrap_or_default();
+                for step in passed.iter().rev() {
+                    step.tell(asked, &mut reply, context);
+                }
+                let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
+                let question = Box::new(std::mem::replace(&mut asked.question, frame.question));
+                asked.chain = frame.chain;
+                asked.step = frame.step;
+                asked.entry = frame.entry;
+                resumed = Some(match reply.nobody {
+                    true => Answer::Nobody { held: frame.held },
+                    false => Answer::Reply { reply, question, held: frame.held },
+                });
+            }
+        }
+    }
+}
+
+/// Makes `question` the one being answered, on top of the one in hand; an answer at once where that can't be.
+fn descend(
+    plan: &Plan,
+    asked: &mut Asked,
+    question: Box<Question>,
+    held: Option<Sections>,
+) -> Option<Answer> {
+    if asked.frames.len() >= MAX_FRAMES {
+        return Some(Answer::Nobody { held });
+    }
+    let chain = plan.listeners.get(asked.client.listener).and_then(|listener| listener.choose(&question));
+    let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
+    let question = std::mem::replace(&mut asked.question, *question);
+    asked.frames.push(Frame { question, chain: asked.chain, step: asked.step, entry: asked.entry, held });
+    asked.chain = chain;
+    asked.step = 0;
+    asked.entry = 0;
+    None
+}
+
+/// Moves the answer's records, those of an alias chain at its front excepted, round to a random start.
+fn rotate_answers(sections: &mut Sections, rng: &mut fastrand::Rng) {
+    let range = sections.range(Section::Answer);
+    let answer = sections.records_mut().get_mut(range).unwrap_or_default();
+    let aliases = answer.iter().take_while(|record| record.rtype == rtype::CNAME).count();
+    let rest = answer.get_mut(aliases..).unwrap_or_default();
+    if rest.len() > 1 {
+        let start = rng.usize(..rest.len());
+        rest.rotate_left(start);
+    }
+}

@@ -1,0 +1,148 @@
+//! What a Corefile becomes: listeners, blocks and the flat list of steps of each; swapped whole.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::asked::Asked;
+use super::step::Step;
+use crate::corefile::Zone;
+use crate::wire::{Question, rtype};
+
+/// A running configuration.
+#[derive(Default)]
+pub struct Plan {
+    /// The addresses that are listened on.
+    pub listeners: Vec<Listener>,
+    /// One chain a server block.
+    pub chains: Vec<Chain>,
+    /// HTTP endpoints and what else lives as long as the plan.
+    pub admin: Admin,
+}
+
+/// What the plan says about HTTP beside the DNS.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Admin {
+    /// Where `/health` is served, and how long the lame duck swims (rule S-12).
+    pub health: Option<Health>,
+    /// Where `/ready` is served (rule S-13).
+    pub ready: Option<Ready>,
+}
+
+/// The `health` word.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Health {
+    /// Where to listen: `[HOST]:PORT` as written.
+    pub addr: String,
+    /// How long answering goes on after SIGTERM.
+    pub lameduck: std::time::Duration,
+}
+
+/// The `ready` word.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ready {
+    /// Where to listen: `[HOST]:PORT` as written.
+    pub addr: String,
+    /// Whether a step that was ready once is asked again.
+    pub continuously: bool,
+}
+
+/// An address that is listened on, with the blocks behind it.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// The address; unspecified addresses are wildcards of their family only.
+    pub addr: SocketAddr,
+    /// Zones with the index of their chain, most labels first.
+    pub zones: Vec<(Zone, usize)>,
+}
+
+impl Listener {
+    /// The chain for a question: the block of the longest zone (rules K-001, S-02); `None`: REFUSED.
+    ///
+    /// A DS question belongs to the parent: the block of the zone above, where there is one.
+    /// Cost: one comparison of bytes a zone.
+    #[must_use]
+    pub fn choose(&self, question: &Question) -> Option<usize> {
+        let mut exact = None;
+        for (zone, chain) in &self.zones {
+            match question.below(zone.wire(), zone.labels()) {
+                Some(0) if question.qtype == rtype::DS && zone.labels() > 0 => exact = Some(*chain),
+                Some(_) => return Some(*chain),
+                None => {}
+            }
+        }
+        exact
+    }
+}
+
+/// The steps of a server block, in the fixed order of the chain (rule S-01).
+#[derive(Default)]
+pub struct Chain {
+    /// The block's zones as written, for logs and labels.
+    pub zones: Vec<Zone>,
+    /// The steps.
+    pub steps: Vec<Box<dyn Step>>,
+    /// Whether a panic ends the process instead of the query (`debug`, rule S-07).
+    pub debug: bool,
+    /// Whether any step forwards: RA (rule K-004).
+    pub forwards: bool,
+    /// The steps that write down what was sent.
+    pub writers: Vec<usize>,
+    /// The zones for which `metadata` is on.
+    published: Vec<Zone>,
+}
+
+impl Chain {
+    /// A chain of these steps, already in order; `published` are the zones of `metadata`.
+    #[must_use]
+    pub fn new(steps: Vec<Box<dyn Step>>, zones: Vec<Zone>, published: Vec<Zone>, debug: bool) -> Self {
+        let forwards = steps.iter().any(|step| step.forwards());
+        let writers =
+            steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
+        Self { zones, steps, debug, forwards, writers, published }
+    }
+
+    /// The value of a metadata label for a query, where `metadata` is on for its name (rule K-250).
+    #[must_use]
+    pub fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {
+        let question = asked.sent();
+        self.published
+            .iter()
+            .any(|zone| question.below(zone.wire(), zone.labels()).is_some())
+            .then(|| self.steps.iter().find_map(|step| step.metadata(asked, label)))
+            .flatten()
+    }
+}
+
+/// The plan in force, shared: workers look at `version` once a batch and take the new one when it moved.
+pub struct Active {
+    /// The plan.
+    plan: parking_lot::Mutex<Arc<Plan>>,
+    /// Counted up at each swap.
+    version: std::sync::atomic::AtomicU64,
+}
+
+impl Active {
+    /// Starts with `plan`.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self { plan: parking_lot::Mutex::new(plan), version: std::sync::atomic::AtomicU64::new(1) }
+    }
+
+    /// The plan now.
+    #[must_use]
+    pub fn plan(&self) -> Arc<Plan> {
+        self.plan.lock().clone()
+    }
+
+    /// The version now. Cost: one load.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Puts another plan in force; queries under way end on the one they began on.
+    pub fn swap(&self, plan: Arc<Plan>) {
+        *self.plan.lock() = plan;
+        self.version.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+    }
+}

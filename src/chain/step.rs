@@ -1,0 +1,180 @@
+//! What a step of the chain is: it takes a query and returns a value; it is never handed a writer.
+
+use std::sync::Arc;
+
+use super::asked::Asked;
+use super::plan::Chain;
+use super::signal::Signal;
+use crate::time::{Clock, Tick};
+use crate::wire::{Ede, Head, Question, Rcode, Sections};
+
+/// What a step decides.
+#[derive(Debug)]
+pub enum Flow {
+    /// This is the reply; it goes back up through the steps that were passed.
+    Reply(Reply),
+    /// Not mine: the next step decides.
+    Next,
+    /// No reply at all.
+    Drop,
+    /// Not yet: the query waits and this step is resumed.
+    Wait(Ask),
+}
+
+/// What a step drafted before it waited; given back when it is resumed.
+pub type Held = Option<Sections>;
+
+/// What a step waits for.
+#[derive(Debug)]
+pub enum Ask {
+    /// The answer to another question, asked on behalf of this one from the top of the chain of that name: a frame on the
+    /// same slot (rule K-131).
+    Question {
+        /// The question.
+        question: Box<Question>,
+        /// What is drafted so far.
+        held: Held,
+    },
+    /// Something that is signalled from outside.
+    Signal {
+        /// What is waited for.
+        signal: Arc<Signal>,
+        /// The longest wait; the query's own deadline is an upper bound.
+        until: Tick,
+    },
+}
+
+/// What a step that waited gets.
+#[derive(Debug)]
+pub enum Answer {
+    /// The reply to the question asked on behalf of this one.
+    Reply {
+        /// The reply.
+        reply: Reply,
+        /// The question it answers.
+        question: Box<Question>,
+        /// What was drafted before.
+        held: Held,
+    },
+    /// No block and no step was there to answer that question, or it was nested too deep.
+    Nobody {
+        /// What was drafted before.
+        held: Held,
+    },
+    /// The signal came.
+    Signalled,
+    /// The time is up.
+    TimedOut,
+}
+
+/// The one currency of answers.
+#[derive(Debug)]
+pub struct Reply {
+    /// Code and flags.
+    pub head: Head,
+    /// Records; empty for a bare code.
+    pub sections: Sections,
+    /// Whether this only says that no step answered (rules S-03, K-144).
+    pub nobody: bool,
+}
+
+impl Reply {
+    /// A reply from drafted records.
+    #[must_use]
+    pub fn new(rcode: Rcode, sections: Sections) -> Self {
+        Self { head: Head::new(rcode), sections, nobody: false }
+    }
+
+    /// A reply without records.
+    #[must_use]
+    pub fn code(rcode: Rcode) -> Self {
+        Self::new(rcode, Sections::default())
+    }
+
+    /// The same with AA set.
+    #[must_use]
+    pub fn authoritative(mut self) -> Self {
+        self.head.authoritative = true;
+        self
+    }
+
+    /// The same with an extended error.
+    #[must_use]
+    pub fn because(mut self, ede: Ede) -> Self {
+        self.head.ede = Some(ede);
+        self
+    }
+}
+
+/// What a step may use beside the query: time and randomness are passed in.
+pub struct Context<'a> {
+    /// When the batch of this query arrived, or when it was resumed.
+    pub now: Tick,
+    /// Random numbers, for orders and choices, not for secrets.
+    pub rng: &'a mut fastrand::Rng,
+    /// The clock, for those who measure.
+    pub clock: &'a Clock,
+}
+
+/// What was sent for a query, for steps that write it down.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// The response code.
+    pub rcode: Rcode,
+    /// The second header word as sent.
+    pub flags: u16,
+    /// Whether the answer section held a record.
+    pub answers: bool,
+    /// Bytes of the reply.
+    pub size: usize,
+    /// When it was made.
+    pub at: Tick,
+}
+
+/// A step of the chain.
+///
+/// Cost: the road of a query: no allocation, no lock that a writer holds for long, no waiting but by `Flow::Wait`.
+pub trait Step: Send + Sync {
+    /// The Corefile's word.
+    fn word(&self) -> &'static str;
+
+    /// Decides about a query on its way down.
+    fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow;
+
+    /// Decides about a query that waited here.
+    fn resume(&self, asked: &mut Asked, answer: Answer, context: &mut Context<'_>) -> Flow {
+        let _ = (asked, answer, context);
+        Flow::Reply(Reply::code(Rcode::SERVFAIL))
+    }
+
+    /// Sees the reply on its way up, if the query passed here.
+    fn tell(&self, asked: &mut Asked, reply: &mut Reply, context: &mut Context<'_>) {
+        let _ = (asked, reply, context);
+    }
+
+    /// Sees what was sent, if the query passed here and `writes_down` says so.
+    fn sent(&self, asked: &Asked, sent: &Sent, chain: &Chain) {
+        let _ = (asked, sent, chain);
+    }
+
+    /// Whether `sent` is to be called.
+    fn writes_down(&self) -> bool {
+        false
+    }
+
+    /// The value of a metadata label that this step publishes about a query (rule K-250).
+    fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {
+        let _ = (asked, label);
+        None
+    }
+
+    /// Whether this step asks others on the network: sets RA for its chain (rule K-004 as section 0 decides).
+    fn forwards(&self) -> bool {
+        false
+    }
+
+    /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.
+    fn ready(&self) -> bool {
+        true
+    }
+}

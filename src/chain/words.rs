@@ -1,0 +1,151 @@
+//! Every word that a Corefile may hold, in the fixed order of the chain (rule S-01): served, or refused with what to do instead.
+
+use super::build::Draft;
+use super::{bind, debug, errors, health, kubernetes, loadbalance, log, metadata, ready, whoami};
+use crate::corefile::{Directive, Error};
+
+/// Reads one directive into a block's draft.
+pub(super) type Parse = fn(&Directive, &mut Draft<'_>) -> Result<(), Error>;
+
+/// What we do with a word.
+pub enum Support {
+    /// It is served.
+    Served {
+        /// How it is written, one form a line.
+        syntax: &'static str,
+        /// What it does, in a sentence.
+        help: &'static str,
+        /// Reads it.
+        #[allow(private_interfaces, reason = "only this room reads directives")]
+        parse: Parse,
+    },
+    /// It is refused by name.
+    Refused {
+        /// What to do instead.
+        instead: &'static str,
+    },
+}
+
+/// A word of the Corefile.
+pub struct Word {
+    /// The word.
+    pub word: &'static str,
+    /// What we do with it.
+    pub support: Support,
+}
+
+/// A word that is served.
+const fn served(word: &'static str, syntax: &'static str, help: &'static str, parse: Parse) -> Word {
+    Word { word, support: Support::Served { syntax, help, parse } }
+}
+
+/// A word that is refused.
+const fn refused(word: &'static str, instead: &'static str) -> Word {
+    Word { word, support: Support::Refused { instead } }
+}
+
+/// Said of words that come with forwarding.
+const FORWARDING: &str = "this version answers cluster names only and does not forward: remove the line, and point other \
+                          names at another server";
+
+/// Said of words that come later and change only what is seen or when.
+const LATER: &str = "not served by this version yet: remove the line";
+
+/// Said of back ends that we do not have.
+const BACK_END: &str =
+    "this back end is not part of signpost: keep a server that has it for these zones and use a stub domain";
+
+/// All words, in the order of the chain.
+pub const WORDS: &[Word] = &[
+    refused("root", LATER),
+    served(metadata::WORD, metadata::SYNTAX, metadata::HELP, metadata::parse),
+    refused("geoip", "client locations are not looked up: remove the line"),
+    refused("cancel", LATER),
+    refused("proxyproto", LATER),
+    refused("quic", "DNS over QUIC is not served by this version yet: remove the block or the line"),
+    refused("grpc_server", "DNS over gRPC is not served: clients can use UDP or TCP"),
+    refused("https", "DNS over HTTPS is not served by this version yet: remove the block or the line"),
+    refused("https3", "DNS over HTTP/3 is not served by this version yet: remove the block or the line"),
+    refused("timeouts", LATER),
+    refused("multisocket", "there is one socket a worker already: remove the line"),
+    refused("reload", "a changed Corefile is read at the next start in this version: remove the line"),
+    refused("nsid", LATER),
+    refused("bufsize", "replies over UDP never exceed 1232 bytes anyway: remove the line"),
+    served(bind::WORD, bind::SYNTAX, bind::HELP, bind::parse),
+    served(debug::WORD, debug::SYNTAX, debug::HELP, debug::parse),
+    refused("trace", "traces are not sent: remove the line"),
+    served(ready::WORD, ready::SYNTAX, ready::HELP, ready::parse),
+    served(health::WORD, health::SYNTAX, health::HELP, health::parse),
+    refused("pprof", "there is no Go runtime to profile: remove the line"),
+    refused("shed", LATER),
+    refused("prometheus", "metrics are not served by this version yet: remove the line"),
+    served(errors::WORD, errors::SYNTAX, errors::HELP, errors::parse),
+    served(log::WORD, log::SYNTAX, log::HELP, log::parse),
+    refused("dnstap", LATER),
+    refused("local", LATER),
+    refused("dns64", FORWARDING),
+    refused("any", LATER),
+    refused("chaos", LATER),
+    served(loadbalance::WORD, loadbalance::SYNTAX, loadbalance::HELP, loadbalance::parse),
+    refused("tsig", "signed transfers are not served: remove the line"),
+    refused("rewrite", LATER),
+    refused("autopath", FORWARDING),
+    refused(
+        "acl",
+        "not served by this version yet, and not ignored: use a network policy, and remove the line",
+    ),
+    refused(
+        "cache",
+        "cluster names are answered from memory and never cached; nothing else is answered yet: remove the line",
+    ),
+    refused("header", LATER),
+    refused("dnssec", "zones are not signed: remove the line"),
+    refused("tls", "encrypted transports are not served by this version yet: remove the line"),
+    refused("minimal", LATER),
+    refused("template", LATER),
+    refused("transfer", "zone transfers are not served by this version yet: remove the line"),
+    refused("hosts", LATER),
+    refused("route53", BACK_END),
+    refused("azure", BACK_END),
+    refused("clouddns", BACK_END),
+    refused("k8s_external", LATER),
+    served("kubernetes", kubernetes::SYNTAX, kubernetes::HELP, kubernetes::parse),
+    refused("file", LATER),
+    refused("auto", LATER),
+    refused("secondary", LATER),
+    refused("etcd", BACK_END),
+    refused("loop", "nothing is forwarded by this version, so nothing can loop: remove the line"),
+    refused("forward", FORWARDING),
+    refused("grpc", "gRPC upstreams are not asked: remove the line"),
+    refused("erratic", LATER),
+    served(whoami::WORD, whoami::SYNTAX, whoami::HELP, whoami::parse),
+    refused("on", "no commands are run: remove the line"),
+    refused("sign", "zones are not signed: remove the line"),
+    refused("view", LATER),
+    refused("nomad", BACK_END),
+];
+
+/// The place of a word in the chain.
+pub(super) fn find(word: &str) -> Option<(usize, &'static Word)> {
+    WORDS.iter().enumerate().find(|(_, known)| known.word == word)
+}
+
+/// The table of words as text, for `-plugins`: a word a line, with its forms or with what to do instead.
+#[must_use]
+pub fn help() -> String {
+    let mut text = String::new();
+    for word in WORDS {
+        match &word.support {
+            Support::Served { syntax, help, .. } => {
+                text.push_str(&format!("{:<12} {help}\n", word.word));
+                for line in syntax.lines() {
+                    text.push_str(&format!("{:<12}   {line}\n", ""));
+                }
+            }
+            Support::Refused { instead } => {
+                text.push_str(&format!("{:<12} refused: {instead}\n", word.word));
+            }
+        }
+    }
+    text
+}

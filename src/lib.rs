@@ -1,0 +1,9 @@
+//! signpost: the cluster DNS server. ARCHITECTURE.md walks the road of a query through these rooms.
+
+pub mod chain;
+pub mod corefile;
+pub mod metrics;
+pub mod source;
+pub mod store;
+pub mod time;
+pub mod wire;

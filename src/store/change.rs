@@ -1,0 +1,205 @@
+//! What a source tells the store: objects of the cluster, cut down to the fields that names are made of.
+
+use std::net::IpAddr;
+
+/// The kinds of objects that the store is fed with; each has its own list, watch and generation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// v1 Service.
+    Services,
+    /// discovery.k8s.io/v1 EndpointSlice (v1 Endpoints and pods are turned into these at the door).
+    EndpointSlices,
+    /// v1 Namespace.
+    Namespaces,
+    /// v1 Pod, only where a stanza says `pods verified`.
+    Pods,
+}
+
+/// One step in the life of the cluster, as a source saw it.
+///
+/// `Begin` and `End` bracket a list: what was there before and was not named in between is swept at `End`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// A complete list of this kind starts.
+    Begin(Kind),
+    /// The object exists as given; replaces an earlier one of the same key.
+    Upsert(Object),
+    /// The object is gone; unknown keys are no error.
+    Remove(Kind, ObjectKey),
+    /// The list is complete: what it did not name is gone.
+    End(Kind),
+}
+
+/// Where an object lives: namespace and name; a Namespace has an empty namespace.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ObjectKey {
+    /// `metadata.namespace`, empty for a Namespace.
+    pub namespace: Box<str>,
+    /// `metadata.name`.
+    pub name: Box<str>,
+}
+
+impl ObjectKey {
+    /// The key of `name` in `namespace`.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+/// An object of the cluster, cut down.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Object {
+    /// A Service.
+    Service(ServiceObject),
+    /// An EndpointSlice.
+    Slice(SliceObject),
+    /// A Namespace.
+    Namespace(NamespaceObject),
+    /// A Pod.
+    Pod(PodObject),
+}
+
+/// What identifies one version of an object; kept for the audit.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Revision {
+    /// `metadata.uid`.
+    pub uid: Box<str>,
+    /// `metadata.resourceVersion`.
+    pub version: Box<str>,
+}
+
+/// A Service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceObject {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// UID and version.
+    pub revision: Revision,
+    /// What kind of Service it is, with the data that makes its names.
+    pub spec: ServiceSpec,
+    /// `spec.ports`.
+    pub ports: Vec<ServicePort>,
+}
+
+/// What makes a Service's names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ServiceSpec {
+    /// ClusterIP, NodePort, LoadBalancer: `spec.clusterIPs`, or `spec.clusterIP` where the list is empty.
+    Cluster(Vec<IpAddr>),
+    /// `clusterIP: None`.
+    Headless,
+    /// `type: ExternalName`, the target as written.
+    External(Box<str>),
+}
+
+/// The transport protocol of a port.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Protocol {
+    /// TCP, the default.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+/// A port of a Service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServicePort {
+    /// `name`, empty where the port has none.
+    pub name: Box<str>,
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `port` (never targetPort or nodePort, rule K-075).
+    pub port: u16,
+}
+
+/// An EndpointSlice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SliceObject {
+    /// Namespace and name of the slice itself.
+    pub key: ObjectKey,
+    /// UID and version.
+    pub revision: Revision,
+    /// Label `kubernetes.io/service-name`; the Service is in the slice's own namespace.
+    pub service: Box<str>,
+    /// The *ready* endpoints (condition `ready` true or absent, rule K-102); others are cut at the door.
+    pub endpoints: Vec<Endpoint>,
+    /// `ports`.
+    pub ports: Vec<SlicePort>,
+    /// Annotation `endpoints.kubernetes.io/last-change-trigger-time` in nanoseconds since 1970 (rule K-275).
+    pub triggered: Option<u64>,
+}
+
+/// A ready endpoint of a slice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Endpoint {
+    /// `addresses`; every one counts (rule K-100).
+    pub addresses: Vec<EndpointAddress>,
+    /// `hostname`, lower-case, empty where it has none; always a valid label.
+    pub hostname: Box<str>,
+    /// `targetRef.name` when it names a Pod, empty otherwise (rule K-114).
+    pub target: Box<str>,
+    /// `zone`, empty where it has none.
+    pub zone: Box<str>,
+}
+
+/// An address of an endpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndpointAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// The text as it stands in the slice, only where it is not the canonical text of `ip` (rule K-106).
+    pub spelled: Option<Box<str>>,
+}
+
+/// A port of a slice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SlicePort {
+    /// `name`, empty where the port has none.
+    pub name: Box<str>,
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `port`; a null number is `None`: the port makes no SRV (rule K-112).
+    pub port: Option<u16>,
+}
+
+/// A Namespace.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamespaceObject {
+    /// `metadata.name`.
+    pub name: Box<str>,
+    /// UID and version.
+    pub revision: Revision,
+    /// `metadata.labels`, sorted by key.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+}
+
+/// A Pod that is not Succeeded, Failed or Unknown and not being deleted (rule K-158).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PodObject {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// UID and version.
+    pub revision: Revision,
+    /// Every `status.podIPs` entry (K-153 as section 0 decides).
+    pub addresses: Vec<IpAddr>,
+    /// `spec.hostname`, empty where not set.
+    pub hostname: Box<str>,
+    /// `spec.subdomain`, empty where not set.
+    pub subdomain: Box<str>,
+    /// `metadata.labels`, sorted by key.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+}
+
+/// Where a source puts what it learns; the store's writer is one.
+///
+/// A source calls `change` for each step and `settle` when it has no more for now: what changed together is
+/// published together.
+pub trait Sink {
+    /// Takes one step.
+    fn change(&mut self, change: Change);
+    /// Publishes what changed since the last call.
+    fn settle(&mut self);
+}

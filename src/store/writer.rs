@@ -1,0 +1,411 @@
+//! The one writer: applies changes, rebuilds the Services they touch, publishes each whole.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::change::{
+    Change, Kind, NamespaceObject, Object, ObjectKey, PodObject, ServiceObject, Sink, SliceObject,
+};
+use super::pod::PodEntry;
+use super::service::Definition;
+use super::{Endpoints, Namespace, Part, Service, ServiceKey, Spec, Store, push_label};
+use crate::time::Clock;
+
+/// A Service that changed since the last publication.
+struct Pending {
+    /// What its object gives.
+    definition: Definition,
+    /// Its slices.
+    parts: Vec<Arc<Part>>,
+    /// The list in which the object was last seen.
+    mark: u32,
+}
+
+/// Where changes go in. There is one for each store, and it is not cloned.
+///
+/// Flow: `change` notes, `settle` publishes: what changed together appears together, one `Arc` a Service.
+/// Relist is mark and sweep in place: nothing is held twice, and an object that did not change costs a comparison of versions.
+pub struct Writer {
+    /// Where it publishes.
+    store: Arc<Store>,
+    /// For the serial.
+    clock: Clock,
+    /// The current list of each kind, counted up by `Begin`.
+    generations: [u32; 4],
+    /// Which Service a slice belongs to.
+    slices: HashMap<ObjectKey, ServiceKey>,
+    /// Pods with the list in which they were last seen.
+    pods: HashMap<ObjectKey, (PodEntry, u32)>,
+    /// Services that changed since the last publication.
+    pending: HashMap<ServiceKey, Pending>,
+    /// Whether something changed that moves the serial (rule K-265).
+    moved: bool,
+    /// Kinds whose first list ended since the last publication.
+    ended: Vec<Kind>,
+}
+
+/// The place of a kind in `generations`.
+fn place(kind: Kind) -> usize {
+    match kind {
+        Kind::Services => 0,
+        Kind::EndpointSlices => 1,
+        Kind::Namespaces => 2,
+        Kind::Pods => 3,
+    }
+}
+
+/// The key of a Service; `None` where name or namespace is no label.
+fn service_key(namespace: &str, name: &str) -> Option<ServiceKey> {
+    let mut run = Vec::with_capacity(namespace.len() + name.len() + 2);
+    (push_label(&mut run, name) && push_label(&mut run, namespace)).then(|| run.into())
+}
+
+/// The namespace's label inside a Service's key.
+fn namespace_run(key: &[u8]) -> &[u8] {
+    let skip = 1 + key.first().copied().map_or(0, usize::from);
+    key.get(skip..).unwrap_or_default()
+}
+
+impl Writer {
+    /// The writer of an empty store.
+    pub(super) fn new(store: Arc<Store>, clock: Clock) -> Self {
+        Self {
+            store,
+            clock,
+            generations: [1; 4],
+            slices: HashMap::new(),
+            pods: HashMap::new(),
+            pending: HashMap::new(),
+            moved: false,
+            ended: Vec::new(),
+        }
+    }
+
+    /// The current list of a kind.
+    fn generation(&self, kind: Kind) -> u32 {
+        self.generations.get(place(kind)).copied().unwrap_or(0)
+    }
+
+    /// The working copy of a Service, taken from what is published.
+    fn pending(&mut self, key: &ServiceKey) -> &mut Pending {
+        let store = &self.store;
+        self.pending.entry(key.clone()).or_insert_with(|| match store.service(key) {
+            Some(service) => Pending {
+                definition: service.definition(),
+                parts: service.endpoints().parts().to_vec(),
+                mark: service.mark.load(Ordering::Relaxed),
+            },
+            None => Pending { definition: Definition::orphan(), parts: Vec::new(), mark: 0 },
+        })
+    }
+
+    /// Takes a Service.
+    fn upsert_service(&mut self, object: ServiceObject) {
+        let Some(key) = service_key(&object.key.namespace, &object.key.name) else { return };
+        let mark = self.generation(Kind::Services);
+        if !self.pending.contains_key(&key)
+            && let Some(known) = self.store.service(&key)
+            && !matches!(known.spec(), Spec::Orphan)
+            && !object.revision.version.is_empty()
+            && known.revision == object.revision
+        {
+            known.mark.store(mark, Ordering::Relaxed);
+            return;
+        }
+        let definition = Definition::build(object);
+        let pending = self.pending(&key);
+        pending.mark = mark;
+        let moved = !pending.definition.same(&definition);
+        pending.definition = definition;
+        self.moved |= moved;
+    }
+
+    /// Drops a Service; its slices stay (rule K-267).
+    fn remove_service(&mut self, key: &ServiceKey) {
+        let pending = self.pending(key);
+        let known = !matches!(pending.definition.spec, Spec::Orphan);
+        pending.definition = Definition::orphan();
+        self.moved |= known;
+    }
+
+    /// Takes a slice.
+    fn upsert_slice(&mut self, object: SliceObject) {
+        let Some(key) = service_key(&object.key.namespace, &object.service) else {
+            self.remove_slice(&object.key);
+            return;
+        };
+        let mark = self.generation(Kind::EndpointSlices);
+        let before = self.slices.get(&object.key).cloned();
+        if let Some(old) = &before
+            && *old != key
+        {
+            self.remove_slice(&object.key);
+        }
+        if before.as_ref() == Some(&key) && !object.revision.version.is_empty() {
+            let same = |parts: &[Arc<Part>]| {
+                parts
+                    .iter()
+                    .find(|part| part.slice == object.key.name && part.revision == object.revision)
+                    .map(|part| part.mark.store(mark, Ordering::Relaxed))
+                    .is_some()
+            };
+            let unchanged = match self.pending.get(&key) {
+                Some(pending) => same(&pending.parts),
+                None => self.store.service(&key).is_some_and(|service| same(service.endpoints().parts())),
+            };
+            if unchanged {
+                return;
+            }
+        }
+        let slice = object.key.clone();
+        let part = Arc::new(Part::build(object, self.store.wanted.pod_names, mark));
+        let pending = self.pending(&key);
+        let moved = match pending.parts.iter_mut().find(|known| known.slice == slice.name) {
+            Some(known) => {
+                let moved = !known.same(&part);
+                *known = part;
+                moved
+            }
+            None => {
+                pending.parts.push(part);
+                true
+            }
+        };
+        self.moved |= moved;
+        self.slices.insert(slice, key);
+    }
+
+    /// Drops a slice.
+    fn remove_slice(&mut self, slice: &ObjectKey) {
+        let Some(key) = self.slices.remove(slice) else { return };
+        let pending = self.pending(&key);
+        pending.parts.retain(|part| part.slice != slice.name);
+        self.moved = true;
+    }
+
+    /// The namespace of this name, made if it is not known yet.
+    fn namespace(&self, run: &[u8]) -> Arc<Namespace> {
+        if let Some(known) = self.store.namespaces.get(run) {
+            return known.clone();
+        }
+        let name = run.get(1..).map(String::from_utf8_lossy).unwrap_or_default();
+        let made = Arc::new(Namespace::named(&name));
+        self.store.namespaces.insert(run.into(), made.clone());
+        made
+    }
+
+    /// Takes a Namespace: effective at once, nothing depends on it but its own flag.
+    fn upsert_namespace(&mut self, object: NamespaceObject) {
+        let mut run = Vec::new();
+        if push_label(&mut run, &object.name) {
+            let namespace = self.namespace(&run);
+            namespace.mark.store(self.generation(Kind::Namespaces), Ordering::Relaxed);
+            namespace.set(true, object.labels);
+        }
+    }
+
+    /// Drops a Namespace: names in it are gone at once (rule K-266).
+    fn remove_namespace(&self, name: &str) {
+        let mut run = Vec::new();
+        if push_label(&mut run, name)
+            && let Some(namespace) = self.store.namespaces.get(run.as_slice())
+        {
+            namespace.set(false, Vec::new());
+        }
+    }
+
+    /// Takes a pod: its addresses move at once (rule K-158).
+    fn upsert_pod(&mut self, object: &PodObject) {
+        let Some(entry) = PodEntry::build(object) else { return };
+        let mark = self.generation(Kind::Pods);
+        match self.pods.get_mut(&object.key) {
+            Some((known, seen)) if *known == entry => *seen = mark,
+            Some((known, seen)) => {
+                // In before out, so that an address both have is never missing.
+                self.store.pods.add(&entry);
+                self.store.pods.remove(known);
+                self.moved |= known.addresses != entry.addresses;
+                *known = entry;
+                *seen = mark;
+            }
+            None => {
+                self.store.pods.add(&entry);
+                self.pods.insert(object.key.clone(), (entry, mark));
+                self.moved = true;
+            }
+        }
+    }
+
+    /// Drops a pod.
+    fn remove_pod(&mut self, key: &ObjectKey) {
+        if let Some((entry, _)) = self.pods.remove(key) {
+            self.store.pods.remove(&entry);
+            self.moved = true;
+        }
+    }
+
+    /// Drops what the list that ends now did not name.
+    fn sweep(&mut self, kind: Kind) {
+        let current = self.generation(kind);
+        match kind {
+            Kind::Services => {
+                let mut gone: Vec<ServiceKey> = Vec::new();
+                for entry in &self.store.services {
+                    let orphan = matches!(entry.spec(), Spec::Orphan);
+                    if !orphan
+                        && entry.mark.load(Ordering::Relaxed) != current
+                        && !self.pending.contains_key(entry.key())
+                    {
+                        gone.push(entry.key().clone());
+                    }
+                }
+                gone.extend(
+                    self.pending
+                        .iter()
+                        .filter(|(_, pending)| {
+                            !matches!(pending.definition.spec, Spec::Orphan) && pending.mark != current
+                        })
+                        .map(|(key, _)| key.clone()),
+                );
+                for key in gone {
+                    self.remove_service(&key);
+                }
+            }
+            Kind::EndpointSlices => {
+                let mut gone = Vec::new();
+                for (slice, key) in &self.slices {
+                    let stale = |parts: &[Arc<Part>]| {
+                        parts
+                            .iter()
+                            .find(|part| part.slice == slice.name)
+                            .is_none_or(|part| part.mark.load(Ordering::Relaxed) != current)
+                    };
+                    let stale = match self.pending.get(key) {
+                        Some(pending) => stale(&pending.parts),
+                        None => {
+                            self.store.service(key).is_none_or(|service| stale(service.endpoints().parts()))
+                        }
+                    };
+                    if stale {
+                        gone.push(slice.clone());
+                    }
+                }
+                for slice in gone {
+                    self.remove_slice(&slice);
+                }
+            }
+            Kind::Namespaces => {
+                for entry in &self.store.namespaces {
+                    if entry.exists() && entry.mark.load(Ordering::Relaxed) != current {
+                        entry.set(false, Vec::new());
+                    }
+                }
+            }
+            Kind::Pods => {
+                let gone: Vec<ObjectKey> = self
+                    .pods
+                    .iter()
+                    .filter(|(_, (_, seen))| *seen != current)
+                    .map(|(key, _)| key.clone())
+                    .collect();
+                for key in gone {
+                    self.remove_pod(&key);
+                }
+            }
+        }
+    }
+
+    /// Publishes one Service.
+    fn publish(&mut self, key: ServiceKey, pending: Pending) {
+        let old = self.store.service(&key);
+        let endpoints = Endpoints::build(pending.parts);
+        let gone = matches!(pending.definition.spec, Spec::Orphan) && endpoints.parts().is_empty();
+        let namespace = self.namespace(namespace_run(&key));
+        let new =
+            Arc::new(Service::build(key.clone(), namespace, pending.definition, endpoints, pending.mark));
+
+        // Addresses go in before the Service is replaced and out after it: a PTR may be early, never missing.
+        let old_cluster = old.as_ref().map(|service| service.cluster_ips()).unwrap_or_default();
+        let new_cluster = new.cluster_ips();
+        for &ip in new_cluster.iter().filter(|ip| !old_cluster.contains(ip)) {
+            self.store.reverse.add_cluster(ip, &key);
+        }
+        let (came, went) = difference(old.as_deref(), &new);
+        for ip in came {
+            self.store.reverse.add_endpoint(ip, &key);
+        }
+
+        let before = old.as_ref().map_or(0, |service| service.endpoints().len());
+        let after = new.endpoints().len();
+        self.store.endpoints.fetch_add(after, Ordering::Relaxed);
+        self.store.endpoints.fetch_sub(before, Ordering::Relaxed);
+        if gone {
+            self.store.services.remove(&key);
+        } else {
+            self.store.services.insert(key.clone(), new);
+        }
+
+        for ip in old_cluster.into_iter().filter(|ip| !new_cluster.contains(ip)) {
+            self.store.reverse.remove_cluster(ip, &key);
+        }
+        for ip in went {
+            self.store.reverse.remove_endpoint(ip, &key);
+        }
+    }
+}
+
+/// The endpoint addresses that the new Service has and the old has not, and the other way round. Both lists are sorted.
+fn difference(old: Option<&Service>, new: &Service) -> (Vec<IpAddr>, Vec<IpAddr>) {
+    let mut before: Vec<IpAddr> =
+        old.map(|service| service.endpoints().addresses().collect()).unwrap_or_default();
+    let mut after: Vec<IpAddr> = new.endpoints().addresses().collect();
+    before.dedup();
+    after.dedup();
+    let came = after.iter().copied().filter(|ip| before.binary_search(ip).is_err()).collect();
+    let went = before.iter().copied().filter(|ip| after.binary_search(ip).is_err()).collect();
+    (came, went)
+}
+
+impl Sink for Writer {
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Begin(kind) => {
+                if let Some(generation) = self.generations.get_mut(place(kind)) {
+                    *generation = generation.wrapping_add(1);
+                }
+            }
+            Change::Upsert(Object::Service(service)) => self.upsert_service(service),
+            Change::Upsert(Object::Slice(slice)) => self.upsert_slice(slice),
+            Change::Upsert(Object::Namespace(namespace)) => self.upsert_namespace(namespace),
+            Change::Upsert(Object::Pod(pod)) => self.upsert_pod(&pod),
+            Change::Remove(Kind::Services, key) => {
+                if let Some(key) = service_key(&key.namespace, &key.name) {
+                    self.remove_service(&key);
+                }
+            }
+            Change::Remove(Kind::EndpointSlices, key) => self.remove_slice(&key),
+            Change::Remove(Kind::Namespaces, key) => self.remove_namespace(&key.name),
+            Change::Remove(Kind::Pods, key) => self.remove_pod(&key),
+            Change::End(kind) => {
+                self.sweep(kind);
+                self.ended.push(kind);
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.moved) {
+            self.store.serial.store(self.clock.wall().serial(), Ordering::Relaxed);
+        }
+        let pending = std::mem::take(&mut self.pending);
+        for (key, pending) in pending {
+            self.publish(key, pending);
+        }
+        // Only now: whoever sees the store complete sees all that completed it.
+        for kind in std::mem::take(&mut self.ended) {
+            self.store.complete(kind);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The one encoder: header, the client's question bytes, sections, OPT, cut to what fits.
+
+use super::query::{HEADER, bits};
+use super::sections::{name_length, target_offset};
+use super::{
+    Ede, Edns, Header, MAX_MESSAGE, MAX_UDP_REPLY, Owner, PLAIN_UDP_REPLY, Question, Rcode, Section, Sections,
+};
+
+/// What the header of a reply says beyond what it echoes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// The response code; above 15 its upper bits go into the OPT.
+    pub rcode: Rcode,
+    /// AA.
+    pub authoritative: bool,
+    /// RA.
+    pub recursion_available: bool,
+    /// TC, set by an upstream; the assembler sets it as well when it cuts.
+    pub truncated: bool,
+    /// AD.
+    pub authentic: bool,
+    /// An extended error, sent only to clients with EDNS.
+    pub ede: Option<Ede>,
+}
+
+impl Head {
+    /// A reply with this code and no flag set.
+    #[must_use]
+    pub fn new(rcode: Rcode) -> Self {
+        Self {
+            rcode,
+            authoritative: false,
+            recursion_available: false,
+            truncated: false,
+            authentic: false,
+            ede: None,
+        }
+    }
+}
+
+/// The bounds of a reply: what the transport and the client's OPT allow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// The most bytes, header and OPT included.
+    pub limit: usize,
+}
+
+impl Shape {
+    /// The bounds of a datagram (rule K-012): 512 without EDNS, else the client's size between 512 and 1232.
+    #[must_use]
+    pub fn datagram(edns: Option<&Edns>) -> Self {
+        let limit = edns
+            .map_or(PLAIN_UDP_REPLY, |edns| usize::from(edns.udp_size).clamp(PLAIN_UDP_REPLY, MAX_UDP_REPLY));
+        Self { limit }
+    }
+
+    /// The bounds of a message on a stream.
+    #[must_use]
+    pub fn stream() -> Self {
+        Self { limit: MAX_MESSAGE }
+    }
+}
+
+/// Bytes of our OPT without options.
+const OPT: usize = 11;
+
+/// Writes a reply into `out`, whole records only, at most `shape.limit` bytes; returns its length and whether it was cut.
+///
+/// Records go in section by section until one does not fit; TC is set if that was an answer or authority record, not
+/// for glue. The OPT is always kept: its space, extended error included, is set aside first.
+///
+/// Shape: `sections` as drafted; `out` at least `shape.limit` bytes.   Unit: bytes.
+/// Cost: one pass, no allocation.
+/// Errors: none; a reply with no records always fits (512 ≥ 12 + 259 + 11).
+/// Source: RFC 1035 §4.1, RFC 6891 §6.2.3–6.2.5, RFC 2181 §9, rules K-002, K-009, K-012.
+pub fn assemble(
+    header: Header,
+    question: &Question,
+    head: &Head,
+    edns: Option<&Edns>,
+    sections: &Sections,
+    shape: Shape,
+    out: &mut [u8],
+) -> (usize, bool) {
+    let ede = head.ede.filter(|_| edns.is_some());
+    let opt_size = match (edns, ede) {
+        (None, _) => 0,
+        (Some(_), None) => OPT,
+        (Some(_), Some(ede)) => OPT + 6 + ede.text.len(),
+    };
+    let mut writer =
+        Writer { out, at: HEADER, limit: shape.limit.saturating_sub(opt_size), targets: [0; TARGETS] };
+    writer.bytes(question.typed());
+    writer.bytes(&question.qtype.to_be_bytes());
+    writer.bytes(&question.qclass.to_be_bytes());
+
+    let mut counts = [0_u16; 3];
+    let mut cut = false;
+    for record in sections.records() {
+        let before = writer.at;
+        if !writer.record(record, question, sections) {
+            writer.at = before;
+            cut = record.section != Section::Additional;
+            break;
+        }
+        let place = match record.section {
+            Section::Answer => &mut counts[0],
+            Section::Authority => &mut counts[1],
+            Section::Additional => &mut counts[2],
+        };
+        *place += 1;
+    }
+
+    writer.limit = shape.limit;
+    if let Some(edns) = edns {
+        counts[2] += 1;
+        let extended = u8::try_from(head.rcode.0 >> 4).unwrap_or(0);
+        let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
+        let size = u16::try_from(MAX_UDP_REPLY).unwrap_or(u16::MAX).to_be_bytes();
+        let option = ede.map_or(0, |ede| u16::try_from(6 + ede.text.len()).unwrap_or(6)).to_be_bytes();
+        writer.bytes(&[0, 0, 41, size[0], size[1], extended, 0, dnssec_ok, 0, option[0], option[1]]);
+        if let Some(ede) = ede {
+            let length = u16::try_from(2 + ede.text.len()).unwrap_or(2).to_be_bytes();
+            let code = ede.code.to_be_bytes();
+            writer.bytes(&[0, 15, length[0], length[1], code[0], code[1]]);
+            writer.bytes(ede.text.as_bytes());
+        }
+    }
+
+    let mut flags = bits::QR | (header.flags & (0x7800 | bits::RD | bits::CD)) | (head.rcode.0 & 0xf);
+    for (on, bit) in [
+        (head.authoritative, bits::AA),
+        (head.truncated || cut, bits::TC),
+        (head.recursion_available && header.recursion_desired(), bits::RA),
+        (head.authentic, bits::AD),
+    ] {
+        if on {
+            flags |= bit;
+        }
+    }
+    let length = writer.at;
+    write_header(writer.out, header.id, flags, 1, counts);
+    (length, cut)
+}
+
+/// Writes a reply that is a header and nothing else; returns its length.
+///
+/// Source: rule K-014: the opcode is echoed, there is no question and no OPT.
+pub fn bare(header: Header, rcode: Rcode, out: &mut [u8]) -> usize {
+    let flags = bits::QR | (header.flags & (0x7800 | bits::RD | bits::CD)) | (rcode.0 & 0xf);
+    write_header(out, header.id, flags, 0, [0; 3]);
+    HEADER
+}
+
+/// Fills in the header.
+fn write_header(out: &mut [u8], id: u16, flags: u16, questions: u16, counts: [u16; 3]) {
+    let words = [id, flags, questions, counts[0], counts[1], counts[2]];
+    for (to, word) in out.chunks_exact_mut(2).zip(words) {
+        to.copy_from_slice(&word.to_be_bytes());
+    }
+}
+
+/// How many records can be pointed to by `Owner::Target`; later ones spell the name out.
+const TARGETS: usize = 128;
+
+/// Where the message grows.
+struct Writer<'a> {
+    /// The message.
+    out: &'a mut [u8],
+    /// Bytes written.
+    at: usize,
+    /// The most bytes for now.
+    limit: usize,
+    /// Where the RDATA of the first records went.
+    targets: [u16; TARGETS],
+}
+
+impl Writer<'_> {
+    /// Appends bytes; false, and nothing written, if they don't fit.
+    #[inline]
+    fn bytes(&mut self, bytes: &[u8]) -> bool {
+        let end = self.at + bytes.len();
+        if end > self.limit {
+            return false;
+        }
+        match self.out.get_mut(self.at..end) {
+            Some(to) => {
+                to.copy_from_slice(bytes);
+                self.at = end;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Appends a pointer to a name that stands at `place`.
+    #[inline]
+    fn pointer(&mut self, place: usize) -> bool {
+        let place = u16::try_from(place).unwrap_or(0x3fff);
+        self.bytes(&(0xc000 | place).to_be_bytes())
+    }
+
+    /// Appends a record; false if it doesn't fit.
+    fn record(&mut self, record: &super::Record, question: &Question, sections: &Sections) -> bool {
+        let owner = match record.owner {
+            Owner::Question => self.pointer(HEADER),
+            Owner::Suffix(label) => self.pointer(HEADER + question.start(usize::from(label))),
+            Owner::Stored(at) => self.name(sections.stored(at)),
+            Owner::Target(id) => match self.targets.get(usize::from(id)) {
+                // A pointer has 14 bits; 0 is the header, never a target.
+                Some(&place) if place != 0 && place < 0x4000 => self.pointer(usize::from(place)),
+                _ => sections.by_id(id).is_some_and(|record| self.name(sections.target(record))),
+            },
+        };
+        let rdata = sections.rdata(record);
+        let [t0, t1] = record.rtype.to_be_bytes();
+        let [l0, l1, l2, l3] = record.ttl.to_be_bytes();
+        let [c0, c1] = super::CLASS_IN.to_be_bytes();
+        let [d0, d1] = u16::try_from(rdata.len()).unwrap_or(u16::MAX).to_be_bytes();
+        if !(owner && self.bytes(&[t0, t1, c0, c1, l0, l1, l2, l3, d0, d1])) {
+            return false;
+        }
+        if let Some(place) = self.targets.get_mut(usize::from(record.id)) {
+            *place = u16::try_from(self.at + target_offset(record.rtype)).unwrap_or(0);
+        }
+        self.bytes(rdata)
+    }
+
+    /// Appends the whole name at the front of `wire`.
+    fn name(&mut self, wire: &[u8]) -> bool {
+        wire.get(..name_length(wire)).is_some_and(|name| self.bytes(name))
+    }
+}
