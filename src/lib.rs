@@ -1,8 +1,12 @@
 //! signpost: the cluster DNS server. ARCHITECTURE.md walks the road of a query through these rooms.
 
+pub mod admin;
+pub mod app;
 pub mod chain;
 pub mod corefile;
+pub mod logging;
 pub mod metrics;
+pub mod server;
 pub mod source;
 pub mod store;
 pub mod time;

@@ -128,6 +128,11 @@ impl Asked {
         sections
     }
 
+    /// A question outside of any message: no RDATA points into a question section.
+    pub(super) fn detached(question: &Question) -> Self {
+        Self { question: question.clone(), original: Some(Box::new(question.clone())), ..Self::default() }
+    }
+
     /// Gives a draft back for reuse.
     pub fn reclaim(&mut self, sections: Sections) {
         if self.drafts.len() < 2 {

@@ -138,13 +138,15 @@ impl<R> Pipeline<R> {
         }
     }
 
-    /// Takes the plan in force, if it changed. Call once a batch. Cost: one load where nothing changed.
-    pub fn refresh(&mut self) {
+    /// Takes the plan in force, if it changed; says whether it did. Call once a batch. Cost: one load.
+    pub fn refresh(&mut self) -> bool {
         let version = self.active.version();
-        if version != self.version {
+        let changed = version != self.version;
+        if changed {
             self.plan = self.active.plan();
             self.version = version;
         }
+        changed
     }
 
     /// The plan for new queries.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::asked::Asked;
 use super::plan::Chain;
 use super::signal::Signal;
+use crate::corefile::Zone;
 use crate::time::{Clock, Tick};
 use crate::wire::{Ede, Head, Question, Rcode, Sections};
 
@@ -165,6 +166,11 @@ pub trait Step: Send + Sync {
     /// The value of a metadata label that this step publishes about a query (rule K-250).
     fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {
         let _ = (asked, label);
+        None
+    }
+
+    /// The zone in which this step's own names end, for messages.
+    fn primary(&self) -> Option<&Zone> {
         None
     }
 

@@ -141,7 +141,11 @@ impl Messages {
     fn new(stride: usize) -> Self {
         // SAFETY: mmsghdr, iovec and sockaddr_in6 are plain old data; all zeroes is a valid value of each.
         let (header, piece, name) = unsafe {
-            (mem::zeroed::<libc::mmsghdr>(), mem::zeroed::<libc::iovec>(), mem::zeroed::<libc::sockaddr_in6>())
+            (
+                mem::zeroed::<libc::mmsghdr>(),
+                mem::zeroed::<libc::iovec>(),
+                mem::zeroed::<libc::sockaddr_in6>(),
+            )
         };
         let mut messages = Self {
             headers: vec![header; BATCH].into(),
@@ -218,7 +222,11 @@ impl Inbox {
     #[must_use]
     pub fn envelope(&self, index: usize) -> Envelope {
         let header = &self.messages.headers[index].msg_hdr;
-        Envelope { name: self.messages.names[index], name_len: header.msg_namelen, local: local_address(header) }
+        Envelope {
+            name: self.messages.names[index],
+            name_len: header.msg_namelen,
+            local: local_address(header),
+        }
     }
 
     /// Puts a datagram in, for links that are not the kernel's; false when full. What is over `RECEIVE` bytes is cut.
@@ -285,14 +293,12 @@ fn local_address(header: &libc::msghdr) -> Local {
         match (level, kind) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 // SAFETY: a control message of this kind carries an in_pktinfo; alignment is not promised.
-                let info =
-                    unsafe { libc::CMSG_DATA(message).cast::<libc::in_pktinfo>().read_unaligned() };
+                let info = unsafe { libc::CMSG_DATA(message).cast::<libc::in_pktinfo>().read_unaligned() };
                 return Local::V4(info.ipi_spec_dst.s_addr.to_ne_bytes());
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // SAFETY: as above, with an in6_pktinfo.
-                let info =
-                    unsafe { libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>().read_unaligned() };
+                let info = unsafe { libc::CMSG_DATA(message).cast::<libc::in6_pktinfo>().read_unaligned() };
                 return Local::V6(info.ipi6_addr.s6_addr, info.ipi6_ifindex);
             }
             _ => {}
@@ -369,8 +375,11 @@ impl Outbox {
         }
         let length = self.messages.pieces[index].iov_len;
         let header = &self.messages.headers[index].msg_hdr;
-        let envelope =
-            Envelope { name: self.messages.names[index], name_len: header.msg_namelen, local: Local::Unknown };
+        let envelope = Envelope {
+            name: self.messages.names[index],
+            name_len: header.msg_namelen,
+            local: Local::Unknown,
+        };
         let start = index * SEND;
         Some((self.messages.bytes.get(start..start + length)?, envelope.peer()?))
     }
@@ -471,7 +480,7 @@ fn cmsg_space<T>() -> usize {
 /// Asks the kernel to tell with each datagram which address of ours it was sent to.
 ///
 /// Errors: those of `setsockopt`.
-pub fn tell_local_address(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
+pub(super) fn tell_local_address(socket: BorrowedFd<'_>, v6: bool) -> io::Result<()> {
     let (level, option) =
         if v6 { (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) } else { (libc::IPPROTO_IP, libc::IP_PKTINFO) };
     let on: libc::c_int = 1;

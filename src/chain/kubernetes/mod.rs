@@ -8,6 +8,7 @@
 mod apex;
 mod external;
 mod grammar;
+mod metadata;
 mod parse;
 mod pod;
 mod reverse;
@@ -236,6 +237,20 @@ impl Kubernetes {
         &self.options
     }
 
+    /// Answers one question outside of any chain; `None` where this stanza does not answer it: another zone, a name error
+    /// that falls through, or a name that waits for the first sync. An alias to an outside name is given alone.
+    #[must_use]
+    pub fn resolve(&self, question: &Question, context: &mut Context<'_>) -> Option<Reply> {
+        let mut asked = Asked::detached(question);
+        match self.answer(&mut asked, context, false) {
+            Flow::Reply(reply) => Some(reply),
+            Flow::Wait(Ask::Question { held, .. }) => {
+                Some(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())
+            }
+            Flow::Wait(Ask::Signal { .. }) | Flow::Next | Flow::Drop => None,
+        }
+    }
+
     /// The zone of a question and how many labels stand left of it; zones are sorted, so the first is the longest (K-001).
     fn zone(&self, question: &Question) -> Option<(&ServedZone, usize)> {
         self.options.zones.iter().find_map(|served| {
@@ -376,5 +391,15 @@ impl Step for Kubernetes {
 
     fn ready(&self) -> bool {
         self.options.store.synced()
+    }
+
+    fn primary(&self) -> Option<&Zone> {
+        Some(&self.options.primary)
+    }
+
+    fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {
+        let question = asked.sent();
+        let (served, left) = self.zone(question)?;
+        metadata::value(question, left, served.zone.is_reverse(), label)
     }
 }

@@ -1,0 +1,162 @@
+//! Binding: one datagram socket and one listener for each address and worker, all or nothing.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType, sockopt};
+
+use super::kernel;
+
+/// Why an address cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else has the port.
+    #[error("{addr} ({protocol}) is in use by another process")]
+    Taken {
+        /// The address.
+        addr: SocketAddr,
+        /// `udp` or `tcp`.
+        protocol: &'static str,
+    },
+    /// Ports below 1024 need a right.
+    #[error(
+        "no right to listen on {addr}: run as root, give CAP_NET_BIND_SERVICE, or use a port from 1024 on (-p)"
+    )]
+    Forbidden {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// The address is not one of this machine's.
+    #[error("{addr} is not an address of this machine")]
+    NotOurs {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// Anything else.
+    #[error("listening on {addr} ({protocol})")]
+    Other {
+        /// The address.
+        addr: SocketAddr,
+        /// `udp` or `tcp`.
+        protocol: &'static str,
+        /// What the kernel says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The sockets of one address, one of each kind for each worker.
+pub struct Group {
+    /// What the plan asked for.
+    pub wanted: SocketAddr,
+    /// What was bound: the port is known.
+    pub addr: SocketAddr,
+    /// Datagram sockets.
+    pub datagrams: Vec<UdpSocket>,
+    /// Listeners.
+    pub listeners: Vec<TcpListener>,
+}
+
+/// What became of an address.
+pub enum Bound {
+    /// It is served.
+    Yes(Group),
+    /// The kernel has no IPv6: the address is left out.
+    NoIpv6(SocketAddr),
+}
+
+/// Receive buffer that is asked for; the kernel may give less. Unit: bytes.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 1024;
+
+/// How often another free port is tried when any will do.
+const TRIES: usize = 32;
+
+/// Binds one address for `workers` workers.
+///
+/// First a socket without `SO_REUSEPORT` is bound and closed, so that a port which another process has is an error and
+/// not silently shared. With port 0 a port is chosen that is free for both protocols.
+///
+/// Errors: `BindError`.
+pub fn bind(addr: SocketAddr, workers: usize) -> Result<Bound, BindError> {
+    let tries = if addr.port() == 0 { TRIES } else { 1 };
+    let mut last = None;
+    for _ in 0..tries {
+        match bind_once(addr, workers) {
+            Ok(group) => return Ok(Bound::Yes(group)),
+            Err((_, Errno::AFNOSUPPORT)) if addr.is_ipv6() => return Ok(Bound::NoIpv6(addr)),
+            Err((_, Errno::ADDRNOTAVAIL)) if addr.is_ipv6() && addr.ip().is_loopback() => {
+                return Ok(Bound::NoIpv6(addr));
+            }
+            Err((protocol, errno)) => last = Some(explain(addr, protocol, errno)),
+        }
+    }
+    Err(last.unwrap_or(BindError::Taken { addr, protocol: "udp" }))
+}
+
+/// Turns what the kernel says into what a person can act on.
+fn explain(addr: SocketAddr, protocol: &'static str, errno: Errno) -> BindError {
+    match errno {
+        Errno::ADDRINUSE => BindError::Taken { addr, protocol },
+        Errno::ACCESS | Errno::PERM => BindError::Forbidden { addr },
+        Errno::ADDRNOTAVAIL => BindError::NotOurs { addr },
+        other => BindError::Other { addr, protocol, source: other.into() },
+    }
+}
+
+/// One try, with the protocol that failed.
+fn bind_once(addr: SocketAddr, workers: usize) -> Result<Group, (&'static str, Errno)> {
+    let udp = |errno| ("udp", errno);
+    let tcp = |errno| ("tcp", errno);
+    let probe = open(addr, SocketType::DGRAM, false).map_err(udp)?;
+    let bound = local(&probe).map_err(udp)?;
+    let listener_probe = open(bound, SocketType::STREAM, false).map_err(tcp)?;
+    drop((probe, listener_probe));
+    let mut group = Group { wanted: addr, addr: bound, datagrams: Vec::new(), listeners: Vec::new() };
+    for _ in 0..workers {
+        let socket = open(bound, SocketType::DGRAM, true).map_err(udp)?;
+        // Best effort: the kernel's limit may be lower.
+        let _ = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER);
+        if bound.ip().is_unspecified() {
+            kernel::tell_local_address(socket.as_fd(), bound.is_ipv6())
+                .map_err(|error| udp(Errno::from_io_error(&error).unwrap_or(Errno::INVAL)))?;
+        }
+        group.datagrams.push(socket.into());
+        let socket = open(bound, SocketType::STREAM, true).map_err(tcp)?;
+        rustix::net::listen(&socket, BACKLOG).map_err(tcp)?;
+        group.listeners.push(socket.into());
+    }
+    Ok(group)
+}
+
+/// Opens and binds one socket, non-blocking.
+fn open(addr: SocketAddr, kind: SocketType, shared: bool) -> Result<OwnedFd, Errno> {
+    let family = if addr.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let flags = rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, kind, flags, None)?;
+    if addr.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    if kind == SocketType::STREAM {
+        // Connections of an earlier process that are still closing do not keep the port.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
+    if shared {
+        sockopt::set_socket_reuseport(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &addr)?;
+    if kind == SocketType::STREAM && !shared {
+        // Only listening shows that a TCP port with `SO_REUSEADDR` is really free.
+        rustix::net::listen(&socket, 1)?;
+    }
+    Ok(socket)
+}
+
+/// The address that a socket was bound to.
+fn local(socket: &OwnedFd) -> Result<SocketAddr, Errno> {
+    SocketAddr::try_from(rustix::net::getsockname(socket)?)
+}

@@ -1,0 +1,227 @@
+//! The kernel's link: epoll over datagram sockets, listeners, streams and a wake-up.
+
+use std::io::{self, Read as _, Write as _};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use rustix::event::{EventfdFlags, Timespec, epoll};
+
+use super::kernel::{Inbox, Outbox, Sent};
+use super::link::{Accepted, Link, Ready, StreamId};
+use crate::time::{Clock, Tick};
+
+/// What an epoll event is about: the upper half of its data.
+mod tag {
+    /// A datagram socket.
+    pub(super) const DATAGRAMS: u64 = 0;
+    /// A listener.
+    pub(super) const LISTENER: u64 = 1;
+    /// A stream.
+    pub(super) const STREAM: u64 = 2;
+    /// The wake-up.
+    pub(super) const WAKE: u64 = 3;
+}
+
+/// The data of an epoll event.
+fn data(tag: u64, index: usize) -> epoll::EventData {
+    epoll::EventData::new_u64(tag << 32 | u64::try_from(index).unwrap_or(u64::from(u32::MAX)) & 0xffff_ffff)
+}
+
+/// Wakes a worker through an eventfd.
+struct EventWaker(OwnedFd);
+
+impl Wake for EventWaker {
+    fn wake(self: Arc<Self>) {
+        // Only fails when the counter is full, and then the worker is awake already.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+/// A wake-up: the end that a link waits on, and the waker for everybody else.
+///
+/// Errors: those of `eventfd`.
+pub fn wake_handle() -> io::Result<(OwnedFd, Waker)> {
+    let event = rustix::event::eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+    let waker = Waker::from(Arc::new(EventWaker(event.try_clone()?)));
+    Ok((event, waker))
+}
+
+/// A worker's sockets in the kernel.
+pub struct KernelLink {
+    /// Who says what is ready.
+    epoll: OwnedFd,
+    /// The clock.
+    clock: Clock,
+    /// Datagram sockets.
+    datagrams: Vec<UdpSocket>,
+    /// Listeners.
+    listeners: Vec<TcpListener>,
+    /// Streams; a free place is `None`.
+    streams: Vec<Option<TcpStream>>,
+    /// Free places of `streams`.
+    free: Vec<usize>,
+    /// The wake-up.
+    wake: OwnedFd,
+}
+
+/// The most events of one wait.
+const EVENTS: usize = 128;
+
+impl KernelLink {
+    /// A link over these sockets.
+    ///
+    /// Errors: those of epoll.
+    pub fn new(
+        datagrams: Vec<UdpSocket>,
+        listeners: Vec<TcpListener>,
+        wake: OwnedFd,
+        clock: Clock,
+    ) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for (index, socket) in datagrams.iter().enumerate() {
+            epoll::add(&epoll, socket, data(tag::DATAGRAMS, index), epoll::EventFlags::IN)?;
+        }
+        for (index, listener) in listeners.iter().enumerate() {
+            epoll::add(&epoll, listener, data(tag::LISTENER, index), epoll::EventFlags::IN)?;
+        }
+        epoll::add(&epoll, &wake, data(tag::WAKE, 0), epoll::EventFlags::IN)?;
+        Ok(Self { epoll, clock, datagrams, listeners, streams: Vec::new(), free: Vec::new(), wake })
+    }
+
+    /// A stream that is open.
+    fn stream(&mut self, stream: StreamId) -> io::Result<&mut TcpStream> {
+        self.streams
+            .get_mut(stream.0)
+            .and_then(Option::as_mut)
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+/// Tells "not now" from an error.
+fn not_now<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Link for KernelLink {
+    fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    fn wait(&mut self, until: Option<Tick>, ready: &mut Vec<Ready>) {
+        ready.clear();
+        let timeout = until.map(|until| {
+            let left = until.since(self.clock.now());
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            }
+        });
+        let mut events = [const { MaybeUninit::uninit() }; EVENTS];
+        // An interrupted wait lists nothing: the caller goes round.
+        let Ok((events, _)) = epoll::wait(&self.epoll, &mut events, timeout.as_ref()) else { return };
+        for event in events.iter() {
+            let data = event.data.u64();
+            let index = usize::try_from(data & 0xffff_ffff).unwrap_or(usize::MAX);
+            ready.push(match data >> 32 {
+                tag::DATAGRAMS => Ready::Datagrams(index),
+                tag::LISTENER => Ready::Connections(index),
+                tag::STREAM => Ready::Stream(StreamId(index)),
+                _ => {
+                    let mut counter = [0_u8; 8];
+                    let _ = rustix::io::read(&self.wake, &mut counter);
+                    Ready::Woken
+                }
+            });
+        }
+    }
+
+    fn receive(&mut self, socket: usize, inbox: &mut Inbox) -> io::Result<usize> {
+        match self.datagrams.get(socket) {
+            Some(socket) => inbox.receive(socket.as_fd()),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn send(&mut self, socket: usize, outbox: &mut Outbox) -> Sent {
+        match self.datagrams.get(socket) {
+            Some(socket) => outbox.send(socket.as_fd()),
+            None => {
+                let refused = outbox.len();
+                outbox.clear();
+                Sent { taken: 0, refused }
+            }
+        }
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<Option<Accepted>> {
+        let Some(listener) = self.listeners.get(listener) else { return Ok(None) };
+        let (stream, peer) = match listener.accept() {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        stream.set_nonblocking(true)?;
+        // Replies are whole messages: waiting to fill a segment only delays them.
+        let _ = stream.set_nodelay(true);
+        let local = stream.local_addr()?.ip();
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.streams.push(None);
+            self.streams.len() - 1
+        });
+        if let Err(error) = epoll::add(&self.epoll, &stream, data(tag::STREAM, index), epoll::EventFlags::IN)
+        {
+            self.free.push(index);
+            return Err(error.into());
+        }
+        if let Some(place) = self.streams.get_mut(index) {
+            *place = Some(stream);
+        }
+        Ok(Some(Accepted { stream: StreamId(index), peer, local }))
+    }
+
+    fn listen(&mut self, listener: usize, on: bool) {
+        if let Some(socket) = self.listeners.get(listener) {
+            let flags = if on { epoll::EventFlags::IN } else { epoll::EventFlags::empty() };
+            let _ = epoll::modify(&self.epoll, socket, data(tag::LISTENER, listener), flags);
+        }
+    }
+
+    fn read(&mut self, stream: StreamId, into: &mut [u8]) -> io::Result<Option<usize>> {
+        not_now(self.stream(stream)?.read(into))
+    }
+
+    fn write(&mut self, stream: StreamId, bytes: &[u8]) -> io::Result<Option<usize>> {
+        not_now(self.stream(stream)?.write(bytes))
+    }
+
+    fn interest(&mut self, stream: StreamId, read: bool, write: bool) {
+        if let Some(Some(socket)) = self.streams.get(stream.0) {
+            let mut flags = epoll::EventFlags::empty();
+            flags.set(epoll::EventFlags::IN, read);
+            flags.set(epoll::EventFlags::OUT, write);
+            let _ = epoll::modify(&self.epoll, socket, data(tag::STREAM, stream.0), flags);
+        }
+    }
+
+    fn finish(&mut self, stream: StreamId) {
+        if let Ok(stream) = self.stream(stream) {
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+    }
+
+    fn close(&mut self, stream: StreamId) {
+        // Closing the descriptor also takes it out of the epoll set.
+        if self.streams.get_mut(stream.0).and_then(Option::take).is_some() {
+            self.free.push(stream.0);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! A link in memory: the same worker without a kernel, for scenario tests and simulation.
+//!
+//! Time is the clock's, which a test moves; `wait` never waits. The test puts datagrams in, plays the peers of streams, and
+//! takes out what the worker sent.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use parking_lot::Mutex;
+
+use super::kernel::{Inbox, Outbox, Sent};
+use super::link::{Accepted, Link, Ready, StreamId};
+use crate::time::{Clock, Tick};
+
+/// A stream as both ends see it.
+#[derive(Default, Debug)]
+struct Pipe {
+    /// Peer to worker.
+    to_worker: VecDeque<u8>,
+    /// Worker to peer, as far as the peer's window goes.
+    to_peer: Vec<u8>,
+    /// Whether the peer will send nothing more.
+    peer_ended: bool,
+    /// Whether the worker closed or finished it.
+    worker_ended: bool,
+    /// How many bytes the peer is willing to keep unread.
+    window: usize,
+    /// What the worker wants to know: readable, writable.
+    interest: (bool, bool),
+}
+
+/// What both sides of the network share.
+#[derive(Default, Debug)]
+struct Network {
+    /// Datagrams to the worker, by socket.
+    incoming: HashMap<usize, VecDeque<(Vec<u8>, SocketAddr)>>,
+    /// Datagrams from the worker: socket, peer, bytes.
+    outgoing: Vec<(usize, SocketAddr, Vec<u8>)>,
+    /// Connections that wait, by listener: stream, peer.
+    waiting: HashMap<usize, VecDeque<(usize, SocketAddr)>>,
+    /// Streams.
+    pipes: HashMap<usize, Pipe>,
+    /// Number of the next stream.
+    next_stream: usize,
+    /// Whether somebody woke the worker.
+    woken: bool,
+}
+
+/// The world's end of a link in memory; cloned freely.
+#[derive(Clone, Default, Debug)]
+pub struct World(Arc<Mutex<Network>>);
+
+/// Wakes the worker of a link in memory.
+struct MemoryWaker(Arc<Mutex<Network>>);
+
+impl Wake for MemoryWaker {
+    fn wake(self: Arc<Self>) {
+        self.0.lock().woken = true;
+    }
+}
+
+impl World {
+    /// A waker for the worker on this network.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker::from(Arc::new(MemoryWaker(self.0.clone())))
+    }
+
+    /// A link for a worker.
+    #[must_use]
+    pub fn link(&self, clock: Clock) -> MemoryLink {
+        MemoryLink { network: self.0.clone(), clock }
+    }
+
+    /// Sends a datagram to the worker.
+    pub fn send(&self, socket: usize, peer: SocketAddr, bytes: &[u8]) {
+        self.0.lock().incoming.entry(socket).or_default().push_back((bytes.to_vec(), peer));
+    }
+
+    /// Takes what the worker sent: socket, peer and bytes of each datagram, in order.
+    #[must_use]
+    pub fn received(&self) -> Vec<(usize, SocketAddr, Vec<u8>)> {
+        std::mem::take(&mut self.0.lock().outgoing)
+    }
+
+    /// Opens a stream to a listener; the peer keeps at most `window` unread bytes.
+    #[must_use]
+    pub fn connect(&self, listener: usize, peer: SocketAddr, window: usize) -> StreamId {
+        let mut network = self.0.lock();
+        let id = network.next_stream;
+        network.next_stream += 1;
+        network.pipes.insert(id, Pipe { window, ..Pipe::default() });
+        network.waiting.entry(listener).or_default().push_back((id, peer));
+        StreamId(id)
+    }
+
+    /// Sends bytes on a stream.
+    pub fn write(&self, stream: StreamId, bytes: &[u8]) {
+        if let Some(pipe) = self.0.lock().pipes.get_mut(&stream.0) {
+            pipe.to_worker.extend(bytes);
+        }
+    }
+
+    /// Says that nothing more comes on a stream.
+    pub fn end(&self, stream: StreamId) {
+        if let Some(pipe) = self.0.lock().pipes.get_mut(&stream.0) {
+            pipe.peer_ended = true;
+        }
+    }
+
+    /// Takes what the worker wrote on a stream.
+    #[must_use]
+    pub fn read(&self, stream: StreamId) -> Vec<u8> {
+        self.0
+            .lock()
+            .pipes
+            .get_mut(&stream.0)
+            .map(|pipe| std::mem::take(&mut pipe.to_peer))
+            .unwrap_or_default()
+    }
+
+    /// Whether the worker closed a stream.
+    #[must_use]
+    pub fn closed(&self, stream: StreamId) -> bool {
+        self.0.lock().pipes.get(&stream.0).is_none_or(|pipe| pipe.worker_ended)
+    }
+}
+
+/// The worker's end.
+pub struct MemoryLink {
+    /// The network.
+    network: Arc<Mutex<Network>>,
+    /// The clock, which a test moves.
+    clock: Clock,
+}
+
+impl Link for MemoryLink {
+    fn now(&self) -> Tick {
+        self.clock.now()
+    }
+
+    fn wait(&mut self, _: Option<Tick>, ready: &mut Vec<Ready>) {
+        let mut network = self.network.lock();
+        ready.clear();
+        let sockets = network.incoming.iter().filter(|(_, queue)| !queue.is_empty());
+        ready.extend(sockets.map(|(&socket, _)| Ready::Datagrams(socket)));
+        let listeners = network.waiting.iter().filter(|(_, queue)| !queue.is_empty());
+        ready.extend(listeners.map(|(&listener, _)| Ready::Connections(listener)));
+        let streams = network.pipes.iter().filter(|(_, pipe)| {
+            let readable = !pipe.to_worker.is_empty() || pipe.peer_ended;
+            let writable = pipe.to_peer.len() < pipe.window;
+            !pipe.worker_ended && ((pipe.interest.0 && readable) || (pipe.interest.1 && writable))
+        });
+        ready.extend(streams.map(|(&id, _)| Ready::Stream(StreamId(id))));
+        ready.sort_by_key(|event| match event {
+            Ready::Datagrams(index) => (0, *index),
+            Ready::Connections(index) => (1, *index),
+            Ready::Stream(id) => (2, id.0),
+            Ready::Woken => (3, 0),
+        });
+        if std::mem::take(&mut network.woken) {
+            ready.push(Ready::Woken);
+        }
+    }
+
+    fn receive(&mut self, socket: usize, inbox: &mut Inbox) -> io::Result<usize> {
+        inbox.clear();
+        let mut network = self.network.lock();
+        let queue = network.incoming.entry(socket).or_default();
+        while let Some((bytes, peer)) = queue.pop_front() {
+            if !inbox.push(&bytes, peer) {
+                queue.push_front((bytes, peer));
+                break;
+            }
+        }
+        if inbox.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(inbox.len()) }
+    }
+
+    fn send(&mut self, socket: usize, outbox: &mut Outbox) -> Sent {
+        let mut network = self.network.lock();
+        let mut sent = Sent::default();
+        for index in 0..outbox.len() {
+            match outbox.reply(index) {
+                Some((bytes, peer)) => {
+                    network.outgoing.push((socket, peer, bytes.to_vec()));
+                    sent.taken += 1;
+                }
+                None => sent.refused += 1,
+            }
+        }
+        outbox.clear();
+        sent
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<Option<Accepted>> {
+        let mut network = self.network.lock();
+        let Some((id, peer)) = network.waiting.entry(listener).or_default().pop_front() else {
+            return Ok(None);
+        };
+        if let Some(pipe) = network.pipes.get_mut(&id) {
+            pipe.interest = (true, false);
+        }
+        Ok(Some(Accepted { stream: StreamId(id), peer, local: IpAddr::from([127, 0, 0, 1]) }))
+    }
+
+    fn listen(&mut self, _: usize, _: bool) {}
+
+    fn read(&mut self, stream: StreamId, into: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut network = self.network.lock();
+        let pipe = network.pipes.get_mut(&stream.0).ok_or(io::ErrorKind::NotConnected)?;
+        if pipe.to_worker.is_empty() {
+            return Ok(pipe.peer_ended.then_some(0));
+        }
+        let count = into.len().min(pipe.to_worker.len());
+        for (to, from) in into.iter_mut().zip(pipe.to_worker.drain(..count)) {
+            *to = from;
+        }
+        Ok(Some(count))
+    }
+
+    fn write(&mut self, stream: StreamId, bytes: &[u8]) -> io::Result<Option<usize>> {
+        let mut network = self.network.lock();
+        let pipe = network.pipes.get_mut(&stream.0).ok_or(io::ErrorKind::NotConnected)?;
+        let room = pipe.window.saturating_sub(pipe.to_peer.len()).min(bytes.len());
+        pipe.to_peer.extend_from_slice(bytes.get(..room).unwrap_or_default());
+        Ok((room > 0).then_some(room))
+    }
+
+    fn interest(&mut self, stream: StreamId, read: bool, write: bool) {
+        if let Some(pipe) = self.network.lock().pipes.get_mut(&stream.0) {
+            pipe.interest = (read, write);
+        }
+    }
+
+    fn finish(&mut self, stream: StreamId) {
+        self.close(stream);
+    }
+
+    fn close(&mut self, stream: StreamId) {
+        if let Some(pipe) = self.network.lock().pipes.get_mut(&stream.0) {
+            pipe.worker_ended = true;
+        }
+    }
+}

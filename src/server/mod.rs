@@ -1,0 +1,29 @@
+//! Sockets: datagrams in batches, streams with their deadlines, workers, drain. One pipeline behind all of them.
+//!
+//! ```text
+//!  sockets ─► Link ─► Worker ─┬─ datagrams ─► Pipeline ─► datagrams
+//!                             └─ Streams ──► Pipeline ─► Streams
+//! ```
+//!
+//! Invariants: nothing on the road of a query crosses a thread; a worker talks to the world only through its `Link`, so the
+//! same worker runs on the kernel and in memory; every deadline is absolute; every bound is counted when it is met;
+//! `unsafe` stands in `kernel` alone.
+
+mod bind;
+mod kernel;
+mod kernel_link;
+mod link;
+pub mod memory;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod worker;
+mod workers;
+
+pub use bind::{BindError, Bound, Group, bind};
+pub use kernel::{BATCH, Envelope, Inbox, Outbox, RECEIVE, SEND, Sent};
+pub use kernel_link::{KernelLink, wake_handle};
+pub use link::{Link, Ready, StreamId};
+pub use stream::StreamLimits;
+pub use worker::{Phase, Worker, WorkerOptions};
+pub use workers::{Crew, CrewOptions, worker_count};

@@ -1,0 +1,345 @@
+//! A worker: one thread's loop over its link, its desk and its streams.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use super::kernel::{BATCH, Envelope, Inbox, Outbox};
+use super::link::{Link, Ready, StreamId};
+use super::stream::{Admission, Answerer, StreamLimits, StreamReturn, Streams};
+use crate::chain::{Client, Outcome, Pipeline, PipelineOptions, Transport};
+use crate::metrics::Counters;
+use crate::time::Tick;
+
+/// After so many batches of one socket the loop looks elsewhere.
+const BATCHES: usize = 4;
+
+/// How many connections are taken at once.
+const ACCEPTS: usize = 64;
+
+/// How long a listener rests after the process ran out of descriptors.
+const REST: Duration = Duration::from_millis(100);
+
+/// How long queries that wait and streams that are owed replies may take at the end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Where the server is in its life; shared by all workers.
+#[derive(Default, Debug)]
+pub struct Phase(AtomicU8);
+
+impl Phase {
+    /// Asks the workers to empty their sockets, answer what waits, and end.
+    pub fn drain(&self) {
+        self.0.store(1, Ordering::Release);
+    }
+
+    /// Whether they were asked to.
+    #[must_use]
+    pub fn draining(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 1
+    }
+}
+
+/// Where a reply goes.
+#[derive(Clone, Copy)]
+enum ReturnTo {
+    /// To the sender of a datagram.
+    Datagram {
+        /// The socket that took it.
+        socket: usize,
+        /// Its envelope.
+        envelope: Envelope,
+    },
+    /// To a stream.
+    Stream(StreamReturn),
+}
+
+/// What a worker is made of.
+pub struct WorkerOptions {
+    /// The desk.
+    pub pipeline: PipelineOptions,
+    /// What the plan calls the address of each socket group.
+    pub groups: Vec<SocketAddr>,
+    /// The bounds of streams.
+    pub stream: StreamLimits,
+    /// Where the server is in its life.
+    pub phase: Arc<Phase>,
+}
+
+/// A worker.
+pub struct Worker<L> {
+    /// The sockets.
+    link: L,
+    /// The desk.
+    desk: Desk,
+    /// Streams.
+    streams: Streams,
+    /// The batch that came.
+    inbox: Inbox,
+    /// The batch that goes.
+    outbox: Outbox,
+    /// What is ready.
+    ready: Vec<Ready>,
+    /// Listeners that rest, and until when.
+    resting: Vec<(usize, Tick)>,
+    /// Where the server is in its life.
+    phase: Arc<Phase>,
+    /// When draining must be over.
+    drained_by: Option<Tick>,
+}
+
+/// The pipeline with what ties sockets to the plan.
+struct Desk {
+    /// The pipeline.
+    pipeline: Pipeline<ReturnTo>,
+    /// What the plan calls each socket group.
+    groups: Vec<SocketAddr>,
+    /// The plan's listener of each socket group; out of range where the plan has none.
+    listeners: Vec<usize>,
+    /// The counters.
+    counters: Arc<Counters>,
+}
+
+impl Desk {
+    /// Takes a new plan, if there is one, and looks up the groups in it.
+    fn refresh(&mut self) {
+        if self.pipeline.refresh() || self.listeners.is_empty() {
+            let plan = self.pipeline.plan();
+            self.listeners = self
+                .groups
+                .iter()
+                .map(|group| plan.listeners.iter().position(|l| l.addr == *group).unwrap_or(usize::MAX))
+                .collect();
+        }
+    }
+}
+
+impl Answerer for Desk {
+    fn answer(
+        &mut self,
+        bytes: &[u8],
+        client: Client,
+        to: StreamReturn,
+        now: Tick,
+        out: &mut [u8],
+    ) -> Outcome {
+        self.pipeline.answer(bytes, client, ReturnTo::Stream(to), now, out)
+    }
+
+    fn listener(&self, group: usize) -> usize {
+        self.listeners.get(group).copied().unwrap_or(usize::MAX)
+    }
+}
+
+impl<L: Link> Worker<L> {
+    /// A worker on `link`, whose sockets are those of `options.groups` in order.
+    pub fn new(link: L, options: WorkerOptions) -> Self {
+        let counters = options.pipeline.counters.clone();
+        let mut desk = Desk {
+            pipeline: Pipeline::new(options.pipeline),
+            groups: options.groups,
+            listeners: Vec::new(),
+            counters,
+        };
+        desk.refresh();
+        Self {
+            link,
+            desk,
+            streams: Streams::new(options.stream),
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            ready: Vec::new(),
+            resting: Vec::new(),
+            phase: options.phase,
+            drained_by: None,
+        }
+    }
+
+    /// Serves until the server drains and everything is answered.
+    pub fn run(&mut self) {
+        while !self.finished() {
+            self.turn();
+        }
+    }
+
+    /// The link, for tests that play the world.
+    pub fn link(&mut self) -> &mut L {
+        &mut self.link
+    }
+
+    /// How many queries wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.desk.pipeline.waiting()
+    }
+
+    /// Whether the worker has drained: sockets empty, nothing waits, no stream is owed anything, or the time for it is up.
+    fn finished(&mut self) -> bool {
+        if !self.phase.draining() {
+            return false;
+        }
+        let now = self.link.now();
+        let by = *self.drained_by.get_or_insert(now.plus(DRAIN));
+        // What is in the sockets now was sent while we were still there.
+        for group in 0..self.desk.groups.len() {
+            self.connections(group, now);
+            while self.datagrams(group) {}
+        }
+        self.streams.close_idle(&mut self.link);
+        (self.waiting() == 0 && self.streams.len() == 0) || now >= by
+    }
+
+    /// One turn of the loop: waits for something, does it all.
+    pub fn turn(&mut self) {
+        let deadlines = [
+            self.desk.pipeline.next_deadline(),
+            self.streams.next_deadline(),
+            self.resting.iter().map(|(_, until)| *until).min(),
+            self.drained_by.map(|by| by.min(self.link.now().plus(REST))),
+        ];
+        let until = deadlines.into_iter().flatten().min();
+        let mut ready = std::mem::take(&mut self.ready);
+        self.link.wait(until, &mut ready);
+        self.desk.refresh();
+        let mut woken = false;
+        for &event in &ready {
+            match event {
+                Ready::Datagrams(socket) => {
+                    for _ in 0..BATCHES {
+                        if !self.datagrams(socket) {
+                            break;
+                        }
+                    }
+                }
+                Ready::Connections(group) => self.connections(group, self.link.now()),
+                Ready::Stream(id) => {
+                    let now = self.link.now();
+                    self.streams.advance(&mut self.link, id, now, &mut self.desk);
+                }
+                Ready::Woken => woken = true,
+            }
+        }
+        self.ready = ready;
+        let now = self.link.now();
+        if self.waiting() > 0 {
+            self.resume(now, woken);
+        }
+        self.streams.expire(&mut self.link, now);
+        let link = &mut self.link;
+        self.resting.retain(|&(listener, until)| {
+            if until <= now {
+                link.listen(listener, true);
+            }
+            until > now
+        });
+    }
+
+    /// Answers one batch of a datagram socket; false when nothing more waits there.
+    fn datagrams(&mut self, socket: usize) -> bool {
+        // An error reported on the socket (an ICMP message, for one) is no reason to stop reading: it is gone now.
+        let Ok(count) = self.link.receive(socket, &mut self.inbox) else { return false };
+        let now = self.link.now();
+        let listener = self.desk.listener(socket);
+        for index in 0..count {
+            let envelope = self.inbox.envelope(index);
+            // Port 0 cannot be answered, and another family cannot have come (W56).
+            let Some(addr) = envelope.peer().filter(|addr| addr.port() != 0) else { continue };
+            let bytes = self.inbox.bytes(index);
+            let client = Client {
+                addr,
+                local: envelope.local(),
+                transport: Transport::Udp,
+                listener,
+                size: bytes.len(),
+            };
+            let to = ReturnTo::Datagram { socket, envelope };
+            if let Outcome::Reply(length) =
+                self.desk.pipeline.answer(bytes, client, to, now, self.outbox.next_slot())
+            {
+                self.outbox.commit(length, &envelope);
+            }
+        }
+        self.flush(socket);
+        count == BATCH
+    }
+
+    /// Sends what is in the outbox.
+    fn flush(&mut self, socket: usize) {
+        if !self.outbox.is_empty() {
+            let sent = self.link.send(socket, &mut self.outbox);
+            if sent.refused > 0 {
+                self.desk.counters.send_refused.add(u64::try_from(sent.refused).unwrap_or(0));
+            }
+        }
+    }
+
+    /// Takes the connections that wait.
+    fn connections(&mut self, group: usize, now: Tick) {
+        for _ in 0..ACCEPTS {
+            match self.link.accept(group) {
+                Ok(Some(accepted)) => {
+                    let id = accepted.stream;
+                    match self.streams.admit(&mut self.link, accepted, group, now) {
+                        Admission::Taken => {
+                            self.desk.counters.connections.add(1);
+                            // Nearly always the query is there already.
+                            self.streams.advance(&mut self.link, id, now, &mut self.desk);
+                        }
+                        Admission::Refused => self.desk.counters.connections_refused.add(1),
+                    }
+                }
+                Ok(None) => break,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    // Out of descriptors or memory: the listener rests instead of spinning.
+                    tracing::warn!(%error, "taking a connection failed; the listener rests for {REST:?}");
+                    self.link.listen(group, false);
+                    self.resting.push((group, now.plus(REST)));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Goes on with queries that waited.
+    fn resume(&mut self, now: Tick, woken: bool) {
+        let Self { link, desk, streams, outbox, .. } = self;
+        let counters = desk.counters.clone();
+        let mut socket_in_hand = 0;
+        let mut freed = false;
+        let send_all = |socket: usize, outbox: &mut Outbox, link: &mut L| {
+            if !outbox.is_empty() {
+                let sent = link.send(socket, outbox);
+                counters.send_refused.add(u64::try_from(sent.refused).unwrap_or(0));
+            }
+        };
+        desk.pipeline.poll(now, woken, |to, reply| match to {
+            ReturnTo::Datagram { socket, envelope } => {
+                if socket != socket_in_hand || outbox.is_full() {
+                    send_all(socket_in_hand, outbox, link);
+                    socket_in_hand = socket;
+                }
+                if let Some(reply) = reply
+                    && let Some(slot) = outbox.next_slot().get_mut(..reply.len())
+                {
+                    slot.copy_from_slice(reply);
+                    outbox.commit(reply.len(), &envelope);
+                }
+            }
+            ReturnTo::Stream(to) => {
+                freed = true;
+                if !streams.deliver(link, to, reply, now) {
+                    desk.counters.orphaned.add(1);
+                }
+            }
+        });
+        send_all(socket_in_hand, outbox, link);
+        if freed {
+            let unblocked: Vec<StreamId> = streams.unblocked();
+            for id in unblocked {
+                streams.take_up(link, id, now, desk);
+            }
+        }
+    }
+}

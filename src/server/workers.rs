@@ -1,0 +1,140 @@
+//! The crew: as many workers as the machine gives us processors, each on a thread of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Waker;
+use std::thread::JoinHandle;
+
+use super::bind::Group;
+use super::kernel_link::{KernelLink, wake_handle};
+use super::stream::StreamLimits;
+use super::worker::{Phase, Worker, WorkerOptions};
+use crate::chain::{Active, PipelineOptions};
+use crate::metrics::Counters;
+use crate::time::Clock;
+
+/// What the workers have in common.
+pub struct CrewOptions {
+    /// The plan in force.
+    pub active: Arc<Active>,
+    /// The most waiting queries of a worker.
+    pub waiting: usize,
+    /// The bounds of streams, of a worker.
+    pub stream: StreamLimits,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// The running workers.
+pub struct Crew {
+    /// Their threads.
+    threads: Vec<JoinHandle<()>>,
+    /// Wake each of them.
+    wakers: Vec<Waker>,
+    /// Where the server is in its life.
+    phase: Arc<Phase>,
+    /// Their counters.
+    counters: Vec<Arc<Counters>>,
+    /// The addresses that are served.
+    addresses: Vec<SocketAddr>,
+}
+
+impl Crew {
+    /// Starts a worker for each socket of the groups; all groups have as many sockets as there are workers.
+    ///
+    /// Errors: no descriptors, no threads.
+    pub fn start(groups: Vec<Group>, workers: usize, options: &CrewOptions) -> io::Result<Self> {
+        let phase = Arc::new(Phase::default());
+        let wanted: Vec<SocketAddr> = groups.iter().map(|group| group.wanted).collect();
+        let mut crew = Self {
+            threads: Vec::new(),
+            wakers: Vec::new(),
+            phase: phase.clone(),
+            counters: Vec::new(),
+            addresses: groups.iter().map(|group| group.addr).collect(),
+        };
+        let mut sockets: Vec<_> = groups
+            .into_iter()
+            .map(|group| (group.datagrams.into_iter(), group.listeners.into_iter()))
+            .collect();
+        for number in 0..workers {
+            let (event, waker) = wake_handle()?;
+            let mut datagrams = Vec::new();
+            let mut listeners = Vec::new();
+            for (udp, tcp) in &mut sockets {
+                datagrams.extend(udp.next());
+                listeners.extend(tcp.next());
+            }
+            let link = KernelLink::new(datagrams, listeners, event, options.clock.clone())?;
+            let counters = Arc::new(Counters::default());
+            let worker_options = WorkerOptions {
+                pipeline: PipelineOptions {
+                    active: options.active.clone(),
+                    waiting: options.waiting,
+                    seed: fastrand::u64(..),
+                    clock: options.clock.clone(),
+                    waker: waker.clone(),
+                    counters: counters.clone(),
+                },
+                groups: wanted.clone(),
+                stream: options.stream,
+                phase: phase.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || Worker::new(link, worker_options).run())?;
+            crew.threads.push(thread);
+            crew.wakers.push(waker);
+            crew.counters.push(counters);
+        }
+        Ok(crew)
+    }
+
+    /// The addresses that are served, ports known.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Each worker's counters.
+    #[must_use]
+    pub fn counters(&self) -> &[Arc<Counters>] {
+        &self.counters
+    }
+
+    /// Empties the sockets, answers what waits, ends the workers; returns when they have ended.
+    pub fn drain(&mut self) {
+        self.phase.drain();
+        for waker in &self.wakers {
+            waker.wake_by_ref();
+        }
+        for thread in self.threads.drain(..) {
+            // A worker that panicked outside of a query has nothing left to drain; its panic was printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.drain();
+    }
+}
+
+/// How many workers this process should have: the CPU quota rounded up, at most the processors it may use, at least one.
+#[must_use]
+pub fn worker_count() -> usize {
+    let processors =
+        rustix::thread::sched_getaffinity(None).map_or(1, |set| usize::try_from(set.count()).unwrap_or(1));
+    let quota = std::fs::read_to_string("/sys/fs/cgroup/cpu.max").ok().and_then(|text| quota(&text));
+    quota.map_or(processors, |quota| quota.min(processors)).max(1)
+}
+
+/// The processors that a `cpu.max` file grants, rounded up; `None` for no limit.
+fn quota(text: &str) -> Option<usize> {
+    let mut words = text.split_whitespace();
+    let limit: usize = words.next()?.parse().ok()?;
+    let period: usize = words.next()?.parse().ok().filter(|period| *period > 0)?;
+    Some(limit.div_ceil(period))
+}
