@@ -1,8 +1,6 @@
 //! Wiring: from a Corefile's text to a running server, in the order parse, build, bind, feed, serve.
 
-use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +12,7 @@ use crate::chain::{self, Active, BuildOptions, Parts, Plan, StoreSource, StoreSp
 use crate::corefile;
 use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, StreamLimits};
+use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Counts, Spec, Store, Wanted, Writer};
 use crate::time::Clock;
@@ -58,6 +57,8 @@ pub struct ServeOptions {
     pub waiting: usize,
     /// The bounds of streams, of a worker.
     pub stream: StreamLimits,
+    /// How long things of an API server may take.
+    pub cluster: Timing,
     /// The clock.
     pub clock: Clock,
 }
@@ -74,6 +75,7 @@ impl Default for ServeOptions {
             workers: 1,
             waiting: WAITING,
             stream: StreamLimits::default(),
+            cluster: Timing::default(),
             clock: Clock::system(),
         }
     }
@@ -89,19 +91,33 @@ struct Fed {
     store: Arc<Store>,
     /// Its writer, until the source takes it.
     writer: Option<Writer>,
-    /// The source's thread.
+    /// What feeds it.
     feeder: Option<Feeder>,
 }
 
-/// A source's thread and the way to end it.
-struct Feeder {
+/// What feeds a store; dropping it ends it.
+enum Feeder {
+    /// A folder that is looked at.
+    Manifests {
+        /// Its thread.
+        _thread: Looker,
+    },
+    /// An API server that is watched.
+    Cluster {
+        /// Its thread.
+        _thread: Cluster,
+    },
+}
+
+/// The thread that looks at a folder, and the way to end it.
+struct Looker {
     /// The thread.
     thread: Option<JoinHandle<()>>,
     /// Set and signalled to end it.
     stop: Arc<(Mutex<bool>, Condvar)>,
 }
 
-impl Drop for Feeder {
+impl Drop for Looker {
     fn drop(&mut self) {
         *self.stop.0.lock() = true;
         self.stop.1.notify_all();
@@ -116,6 +132,8 @@ impl Drop for Feeder {
 struct Registry {
     /// Stores.
     stores: Vec<Fed>,
+    /// How long things of an API server may take.
+    timing: Timing,
     /// The clock.
     clock: Clock,
 }
@@ -149,34 +167,64 @@ impl Registry {
     /// Starts the sources that are not running.
     fn feed(&mut self) -> Result<(), ServeError> {
         for fed in &mut self.stores {
-            let Some(mut writer) = fed.writer.take() else { continue };
-            let StoreSource::Manifests(dir) = &fed.spec.source;
-            let mut manifests = Manifests::new(ManifestsOptions {
-                dir: dir.clone(),
-                labels: fed.spec.labels.clone(),
-                pods: fed.wanted.pods,
-                endpoints: fed.wanted.endpoints,
+            let Some(writer) = fed.writer.take() else { continue };
+            fed.feeder = Some(match &fed.spec.source {
+                StoreSource::Manifests(dir) => {
+                    let manifests = Manifests::new(ManifestsOptions {
+                        dir: dir.clone(),
+                        labels: fed.spec.labels.clone(),
+                        pods: fed.wanted.pods,
+                        endpoints: fed.wanted.endpoints,
+                    });
+                    Feeder::Manifests { _thread: look(manifests, writer).map_err(ServeError::Start)? }
+                }
+                StoreSource::Cluster(access) => {
+                    let options = ClusterOptions {
+                        access: access.clone(),
+                        labels: fed.spec.labels.clone(),
+                        endpoints: fed.wanted.endpoints,
+                        pods: fed.wanted.pods,
+                        timing: self.timing,
+                        seed: fastrand::u64(..),
+                    };
+                    let thread = Cluster::start(options, Box::new(writer)).map_err(ServeError::Start)?;
+                    Feeder::Cluster { _thread: thread }
+                }
             });
-            let stop = Arc::new((Mutex::new(false), Condvar::new()));
-            let stopped = stop.clone();
-            let thread = std::thread::Builder::new()
-                .name("manifests".to_owned())
-                .spawn(move || {
-                    loop {
-                        tell(&manifests.look(&mut writer));
-                        let mut ended = stopped.0.lock();
-                        if !*ended {
-                            stopped.1.wait_for(&mut ended, LOOK);
-                        }
-                        if *ended {
-                            break;
-                        }
-                    }
-                })
-                .map_err(ServeError::Start)?;
-            fed.feeder = Some(Feeder { thread: Some(thread), stop });
         }
         Ok(())
+    }
+}
+
+/// Starts the thread that looks at a folder of manifests.
+fn look(mut manifests: Manifests, mut writer: Writer) -> std::io::Result<Looker> {
+    let stop = Arc::new((Mutex::new(false), Condvar::new()));
+    let stopped = stop.clone();
+    let thread = std::thread::Builder::new().name("manifests".to_owned()).spawn(move || {
+        loop {
+            tell(&manifests.look(&mut writer));
+            let mut ended = stopped.0.lock();
+            if !*ended {
+                stopped.1.wait_for(&mut ended, LOOK);
+            }
+            if *ended {
+                break;
+            }
+        }
+    })?;
+    Ok(Looker { thread: Some(thread), stop })
+}
+
+/// A source in words.
+fn source_text(source: &StoreSource) -> String {
+    match source {
+        StoreSource::Manifests(dir) => dir.display().to_string(),
+        StoreSource::Cluster(Access::InCluster) => "the cluster's API server".to_owned(),
+        StoreSource::Cluster(Access::Kubeconfig { file, context: None }) => file.display().to_string(),
+        StoreSource::Cluster(Access::Kubeconfig { file, context: Some(context) }) => {
+            format!("{} ({context})", file.display())
+        }
+        StoreSource::Cluster(Access::Endpoint { url, .. }) => url.clone(),
     }
 }
 
@@ -215,7 +263,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     if spec.blocks.is_empty() {
         return Err(ServeError::Empty(options.name));
     }
-    let mut registry = Registry { stores: Vec::new(), clock: options.clock.clone() };
+    let mut registry = Registry { stores: Vec::new(), timing: options.cluster, clock: options.clock.clone() };
     let built = chain::build(&spec, BuildOptions { port: options.port }, &mut registry)
         .map_err(ServeError::Corefile)?;
     let mut warnings: Vec<String> = spec.warnings.iter().map(ToString::to_string).collect();
@@ -352,16 +400,9 @@ impl Running {
 
     /// Where the names come from, and how many there are.
     #[must_use]
-    pub fn sources(&self) -> Vec<(PathBuf, Counts)> {
-        let mut seen = HashSet::new();
-        self.registry
-            .stores
-            .iter()
-            .filter_map(|fed| {
-                let StoreSource::Manifests(dir) = &fed.spec.source;
-                seen.insert(dir.clone()).then(|| (dir.clone(), fed.store.counts()))
-            })
-            .collect()
+    pub fn sources(&self) -> Vec<(String, Counts)> {
+        let stores = self.registry.stores.iter();
+        stores.map(|fed| (source_text(&fed.spec.source), fed.store.counts())).collect()
     }
 
     /// Three `dig` lines that get an answer from what is served now.

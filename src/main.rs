@@ -117,10 +117,10 @@ fn announce(running: &Running, quiet: bool) {
     if quiet {
         return;
     }
-    for (dir, counts) in running.sources() {
+    for (source, counts) in running.sources() {
         say(&format!(
             "from {}: {} Services, {} endpoints, {} Namespaces{}",
-            dir.display(),
+            source,
             counts.services,
             counts.endpoints,
             counts.namespaces,

@@ -10,6 +10,7 @@ use super::step::Step;
 use super::words::{self, Support};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
 use crate::source::Selector;
+use crate::source::cluster::Access;
 use crate::store::{Store, Wanted};
 
 /// Where the objects of a store come from.
@@ -17,6 +18,8 @@ use crate::store::{Store, Wanted};
 pub enum StoreSource {
     /// A folder of manifests.
     Manifests(PathBuf),
+    /// An API server.
+    Cluster(Access),
 }
 
 /// What makes two stanzas share a store: source and selectors.

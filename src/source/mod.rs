@@ -3,11 +3,12 @@
 //! ```text
 //!  folder of YAML and JSON ── manifests ──┐            Begin / Upsert / Remove / End
 //!                                         ├─ object ──────────────────────────────► Sink (the store's writer)
-//!  one JSON object of the API server ─────┘  cut down
+//!  API server ── cluster: list and watch ─┘  cut down
 //! ```
 //!
 //! * `object` decodes one object and cuts it to the fields that names are made of; both roads go through it.
 //! * `selector` reads the label selectors of the `labels` and `namespace_labels` options.
+//! * `cluster` lists and watches an API server.
 //! * `manifests` watches a folder of Kubernetes manifests and needs no cluster at all.
 //!
 //! Invariants:
@@ -16,12 +17,13 @@
 //! * A bad field harms its field, a bad object itself, a bad document itself, a bad file itself: what was good
 //!   before stays, and each harm is named with kind, namespace and name (rule K-177, reliability A10).
 //! * What is not one of our fields never leaves this room, whatever its size.
-//! * No clock and no thread: the caller decides when a source looks.
+//! * `manifests` has no clock and no thread: the caller decides when it looks; `cluster` has one thread.
 //!
 //! [`Object`]: crate::store::change::Object
 //! [`Change`]: crate::store::change::Change
 //! [`Sink`]: crate::store::change::Sink
 
+pub mod cluster;
 pub mod manifests;
 pub mod object;
 pub mod selector;

@@ -16,6 +16,8 @@ pub struct PodNames {
     by_address: Map<IpAddr, Vec<NamespaceRun>>,
     /// Addresses of pods by `HOST.SUB.NS` in wire form, one entry a pod and address.
     by_hostname: Map<Box<[u8]>, Vec<IpAddr>>,
+    /// How many such entries stand below `SUB.NS`.
+    by_subdomain: Map<Box<[u8]>, usize>,
     /// How many pods.
     count: std::sync::atomic::AtomicUsize,
 }
@@ -33,6 +35,12 @@ impl PodNames {
             addresses.iter().for_each(|&ip| visit(ip));
             !addresses.is_empty()
         })
+    }
+
+    /// Whether some pod has a hostname below `SUB.NS`.
+    #[must_use]
+    pub fn has_subdomain(&self, run: &[u8]) -> bool {
+        self.by_subdomain.contains_key(run)
     }
 
     /// How many pods are known.
@@ -53,6 +61,7 @@ impl PodNames {
             self.by_address.entry(ip).or_default().push(pod.namespace.clone());
             if let Some(run) = &pod.hostname {
                 self.by_hostname.entry(run.clone()).or_default().push(ip);
+                *self.by_subdomain.entry(subdomain(run).into()).or_default() += 1;
             }
         }
         self.count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -64,10 +73,21 @@ impl PodNames {
             remove_one(&self.by_address, &ip, |run| *run == pod.namespace);
             if let Some(run) = &pod.hostname {
                 remove_one(&self.by_hostname, run, |&kept| kept == ip);
+                if let dashmap::Entry::Occupied(mut entry) = self.by_subdomain.entry(subdomain(run).into()) {
+                    *entry.get_mut() -= 1;
+                    if *entry.get() == 0 {
+                        entry.remove();
+                    }
+                }
             }
         }
         self.count.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     }
+}
+
+/// The run behind the first label of `run`.
+fn subdomain(run: &[u8]) -> &[u8] {
+    run.get(1 + run.first().copied().map_or(0, usize::from)..).unwrap_or_default()
 }
 
 /// Removes one matching entry from the list under `key`, and the list when it is empty.

@@ -175,8 +175,9 @@ impl Service {
         }
     }
 
-    /// Its cluster addresses.
-    pub(super) fn cluster_ips(&self) -> Vec<IpAddr> {
+    /// Its cluster addresses, IPv4 first.
+    #[must_use]
+    pub fn cluster_ips(&self) -> Vec<IpAddr> {
         match &self.spec {
             Spec::Cluster { v4, v6 } => v4
                 .iter()

@@ -23,9 +23,25 @@ impl Lookup<'_> {
         Found::Here
     }
 
-    /// Answers `ns.dns.Z`: our own addresses (K-054).
-    pub(super) fn name_server(&mut self, sections: &mut Sections) -> Found {
-        for (octets, length) in self.options.own.iter().map(|&ip| crate::store::octets(ip)) {
+    /// Answers `ns.dns.Z`: the addresses that the glue of the zone's NS has (K-054).
+    pub(super) fn name_server(&mut self, forward: bool, sections: &mut Sections) -> Found {
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for service in self.front(forward) {
+            match service.spec() {
+                Spec::Cluster { .. } => addresses.extend(service.cluster_ips()),
+                Spec::Headless => {
+                    let members = service.endpoints().parts().iter().flat_map(|part| part.members());
+                    addresses.extend(members.map(crate::store::Member::ip));
+                }
+                Spec::Orphan | Spec::External(_) | Spec::ExternalInvalid => {}
+            }
+        }
+        if addresses.is_empty() {
+            addresses.extend(&self.options.own);
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        for (octets, length) in addresses.into_iter().map(crate::store::octets) {
             if self.qtype == if length == 4 { rtype::A } else { rtype::AAAA } {
                 let address = octets.get(..length).unwrap_or_default();
                 sections.push_address(Section::Answer, self.owner, self.options.ttl, address);
@@ -58,9 +74,14 @@ impl Lookup<'_> {
     }
 
     /// The Services that have an endpoint at one of our own addresses: those in front of this server (K-052).
-    fn front(&self) -> Vec<std::sync::Arc<Service>> {
+    ///
+    /// None for a reverse zone, where no names of Services belong, and none while no endpoint is known.
+    fn front(&self, forward: bool) -> Vec<std::sync::Arc<Service>> {
         let store = &self.options.store;
         let mut services: Vec<std::sync::Arc<Service>> = Vec::new();
+        if !forward || !store.synced() || !self.options.endpoints {
+            return services;
+        }
         for &ip in self.options.own.iter().filter(|ip| !ip.is_loopback()) {
             for key in store.reverse().endpoint(ip) {
                 if let Some(service) = store.service(&key)
@@ -77,8 +98,7 @@ impl Lookup<'_> {
 
     /// Drafts NS records with their glue (K-052).
     fn name_servers(&mut self, forward: bool, sections: &mut Sections) {
-        // Names of Services belong to forward zones; unsynced, no endpoint is known.
-        let front = if forward && self.options.store.synced() { self.front() } else { Vec::new() };
+        let front = self.front(forward);
         let mut glue: Vec<(u16, IpAddr)> = Vec::new();
         for service in &front {
             match service.spec() {

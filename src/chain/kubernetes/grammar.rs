@@ -39,8 +39,10 @@ pub(super) enum Name<'q> {
         label: &'q [u8],
         /// `SUB.NS` in wire form, that label being the subdomain.
         run: &'q [u8],
-        /// The label left of it where there is exactly one: a hostname.
+        /// The label left of it, where there is one: a hostname.
         hostname: Option<&'q [u8]>,
+        /// Whether more labels stand left of that: then it can only be an address (K-154).
+        more: bool,
     },
     /// No record has such a name.
     Impossible,
@@ -89,7 +91,8 @@ pub(super) fn read(question: &Question, left: usize) -> Name<'_> {
             namespace,
             label: question.label(left - 3),
             run: question.run(left - 3, left - 1),
-            hostname: (left == 4).then(|| question.label(0)),
+            hostname: (left > 3).then(|| question.label(left - 4)),
+            more: left > 4,
         },
         _ => Name::Impossible,
     }

@@ -160,7 +160,7 @@ impl<'a> Lookup<'a> {
         match name {
             Name::Apex => self.apex(true, sections),
             Name::Bare => Found::Here,
-            Name::NameServer => self.name_server(sections),
+            Name::NameServer => self.name_server(true, sections),
             Name::Version => self.version(sections),
             Name::Impossible => Found::Missing,
             Name::Namespace { namespace } => self.namespace(namespace),
@@ -177,8 +177,9 @@ impl<'a> Lookup<'a> {
                     None => Found::Missing,
                 }
             }
-            Name::Pod { namespace, label, run, hostname } => match self.namespace(namespace) {
-                Found::Here => self.pod(namespace, label, run, hostname, sections),
+            Name::Pod { namespace, label, run, hostname, more } => match self.namespace(namespace) {
+                Found::Here if !more && self.pod_hostname(hostname, run, sections) => Found::Here,
+                Found::Here => self.pod(namespace, label, sections),
                 missing => missing,
             },
         }
@@ -205,10 +206,9 @@ fn needs_data(options: &Options, name: Name<'_>) -> bool {
         Name::Apex | Name::Bare | Name::NameServer | Name::Version | Name::Impossible => false,
         Name::Namespace { .. } | Name::Service { .. } => true,
         Name::PodNamespace { .. } => options.pods != PodMode::Disabled || options.pod_hostnames,
-        Name::Pod { label, hostname, .. } => {
+        Name::Pod { label, more, .. } => {
             let by_address = options.pods != PodMode::Disabled && pod::address(label).is_some();
-            let by_hostname = options.pod_hostnames;
-            by_address || (by_hostname && (hostname.is_some() || !label.is_empty()))
+            by_address || (options.pod_hostnames && !more)
         }
     }
 }
@@ -282,7 +282,7 @@ impl Kubernetes {
                 match left {
                     0 => lookup.apex(false, &mut sections),
                     1 => Found::Here,
-                    _ => lookup.name_server(&mut sections),
+                    _ => lookup.name_server(false, &mut sections),
                 }
             } else {
                 let name = reverse_address(question);

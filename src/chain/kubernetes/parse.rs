@@ -7,12 +7,14 @@ use super::super::build::{Draft, StoreSource, StoreSpec};
 use super::{Fallthrough, Kubernetes, Options, PodMode, ServedZone};
 use crate::corefile::{Directive, Error, Zone};
 use crate::source::Selector;
+use crate::source::cluster::Access;
 use crate::store::{Naming, Wanted};
 
 /// How it is written.
 pub(in crate::chain) const SYNTAX: &str = "\
 kubernetes [ZONES…] {
-    manifests DIR
+    endpoint URL  |  kubeconfig FILE [CONTEXT]  |  manifests DIR
+    tls CERT KEY CA
     namespaces NAMESPACE…  |  namespace_labels EXPRESSION
     labels EXPRESSION
     pods disabled|insecure|verified
@@ -67,6 +69,12 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 struct Stanza {
     /// `manifests`.
     manifests: Option<PathBuf>,
+    /// `endpoint`.
+    endpoint: Option<String>,
+    /// `tls`: certificate, key, CA.
+    tls: Option<[PathBuf; 3]>,
+    /// `kubeconfig`: file and context.
+    kubeconfig: Option<(PathBuf, Option<String>)>,
     /// `labels`.
     labels: Option<Selector>,
     /// `namespaces`.
@@ -102,18 +110,16 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
     }
     let (zones, primary) = zones(directive, draft)?;
     let stanza = read(directive)?;
-    let Some(dir) = stanza.manifests else {
-        return Err(directive
-            .error("reading from an API server is not served by this version yet")
-            .hint("add `manifests DIR` with a folder of Kubernetes YAML or JSON"));
-    };
-    for option in &stanza.throttles {
-        draft.warnings.push(format!(
-            "{}: `{option}` has no effect with `manifests`: there is no API server to spare",
-            directive.word.at
-        ));
+    let source = source(directive, &stanza)?;
+    if matches!(source, StoreSource::Manifests(_)) {
+        for option in &stanza.throttles {
+            draft.warnings.push(format!(
+                "{}: `{option}` has no effect with `manifests`: there is no API server to spare",
+                directive.word.at
+            ));
+        }
     }
-    let spec = StoreSpec { source: StoreSource::Manifests(dir), labels: stanza.labels };
+    let spec = StoreSpec { source, labels: stanza.labels };
     let wanted = Wanted {
         endpoints: stanza.endpoints,
         pods: stanza.pods == PodMode::Verified,
@@ -139,6 +145,31 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
         own,
     })));
     Ok(())
+}
+
+/// Where the objects come from (K-233): a folder, a kubeconfig, an address, or the service account of the pod.
+fn source(directive: &Directive, stanza: &Stanza) -> Result<StoreSource, Error> {
+    if let Some(dir) = &stanza.manifests {
+        if stanza.endpoint.is_some() || stanza.kubeconfig.is_some() || stanza.tls.is_some() {
+            return Err(directive.error("`manifests` and an API server exclude each other"));
+        }
+        return Ok(StoreSource::Manifests(dir.clone()));
+    }
+    let access = match (&stanza.kubeconfig, &stanza.endpoint) {
+        (Some((file, context)), _) => Access::Kubeconfig { file: file.clone(), context: context.clone() },
+        (None, Some(url)) => Access::Endpoint { url: url.clone(), tls: stanza.tls.clone() },
+        (None, None) if stanza.tls.is_some() => {
+            return Err(directive.error("`tls` needs `endpoint URL` beside it"));
+        }
+        (None, None) => Access::InCluster,
+    };
+    access.check().map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        directive.error(format!("{error}{cause}")).hint(
+            "name the API server with `endpoint URL` or `kubeconfig FILE`, or a folder of manifests with `manifests DIR`",
+        )
+    })?;
+    Ok(StoreSource::Cluster(access))
 }
 
 /// The zones of the stanza, most labels first, and the primary one (K-179, K-180).
@@ -173,6 +204,9 @@ fn zones(directive: &Directive, draft: &Draft<'_>) -> Result<(Vec<ServedZone>, Z
 fn read(directive: &Directive) -> Result<Stanza, Error> {
     let mut stanza = Stanza {
         manifests: None,
+        endpoint: None,
+        tls: None,
+        kubeconfig: None,
         labels: None,
         namespaces: None,
         namespace_labels: None,
@@ -254,11 +288,22 @@ fn option(line: &Directive, stanza: &mut Stanza) -> Result<(), Error> {
             }
             stanza.throttles.push(name.to_owned());
         }
-        name @ ("endpoint" | "tls" | "kubeconfig") => {
-            return Err(line
-                .word
-                .error(format!("`{name}`: reading from an API server is not served by this version yet"))
-                .hint("use `manifests DIR` with a folder of Kubernetes YAML or JSON"));
+        "endpoint" => {
+            // CoreDNS uses the first of several, too.
+            let urls = line.expect_args(1..=usize::MAX)?;
+            stanza.endpoint = urls.first().map(|url| url.text.clone());
+        }
+        "tls" => {
+            let files: Vec<PathBuf> =
+                line.expect_args(3..=3)?.iter().map(|file| PathBuf::from(&file.text)).collect();
+            stanza.tls = files.try_into().ok();
+        }
+        "kubeconfig" => {
+            let args = line.expect_args(1..=2)?;
+            if let Some(file) = args.first() {
+                let context = args.get(1).map(|context| context.text.clone());
+                stanza.kubeconfig = Some((PathBuf::from(&file.text), context));
+            }
         }
         name @ ("multicluster" | "zonal") => {
             return Err(line

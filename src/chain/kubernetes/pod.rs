@@ -2,29 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::service::has_rdata;
 use super::{Found, Lookup, PodMode};
 use crate::store::{Naming, Service, Spec};
-use crate::wire::{Section, Sections, rtype};
+use crate::wire::{MAX_NAME, Section, Sections, rtype};
 
 impl Lookup<'_> {
-    /// Answers a name below `NS.pod.Z` whose namespace is exposed.
-    pub(super) fn pod(
-        &mut self,
-        namespace: &[u8],
-        label: &[u8],
-        run: &[u8],
-        hostname: Option<&[u8]>,
-        sections: &mut Sections,
-    ) -> Found {
-        if self.options.pod_hostnames {
-            let found = match hostname {
-                Some(hostname) => self.pod_hostname(hostname, run, sections),
-                None => self.has_hostnames(run),
-            };
-            if found {
-                return Found::Here;
-            }
-        }
+    /// Answers `a-b-c-d.NS.pod.Z` (and, K-154, names below it) in an exposed namespace.
+    pub(super) fn pod(&mut self, namespace: &[u8], label: &[u8], sections: &mut Sections) -> Found {
         let Some(ip) = address(label) else { return Found::Missing };
         match self.options.pods {
             PodMode::Disabled => return Found::Missing,
@@ -36,57 +21,53 @@ impl Lookup<'_> {
         Found::Here
     }
 
-    /// Drafts `ip` if its family was asked for.
+    /// Drafts `ip` if its family was asked for and it is not drafted yet.
     fn address(&mut self, ip: IpAddr, sections: &mut Sections) {
         let (octets, length) = crate::store::octets(ip);
-        if self.qtype == if length == 4 { rtype::A } else { rtype::AAAA } {
-            let address = octets.get(..length).unwrap_or_default();
+        let address = octets.get(..length).unwrap_or_default();
+        let wanted = if length == 4 { rtype::A } else { rtype::AAAA };
+        if self.qtype == wanted && !has_rdata(sections, 0, address) {
             sections.push_address(Section::Answer, self.owner, self.options.ttl, address);
         }
     }
 
-    /// Answers `HOST.SUB.NS.pod.Z`: the ready endpoints with that hostname under the Service named SUB, and with
-    /// `pods verified` also pods that carry both names; false where there is none.
-    fn pod_hostname(&mut self, hostname: &[u8], run: &[u8], sections: &mut Sections) -> bool {
+    /// Answers `HOST.SUB.NS.pod.Z`, or `SUB.NS.pod.Z` above such names (RFC 8020); false where there is none.
+    ///
+    /// The ready endpoints with that hostname under the Service named SUB count; without such a Service, with
+    /// `pods verified`, the pods that carry both names.
+    pub(super) fn pod_hostname(
+        &mut self,
+        hostname: Option<&[u8]>,
+        run: &[u8],
+        sections: &mut Sections,
+    ) -> bool {
+        if !self.options.pod_hostnames {
+            return false;
+        }
         let store = self.options.store.clone();
-        let mut addresses = Vec::new();
         if let Some(service) = store.service(run)
             && let Some(endpoints) = hostname_endpoints(&service)
         {
-            addresses.extend(
-                endpoints
-                    .named(hostname, Naming::Address)
-                    .filter(|(_, member)| !member.hostname().is_empty())
-                    .map(|(_, member)| member.ip()),
-            );
+            let Some(hostname) = hostname else {
+                let mut members = endpoints.parts().iter().flat_map(|part| part.members());
+                return members.any(|member| !member.hostname().is_empty());
+            };
+            let members = || {
+                let named = endpoints.named(hostname, Naming::Address).map(|(_, member)| member);
+                named.filter(|member| !member.hostname().is_empty())
+            };
+            self.member_addresses(members(), sections);
+            return members().next().is_some();
         }
-        if addresses.is_empty() && self.options.pods == PodMode::Verified {
-            let mut key = Vec::with_capacity(hostname.len() + run.len() + 1);
-            key.push(u8::try_from(hostname.len()).unwrap_or(0));
-            key.extend_from_slice(hostname);
-            key.extend_from_slice(run);
-            store.pods().hostname(&key, |ip| addresses.push(ip));
+        if self.options.pods != PodMode::Verified {
+            return false;
         }
-        addresses.sort_unstable();
-        addresses.dedup();
-        let found = !addresses.is_empty();
-        for ip in addresses {
-            self.address(ip, sections);
-        }
-        found
-    }
-
-    /// Whether `SUB.NS.pod.Z` has pod hostnames below it, and so exists (RFC 8020).
-    fn has_hostnames(&self, run: &[u8]) -> bool {
-        self.options.store.service(run).is_some_and(|service| {
-            hostname_endpoints(&service).is_some_and(|endpoints| {
-                endpoints
-                    .parts()
-                    .iter()
-                    .flat_map(|part| part.members())
-                    .any(|member| !member.hostname().is_empty())
-            })
-        })
+        let Some(hostname) = hostname else { return store.pods().has_subdomain(run) };
+        let mut key = [0_u8; MAX_NAME];
+        let length = u8::try_from(hostname.len()).unwrap_or(0);
+        let spelled = std::iter::once(&length).chain(hostname).chain(run);
+        let length = key.iter_mut().zip(spelled).map(|(to, from)| *to = *from).count();
+        store.pods().hostname(key.get(..length).unwrap_or_default(), |ip| self.address(ip, sections))
     }
 }
 

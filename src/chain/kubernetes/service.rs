@@ -150,7 +150,11 @@ impl Lookup<'_> {
     }
 
     /// Addresses of the asked family of these members, each once.
-    fn member_addresses<'m>(&mut self, members: impl Iterator<Item = &'m Member>, sections: &mut Sections) {
+    pub(super) fn member_addresses<'m>(
+        &mut self,
+        members: impl Iterator<Item = &'m Member>,
+        sections: &mut Sections,
+    ) {
         let most = self.limit / ADDRESS_RECORD + 1;
         let from = sections.records().len();
         for member in members {
@@ -363,7 +367,7 @@ fn named<'a, 'n>(
 }
 
 /// Whether the records from `from` on hold one with this RDATA.
-fn has_rdata(sections: &Sections, from: usize, rdata: &[u8]) -> bool {
+pub(super) fn has_rdata(sections: &Sections, from: usize, rdata: &[u8]) -> bool {
     sections.records().get(from..).unwrap_or_default().iter().any(|record| sections.rdata(record) == rdata)
 }
 

@@ -1,0 +1,210 @@
+//! How an API server is reached: in-cluster, by a kubeconfig, or by its address.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ClientBuilder, ConfigExt as _};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tower::ServiceExt;
+
+use super::Timing;
+
+/// Where the API server is and how it knows us (rule K-233).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Access {
+    /// The service account of the pod that we run in.
+    InCluster,
+    /// A kubeconfig file and a context of it.
+    Kubeconfig {
+        /// The file.
+        file: PathBuf,
+        /// The context; the file's current one unless given.
+        context: Option<String>,
+    },
+    /// An address.
+    Endpoint {
+        /// `http://` or `https://` and host.
+        url: String,
+        /// Client certificate, its key, and the CA of the server, as PEM files.
+        tls: Option<[PathBuf; 3]>,
+    },
+}
+
+/// Why an API server cannot be reached at all.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Not in a pod.
+    #[error(
+        "this process runs in no cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set"
+    )]
+    NotInCluster,
+    /// The pod's service account.
+    #[error("reading the service account")]
+    ServiceAccount(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The kubeconfig.
+    #[error("reading the kubeconfig {}", file.display())]
+    Kubeconfig {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A file of `tls`.
+    #[error("reading {}", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The address of `endpoint`.
+    #[error("`{url}` is no address of an API server: {reason}")]
+    Url {
+        /// The address.
+        url: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The client could not be made of all that.
+    #[error("making a client")]
+    Client(#[source] Box<kube::Error>),
+}
+
+impl Access {
+    /// Checks what can be checked without a network. Errors: `AccessError`.
+    pub fn check(&self) -> Result<(), AccessError> {
+        match self {
+            Self::InCluster => match std::env::var_os("KUBERNETES_SERVICE_HOST") {
+                Some(_) => Ok(()),
+                None => Err(AccessError::NotInCluster),
+            },
+            Self::Kubeconfig { file, .. } => read(file).map(drop),
+            Self::Endpoint { url, tls } => {
+                uri(url)?;
+                tls.iter().flatten().try_for_each(|file| read(file).map(drop))
+            }
+        }
+    }
+
+    /// The client's configuration, files read now.
+    async fn config(&self) -> Result<Config, AccessError> {
+        let mut config = match self {
+            Self::InCluster => {
+                self.check()?;
+                Config::incluster_env().map_err(|error| AccessError::ServiceAccount(error.into()))?
+            }
+            Self::Kubeconfig { file, context } => {
+                let fail = |source: Box<dyn std::error::Error + Send + Sync>| AccessError::Kubeconfig {
+                    file: file.clone(),
+                    source,
+                };
+                let kubeconfig = Kubeconfig::read_from(file).map_err(|error| fail(error.into()))?;
+                let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
+                Config::from_custom_kubeconfig(kubeconfig, &options)
+                    .await
+                    .map_err(|error| fail(error.into()))?
+            }
+            Self::Endpoint { url, tls } => {
+                let mut config = Config::new(uri(url)?);
+                if let Some([cert, key, ca]) = tls {
+                    config.root_cert = Some(pem_blocks(&read(ca)?));
+                    config.auth_info.client_certificate = Some(cert.display().to_string());
+                    config.auth_info.client_key = Some(key.display().to_string());
+                }
+                config
+            }
+        };
+        // Busy answers are ours to see, with their Retry-After.
+        config.default_retry = false;
+        Ok(config)
+    }
+}
+
+/// Reads a file.
+fn read(file: &Path) -> Result<Vec<u8>, AccessError> {
+    std::fs::read(file).map_err(|source| AccessError::File { file: file.to_owned(), source })
+}
+
+/// Reads an address.
+fn uri(url: &str) -> Result<http::Uri, AccessError> {
+    let fail = |reason| AccessError::Url { url: url.to_owned(), reason };
+    // CoreDNS takes `host:port` as well.
+    let text = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let uri: http::Uri = text.parse().map_err(|_| fail("it is no URL"))?;
+    match uri.scheme_str() {
+        Some("http" | "https") if uri.host().is_some() => Ok(uri),
+        Some("http" | "https") => Err(fail("it has no host")),
+        _ => Err(fail("it must begin with http:// or https://")),
+    }
+}
+
+/// The certificates of a PEM file in binary form.
+fn pem_blocks(pem: &[u8]) -> Vec<Vec<u8>> {
+    use rustls_pki_types::pem::PemObject as _;
+    rustls_pki_types::CertificateDer::pem_slice_iter(pem).flatten().map(|cert| cert.to_vec()).collect()
+}
+
+/// A client that is made anew when what it was made of may have changed.
+pub(super) struct Connection {
+    /// How the API server is reached.
+    access: Access,
+    /// Keepalive.
+    timing: Timing,
+    /// The client, if there is one now.
+    client: RefCell<Option<Client>>,
+}
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+impl Connection {
+    /// No connection yet.
+    pub(super) fn new(access: Access, timing: Timing) -> Self {
+        Self { access, timing, client: RefCell::new(None) }
+    }
+
+    /// The client; made now if there is none. Errors: `AccessError`, also for files that are gone for the moment.
+    pub(super) async fn client(&self) -> Result<Client, AccessError> {
+        if let Some(client) = self.client.borrow().as_ref() {
+            return Ok(client.clone());
+        }
+        let config = self.access.config().await?;
+        let client = build(&config, self.timing).map_err(|error| AccessError::Client(Box::new(error)))?;
+        *self.client.borrow_mut() = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Forgets the client: the next one reads CA, token and kubeconfig anew, and resolves the host anew.
+    pub(super) fn renew(&self) {
+        self.client.borrow_mut().take();
+    }
+}
+
+/// Makes a client whose connections notice a dead peer.
+fn build(config: &Config, timing: Timing) -> kube::Result<Client> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT));
+    // Idle watches: probes from half the time on, three of them within the other half.
+    connector.set_keepalive(Some(timing.dead / 2));
+    connector.set_keepalive_interval(Some((timing.dead / 6).max(Duration::from_secs(1))));
+    connector.set_keepalive_retries(Some(3));
+    connector.set_tcp_user_timeout(Some(timing.dead));
+    let connector = config.rustls_https_connector_with_connector(connector)?;
+    let client: hyper_util::client::legacy::Client<_, Body> =
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let client = ServiceExt::<http::Request<Body>>::map_err(client, tower::BoxError::from);
+    let headers = config.extra_headers_layer()?;
+    let builder = ClientBuilder::new(client, &config.default_namespace).with_layer(&headers);
+    Ok(match config.auth_layer()? {
+        Some(auth) => builder.with_layer(&auth).with_layer(&config.base_uri_layer()).build(),
+        None => builder.with_layer(&config.base_uri_layer()).build(),
+    })
+}

@@ -1,0 +1,53 @@
+//! A cluster's API server: one list and watch for each kind, told as one stream of changes.
+//!
+//! ```text
+//!  Access ─► Connection ─► kube's Client::send ─► bytes ─► split ─► object::decode ─► Change ─► Feed ─► Sink
+//!                 ▲ made anew when files or trust change        │
+//!                 └───────── Reflector (one a kind): list ─► watch ─► resume, relist, back off
+//! ```
+//!
+//! Invariants: objects are decoded one at a time and never collected; one bad object harms only itself; a kind that is in
+//! trouble keeps nobody else waiting; nothing that was listed once goes because the API server is away (rule K-268).
+
+mod access;
+mod backoff;
+mod feed;
+mod reflect;
+mod request;
+mod split;
+mod start;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+use std::time::Duration;
+
+pub use access::{Access, AccessError};
+pub use start::{Cluster, ClusterOptions};
+
+/// How long things may take; tests make them short.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timing {
+    /// A watch that brings neither event nor bookmark for so long is opened again from its last version.
+    pub mute: Duration,
+    /// A connection on which the peer acknowledges nothing for so long is dead (TCP keepalive, `TCP_USER_TIMEOUT`).
+    pub dead: Duration,
+    /// The first pause after a failure.
+    pub backoff_min: Duration,
+    /// The longest pause after failures.
+    pub backoff_max: Duration,
+    /// A list by watch that stands still for so long is given up, and pages are asked for instead.
+    pub initial_bookmark: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            mute: Duration::from_secs(90),
+            dead: Duration::from_secs(20),
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(5),
+            initial_bookmark: Duration::from_secs(30),
+        }
+    }
+}

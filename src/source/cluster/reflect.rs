@@ -1,0 +1,607 @@
+//! One kind's list and watch: the state machine that outlives everything an API server does.
+//!
+//! ```text
+//!         ┌────────────── expired, backwards ──────────────┐
+//!         ▼                                                │
+//!  list (by watch, or pages) ──► watch from a version ─────┤
+//!         │                            ▲     │ ended      │
+//!         └─ trouble: pause, again     └─────┘ trouble: pause, resume
+//! ```
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Timing;
+use super::access::Connection;
+use super::backoff::Backoff;
+use super::feed::Feed;
+use super::request::{self, Ask};
+use super::split::{Items, Lines};
+use super::trouble::Trouble;
+use crate::source::Selector;
+use crate::source::object;
+use crate::store::change::{Change, Kind, Object, ObjectKey};
+
+/// How long the head of an answer may take.
+const HEAD: Duration = Duration::from_secs(30);
+
+/// The shortest time between the starts of two lists of one kind.
+const LIST_APART: Duration = Duration::from_secs(1);
+
+/// A watch start that is refused so often in a row, by whatever status, makes us list anew.
+const REFUSALS: u32 = 3;
+
+/// How long "forbidden" may be the API server's own start before it is called a missing right.
+const DENIED: Duration = Duration::from_secs(10);
+
+/// Objects whose faults are remembered, so that each is told once.
+const TOLD: usize = 1024;
+
+/// What a reflector is made of.
+pub(super) struct ReflectorOptions {
+    /// What it lists and watches.
+    pub(super) kind: Kind,
+    /// `labels`.
+    pub(super) labels: Option<Selector>,
+    /// How long things may take.
+    pub(super) timing: Timing,
+    /// Seed of the jitter.
+    pub(super) seed: u64,
+}
+
+/// One kind's list and watch.
+pub(super) struct Reflector {
+    /// What it is made of.
+    options: ReflectorOptions,
+    /// The client.
+    connection: Rc<Connection>,
+    /// Where changes go.
+    feed: Rc<Feed>,
+    /// Jitter.
+    rng: fastrand::Rng,
+    /// Pauses.
+    backoff: Backoff,
+    /// Whether lists by watch are tried.
+    streaming: bool,
+    /// The version up to which we know everything.
+    version: String,
+    /// Since when we are told that we may not.
+    denied_since: Option<Instant>,
+    /// Whether the missing right was named.
+    denied_told: bool,
+    /// Objects whose faults were told.
+    told: HashSet<ObjectKey>,
+}
+
+/// An event of a watch.
+#[derive(Deserialize)]
+struct Event<'a> {
+    /// ADDED, MODIFIED, DELETED, BOOKMARK, ERROR.
+    #[serde(rename = "type")]
+    kind: &'a str,
+    /// The object.
+    #[serde(borrow)]
+    object: &'a serde_json::value::RawValue,
+}
+
+/// The metadata of anything.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Meta {
+    /// `metadata`.
+    metadata: MetaFields,
+    /// `code` of a Status.
+    code: u16,
+    /// `message` of a Status.
+    message: String,
+}
+
+/// The fields of `metadata` that lists and watches need.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct MetaFields {
+    /// The version.
+    resource_version: String,
+    /// The token of the next page.
+    #[serde(rename = "continue")]
+    next: String,
+    /// For the end of a list by watch.
+    annotations: std::collections::HashMap<String, String>,
+}
+
+/// The annotation on the bookmark that ends a list by watch.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// How a stream of events stands.
+struct Stream {
+    /// Whether the list is still coming.
+    listing: bool,
+    /// Whether anything came.
+    heard: bool,
+}
+
+impl Reflector {
+    /// A reflector that has heard nothing yet.
+    pub(super) fn new(options: ReflectorOptions, connection: Rc<Connection>, feed: Rc<Feed>) -> Self {
+        Self {
+            rng: fastrand::Rng::with_seed(options.seed),
+            backoff: Backoff::new(options.timing.backoff_min, options.timing.backoff_max),
+            options,
+            connection,
+            feed,
+            streaming: true,
+            version: String::new(),
+            denied_since: None,
+            denied_told: false,
+            told: HashSet::new(),
+        }
+    }
+
+    /// Lists and watches for ever.
+    pub(super) async fn run(mut self) {
+        loop {
+            let started = Instant::now();
+            match self.list().await {
+                Ok(()) => self.watch().await,
+                Err(trouble) => self.suffer(&trouble, "listing").await,
+            }
+            // Whatever sends us back here so soon must not make us a burden.
+            if let Some(rest) = LIST_APART.checked_sub(started.elapsed()) {
+                let jitter = rest.mul_f64(0.5 + self.rng.f64() / 2.0);
+                sleep(if self.version.is_empty() {
+                    self.options.timing.backoff_min.min(jitter)
+                } else {
+                    jitter
+                })
+                .await;
+            }
+        }
+    }
+
+    /// Lists once, by watch (and goes on watching on the same stream) or by pages.
+    async fn list(&mut self) -> Result<(), Trouble> {
+        if self.streaming {
+            match self.list_by_watch().await {
+                Err(Trouble::NoStreaming(reason)) => {
+                    tracing::info!(
+                        target: "plugin/kubernetes",
+                        "{:?}: listing by pages from now on: {reason}", self.options.kind
+                    );
+                    self.streaming = false;
+                }
+                other => return other,
+            }
+        }
+        match self.list_by_pages(true).await {
+            // A token that expired between two pages: once more, in one piece.
+            Err(Trouble::Expired(_)) => self.list_by_pages(false).await,
+            other => other,
+        }
+    }
+
+    /// Lists by watch; returns when the watch behind the list ends.
+    async fn list_by_watch(&mut self) -> Result<(), Trouble> {
+        let timeout = self.watch_timeout();
+        let body = match self.get(Ask::Stream { timeout }).await {
+            Err(Trouble::Status { status: 400 | 422, message }) => return Err(Trouble::NoStreaming(message)),
+            other => other?,
+        };
+        self.feed.change(Change::Begin(self.options.kind));
+        let mut stream = Stream { listing: true, heard: false };
+        let ended = self.read_events(body, &mut stream).await;
+        match ended {
+            Err(Trouble::Mute(pause)) if stream.listing => {
+                Err(Trouble::NoStreaming(format!("the end of the list did not come within {pause:?}")))
+            }
+            Ok(()) if stream.listing => Err(Trouble::Connection("the list broke off".to_owned())),
+            // The list is complete; what ended is the watch behind it, which is resumed.
+            Ok(()) => Ok(()),
+            Err(trouble) if stream.listing => Err(trouble),
+            Err(Trouble::Expired(why)) => Err(Trouble::Expired(why)),
+            Err(trouble) => {
+                self.suffer(&trouble, "watching").await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Lists by pages, or in one piece.
+    async fn list_by_pages(&mut self, paged: bool) -> Result<(), Trouble> {
+        let kind = self.options.kind;
+        self.feed.change(Change::Begin(kind));
+        let mut token = String::new();
+        loop {
+            let mut body = self.get(if paged { Ask::Page(&token) } else { Ask::Whole }).await?;
+            let mut items = Items::default();
+            loop {
+                let Some(chunk) = next_chunk(&mut body, self.options.timing.mute).await? else { break };
+                items
+                    .push(&chunk, |item| self.item(item))
+                    .map_err(|_| Trouble::Nonsense("list: an item is too long"))?;
+            }
+            let frame = items.frame().ok_or_else(|| Trouble::Connection("the list broke off".to_owned()))?;
+            let meta: Meta = serde_json::from_slice(frame).map_err(|_| Trouble::Nonsense("list"))?;
+            if meta.code != 0 {
+                return Err(status(meta.code, None, meta.message));
+            }
+            if meta.metadata.next.is_empty() {
+                self.listed(meta.metadata.resource_version);
+                return Ok(());
+            }
+            token = meta.metadata.next;
+        }
+    }
+
+    /// The list is complete at `version`.
+    fn listed(&mut self, version: String) {
+        if backwards(&self.version, &version) {
+            tracing::warn!(
+                target: "plugin/kubernetes",
+                "{:?}: versions ran backwards from {} to {version}: the API server's past was restored; its list is taken as it is",
+                self.options.kind, self.version
+            );
+        }
+        self.version = version;
+        self.feed.change(Change::End(self.options.kind));
+        self.recovered();
+    }
+
+    /// Watches from the known version until a list is needed.
+    async fn watch(&mut self) {
+        let mut refusals = 0;
+        loop {
+            let started = Instant::now();
+            let timeout = self.watch_timeout();
+            let version = self.version.clone();
+            let mut stream = Stream { listing: false, heard: false };
+            let ended = match self.get(Ask::Watch { version: &version, timeout }).await {
+                Ok(body) => {
+                    refusals = 0;
+                    self.read_events(body, &mut stream).await
+                }
+                Err(trouble) => {
+                    if matches!(trouble, Trouble::Status { .. }) {
+                        refusals += 1;
+                    }
+                    Err(trouble)
+                }
+            };
+            match ended {
+                Err(Trouble::Expired(why)) => {
+                    tracing::info!(target: "plugin/kubernetes", "{:?}: listing anew: {why}", self.options.kind);
+                    return;
+                }
+                Err(Trouble::Mute(pause)) => tracing::info!(
+                    target: "plugin/kubernetes",
+                    "{:?}: the watch brought nothing for {pause:?} and is opened again", self.options.kind
+                ),
+                Err(trouble) => {
+                    self.suffer(&trouble, "watching").await;
+                    if refusals >= REFUSALS {
+                        return;
+                    }
+                }
+                Ok(()) => {
+                    // Ended by the server, as agreed or for reasons of its own: resumed, but never in a tight loop.
+                    if !stream.heard && started.elapsed() < LIST_APART {
+                        sleep(self.backoff.pause(&mut self.rng)).await;
+                    } else {
+                        self.backoff.reset();
+                    }
+                }
+            }
+        }
+    }
+
+    /// When a watch is to be ended by the server. Unit: seconds, jittered so that watches don't end together.
+    fn watch_timeout(&mut self) -> u64 {
+        self.rng.u64(60..=120)
+    }
+
+    /// Reads events until the stream ends.
+    async fn read_events(&mut self, mut body: Body, stream: &mut Stream) -> Result<(), Trouble> {
+        let mut lines = Lines::default();
+        loop {
+            let timing = self.options.timing;
+            let patience = if stream.listing { timing.initial_bookmark } else { timing.mute };
+            let Some(chunk) = next_chunk(&mut body, patience).await? else {
+                // A stream that ends without a line end: the line may be whole, or be cut; only a whole one parses.
+                let rest = lines.rest().to_vec();
+                return if rest.is_empty() { Ok(()) } else { self.event(&rest, stream) };
+            };
+            let mut trouble = None;
+            lines
+                .push(&chunk, |line| {
+                    if trouble.is_none() {
+                        trouble = self.event(line, stream).err();
+                    }
+                })
+                .map_err(|_| Trouble::Nonsense("watch: a line is too long"))?;
+            if let Some(trouble) = trouble {
+                return Err(trouble);
+            }
+        }
+    }
+
+    /// Takes one event. Errors: only those that end the stream; a bad object is told and passed over.
+    fn event(&mut self, line: &[u8], stream: &mut Stream) -> Result<(), Trouble> {
+        let kind = self.options.kind;
+        let Ok(event) = serde_json::from_slice::<Event<'_>>(line) else {
+            // A Status that came as the whole answer has no event around it.
+            return match serde_json::from_slice::<Meta>(line) {
+                Ok(meta) if meta.code != 0 => Err(status(meta.code, None, meta.message)),
+                _ => {
+                    self.tell_bad_line(line.len());
+                    Ok(())
+                }
+            };
+        };
+        let json = event.object.get().as_bytes();
+        stream.heard = true;
+        match event.kind {
+            "ADDED" | "MODIFIED" => {
+                let version = self.upsert(json);
+                self.moved(version, stream)
+            }
+            "DELETED" => {
+                if let Ok(cut) = object::decode(kind, json)
+                    && let Some(key) = cut.key
+                {
+                    self.feed.change(Change::Remove(kind, key));
+                }
+                let version = meta(json).metadata.resource_version;
+                self.moved(version, stream)
+            }
+            "BOOKMARK" => {
+                let meta = meta(json).metadata;
+                let ends = meta.annotations.get(INITIAL_EVENTS_END).is_some_and(|value| value == "true");
+                if stream.listing && ends {
+                    stream.listing = false;
+                    self.listed(meta.resource_version);
+                    return Ok(());
+                }
+                self.recovered();
+                self.moved(meta.resource_version, stream)
+            }
+            "ERROR" => {
+                let meta = meta(json);
+                Err(status(meta.code, None, meta.message))
+            }
+            _ => {
+                self.tell_bad_line(line.len());
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes the version of an event. While a list comes, versions are in no order and only its end counts.
+    fn moved(&mut self, version: String, stream: &Stream) -> Result<(), Trouble> {
+        if stream.listing || version.is_empty() {
+            return Ok(());
+        }
+        if backwards(&self.version, &version) {
+            return Err(Trouble::Expired("versions ran backwards"));
+        }
+        self.version = version;
+        Ok(())
+    }
+
+    /// Takes an item of a list.
+    fn item(&mut self, json: &[u8]) {
+        self.upsert(json);
+    }
+
+    /// Takes an object; returns its version, empty where it has none.
+    fn upsert(&mut self, json: &[u8]) -> String {
+        let kind = self.options.kind;
+        match object::decode(kind, json) {
+            Err(error) => {
+                let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(target: "plugin/kubernetes", "{kind:?}: an object is passed over: {error}: {source}");
+                meta(json).metadata.resource_version
+            }
+            Ok(cut) => {
+                if !cut.faults.is_empty() {
+                    self.tell_faults(cut.key.as_ref(), &cut.faults);
+                }
+                match (cut.object, cut.key) {
+                    (Some(object), _) => {
+                        let version = version(&object);
+                        self.feed.change(Change::Upsert(object));
+                        version
+                    }
+                    // A pod that is ending keeps what it had until it is deleted (K-158).
+                    (None, Some(key)) if kind != Kind::Pods && !cut.faults.is_empty() => {
+                        self.feed.change(Change::Remove(kind, key));
+                        meta(json).metadata.resource_version
+                    }
+                    (None, _) => meta(json).metadata.resource_version,
+                }
+            }
+        }
+    }
+
+    /// Tells the faults of an object, once.
+    fn tell_faults(&mut self, key: Option<&ObjectKey>, faults: &[object::Fault]) {
+        if let Some(key) = key {
+            if self.told.len() >= TOLD {
+                self.told.clear();
+            }
+            if !self.told.insert(key.clone()) {
+                return;
+            }
+        }
+        let name = key.map(|key| format!(" {}/{}", key.namespace, key.name)).unwrap_or_default();
+        for fault in faults {
+            tracing::warn!(target: "plugin/kubernetes", "{:?}{name}: {fault}", self.options.kind);
+        }
+    }
+
+    /// Tells a line that is no event.
+    fn tell_bad_line(&self, length: usize) {
+        tracing::warn!(
+            target: "plugin/kubernetes",
+            "{:?}: {length} bytes of the watch are no event and are passed over", self.options.kind
+        );
+    }
+
+    /// Something worked.
+    fn recovered(&mut self) {
+        self.backoff.reset();
+        if self.denied_since.take().is_some() && std::mem::take(&mut self.denied_told) {
+            tracing::info!(target: "plugin/kubernetes", "{:?}: allowed again", self.options.kind);
+        }
+    }
+
+    /// Says what went wrong where somebody has to know, and pauses.
+    async fn suffer(&mut self, trouble: &Trouble, doing: &str) {
+        let kind = self.options.kind;
+        let mut pause = self.backoff.pause(&mut self.rng);
+        match trouble {
+            Trouble::Busy { after, .. } => {
+                if let Some(after) = after {
+                    pause = pause.max((*after).min(Duration::from_secs(30)));
+                }
+                tracing::info!(target: "plugin/kubernetes", "{kind:?}: {doing}: {trouble}; again in {pause:?}");
+            }
+            Trouble::Denied(message) => {
+                // Right after its start an API server forbids everything for a moment.
+                let since = *self.denied_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < DENIED {
+                    pause = pause.min(Duration::from_secs(1));
+                } else if !std::mem::replace(&mut self.denied_told, true) {
+                    tracing::error!(
+                        target: "plugin/kubernetes",
+                        "{kind:?}: forbidden: the account needs {}: {message}", request::rule(kind)
+                    );
+                }
+            }
+            Trouble::Unauthorized(_) | Trouble::Connection(_) => {
+                // Token, CA, address: whatever changed is read anew for the next try.
+                self.connection.renew();
+                tracing::warn!(target: "plugin/kubernetes", "{kind:?}: {doing}: {trouble}; again in {pause:?}");
+            }
+            Trouble::Expired(_)
+            | Trouble::NoStreaming(_)
+            | Trouble::Status { .. }
+            | Trouble::Mute(_)
+            | Trouble::Nonsense(_) => {
+                tracing::warn!(target: "plugin/kubernetes", "{kind:?}: {doing}: {trouble}; again in {pause:?}");
+            }
+        }
+        sleep(pause).await;
+    }
+
+    /// Sends a request; returns the body of a good answer.
+    async fn get(&self, ask: Ask<'_>) -> Result<Body, Trouble> {
+        let target = request::target(self.options.kind, self.options.labels.as_ref(), ask);
+        let client = self.connection.client().await.map_err(|error| Trouble::Connection(chain(&error)))?;
+        let request = http::Request::get(target)
+            .header(http::header::ACCEPT, "application/json")
+            .body(Body::empty())
+            .map_err(|error| Trouble::Connection(error.to_string()))?;
+        let answer = timeout(HEAD, client.send(request))
+            .await
+            .map_err(|_| Trouble::Connection(format!("no answer within {HEAD:?}")))?
+            .map_err(|error| Trouble::Connection(chain(&error)))?;
+        let code = answer.status().as_u16();
+        if answer.status().is_success() {
+            return Ok(answer.into_body());
+        }
+        let after = answer
+            .headers()
+            .get(http::header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .map(Duration::from_secs);
+        let message = message(answer.into_body()).await;
+        Err(status(code, after, message))
+    }
+}
+
+/// The trouble that a status stands for.
+fn status(code: u16, after: Option<Duration>, message: String) -> Trouble {
+    match code {
+        410 => Trouble::Expired("410 Gone"),
+        403 => Trouble::Denied(message),
+        401 => Trouble::Unauthorized(message),
+        429 | 503 => Trouble::Busy { status: code, after },
+        status => Trouble::Status { status, message },
+    }
+}
+
+/// The text of an error answer: the message of its Status, or its beginning.
+async fn message(mut body: Body) -> String {
+    let mut text = Vec::new();
+    while text.len() < 8192
+        && let Ok(Some(chunk)) = next_chunk(&mut body, Duration::from_secs(5)).await
+    {
+        text.extend_from_slice(&chunk);
+    }
+    match serde_json::from_slice::<Meta>(&text) {
+        Ok(meta) if !meta.message.is_empty() => meta.message,
+        _ => String::from_utf8_lossy(text.get(..text.len().min(200)).unwrap_or_default()).into_owned(),
+    }
+}
+
+/// The next bytes of a body; `None` at its end.
+async fn next_chunk(body: &mut Body, patience: Duration) -> Result<Option<bytes::Bytes>, Trouble> {
+    loop {
+        match timeout(patience, body.frame()).await {
+            Err(_) => return Err(Trouble::Mute(patience)),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(error))) => return Err(Trouble::Connection(chain(&error))),
+            // Trailers say nothing to us.
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+/// An error with its causes in one line, each fact once.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let more = next.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = next.source();
+    }
+    text
+}
+
+/// The metadata of an object; empty where it is none.
+fn meta(json: &[u8]) -> Meta {
+    serde_json::from_slice(json).unwrap_or_default()
+}
+
+/// The version of an object.
+fn version(object: &Object) -> String {
+    match object {
+        Object::Service(object) => &object.revision,
+        Object::Slice(object) => &object.revision,
+        Object::Namespace(object) => &object.revision,
+        Object::Pod(object) => &object.revision,
+    }
+    .version
+    .to_string()
+}
+
+/// Whether `new` is an older version than `old`. Versions are numbers in fact, though not by contract: others never compare.
+fn backwards(old: &str, new: &str) -> bool {
+    match (old.parse::<u64>(), new.parse::<u64>()) {
+        (Ok(old), Ok(new)) => new < old,
+        _ => false,
+    }
+}

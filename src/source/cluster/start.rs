@@ -1,0 +1,97 @@
+//! Starting and ending a source: one thread, one event loop, a reflector for each kind.
+
+use std::io;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::Timing;
+use super::access::{Access, Connection};
+use super::feed::Feed;
+use super::reflect::{Reflector, ReflectorOptions};
+use crate::source::Selector;
+use crate::store::change::{Kind, Sink};
+
+/// What is read from an API server, and how.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// Where it is.
+    pub access: Access,
+    /// `labels` (rule K-208).
+    pub labels: Option<Selector>,
+    /// Whether EndpointSlices are wanted.
+    pub endpoints: bool,
+    /// Whether Pods are wanted.
+    pub pods: bool,
+    /// How long things may take.
+    pub timing: Timing,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+/// A running source; dropping it ends it.
+pub struct Cluster {
+    /// Ends the thread.
+    end: watch::Sender<bool>,
+    /// The thread.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Cluster {
+    /// Starts to list and watch into `sink`.
+    ///
+    /// Errors: no thread or no event loop; an API server that is away is none.
+    pub fn start(options: ClusterOptions, sink: Box<dyn Sink + Send>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (end, ends) = watch::channel(false);
+        let thread = std::thread::Builder::new().name("cluster".to_owned()).spawn(move || {
+            LocalSet::new().block_on(&runtime, reflect_all(options, sink, ends));
+            // Connections that are being made now are not waited for.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { end, thread: Some(thread) })
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.end.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // Had it panicked, the panic was printed; the store keeps what it has.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Runs a reflector for each kind until told to end. One that panics is started again (RELIABILITY P11).
+async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut ends: watch::Receiver<bool>) {
+    let feed = Rc::new(Feed::new(sink));
+    let connection = Rc::new(Connection::new(options.access.clone(), options.timing));
+    let mut kinds = vec![Kind::Services, Kind::Namespaces];
+    if options.endpoints {
+        kinds.push(Kind::EndpointSlices);
+    }
+    if options.pods {
+        kinds.push(Kind::Pods);
+    }
+    let settled = feed.clone();
+    tokio::task::spawn_local(async move { settled.settle().await });
+    for (kind, seed) in kinds.into_iter().zip(options.seed..) {
+        let (connection, feed) = (connection.clone(), feed.clone());
+        let (labels, timing) = (options.labels.clone(), options.timing);
+        tokio::task::spawn_local(async move {
+            loop {
+                let options = ReflectorOptions { kind, labels: labels.clone(), timing, seed };
+                let reflector = Reflector::new(options, connection.clone(), feed.clone());
+                if tokio::task::spawn_local(reflector.run()).await.is_err() {
+                    tracing::error!(target: "plugin/kubernetes", "{kind:?}: the watch panicked and is started again");
+                    tokio::time::sleep(timing.backoff_max).await;
+                }
+            }
+        });
+    }
+    // An error means that the owner is gone, which is the same.
+    let _ = ends.wait_for(|ended| *ended).await;
+}

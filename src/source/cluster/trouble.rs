@@ -1,0 +1,45 @@
+//! What goes wrong between us and an API server, by what has to be done about it.
+
+use std::time::Duration;
+
+/// A failure of a list or a watch.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// The version is too old (410, at the start or in the stream), or versions ran backwards: list anew.
+    #[error("the version is no longer known to the API server: {0}")]
+    Expired(&'static str),
+    /// The server does not do lists by watch (400, 422), or never ends one.
+    #[error("lists by watch are not served: {0}")]
+    NoStreaming(String),
+    /// We may not (403).
+    #[error("forbidden: {0}")]
+    Denied(String),
+    /// It does not know us (401).
+    #[error("not authorized: {0}")]
+    Unauthorized(String),
+    /// It has too much to do (429, 503): come back later.
+    #[error("the API server is busy ({status})")]
+    Busy {
+        /// The HTTP status.
+        status: u16,
+        /// `Retry-After`.
+        after: Option<Duration>,
+    },
+    /// Any other status.
+    #[error("the API server answered {status}: {message}")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// What it says.
+        message: String,
+    },
+    /// No connection, or it broke.
+    #[error("{0}")]
+    Connection(String),
+    /// Nothing came for too long.
+    #[error("nothing came for {0:?}")]
+    Mute(Duration),
+    /// What came is no list or watch.
+    #[error("what came is no {0}")]
+    Nonsense(&'static str),
+}
