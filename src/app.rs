@@ -1,16 +1,16 @@
 //! Wiring: from a Corefile's text to a running server, in the order parse, build, bind, feed, serve.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::admin::{AdminError, AdminServer};
+use crate::admin::{AdminError, AdminServer, Exposition, exposition};
 use crate::chain::{self, Active, BuildOptions, Parts, Plan, StoreSource, StoreSpec};
 use crate::corefile;
-use crate::metrics;
+use crate::metrics::{self, Tally};
 use crate::server::{BindError, Bound, Crew, CrewOptions, StreamLimits};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
@@ -55,7 +55,7 @@ pub struct ServeOptions {
     pub workers: usize,
     /// The most waiting queries of a worker.
     pub waiting: usize,
-    /// The bounds of streams, of a worker.
+    /// The bounds of streams, of all workers together.
     pub stream: StreamLimits,
     /// How long things of an API server may take.
     pub cluster: Timing,
@@ -128,10 +128,42 @@ impl Drop for Looker {
     }
 }
 
+/// Where queries are counted, by server and zone; kept over all plans, so that counters never fall.
+#[derive(Clone, Default)]
+struct Tallies(Arc<Mutex<Vec<ZoneTally>>>);
+
+/// The tallies of one zone of one server.
+#[derive(Clone)]
+struct ZoneTally {
+    /// Label `server`.
+    server: String,
+    /// Label `zone`.
+    zone: String,
+    /// One a worker.
+    workers: Arc<[Tally]>,
+}
+
+impl Tallies {
+    /// The tallies of a zone of a server, made if there are none.
+    fn get(&self, server: &str, zone: &str, workers: usize) -> Arc<[Tally]> {
+        let mut known = self.0.lock();
+        if let Some(found) = known.iter().find(|tally| tally.server == server && tally.zone == zone) {
+            return found.workers.clone();
+        }
+        let made: Arc<[Tally]> = (0..workers).map(|_| Tally::new(chain::ANSWERERS)).collect();
+        known.push(ZoneTally { server: server.to_owned(), zone: zone.to_owned(), workers: made.clone() });
+        made
+    }
+}
+
 /// The long-lived parts.
 struct Registry {
     /// Stores.
     stores: Vec<Fed>,
+    /// Where queries are counted.
+    tallies: Tallies,
+    /// How many workers there are.
+    workers: usize,
     /// How long things of an API server may take.
     timing: Timing,
     /// The clock.
@@ -152,6 +184,10 @@ impl Parts for Registry {
             feeder: None,
         });
         store
+    }
+
+    fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
+        self.tallies.get(server, zone, self.workers)
     }
 
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
@@ -263,14 +299,20 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     if spec.blocks.is_empty() {
         return Err(ServeError::Empty(options.name));
     }
-    let mut registry = Registry { stores: Vec::new(), timing: options.cluster, clock: options.clock.clone() };
+    let workers = options.workers.max(1);
+    let mut registry = Registry {
+        stores: Vec::new(),
+        tallies: Tallies::default(),
+        workers,
+        timing: options.cluster,
+        clock: options.clock.clone(),
+    };
     let built = chain::build(&spec, BuildOptions { port: options.port }, &mut registry)
         .map_err(ServeError::Corefile)?;
     let mut warnings: Vec<String> = spec.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(built.warnings);
     let plan = Arc::new(built.plan);
 
-    let workers = options.workers.max(1);
     let mut groups = Vec::new();
     for listener in &plan.listeners {
         match crate::server::bind(listener.addr, workers)? {
@@ -281,7 +323,16 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     if groups.is_empty() {
         return Err(ServeError::NoAddress);
     }
-    let admin = AdminServer::start(&plan.admin, &plan)?;
+    // Known once the workers run; until then there is nothing to count.
+    let counters: Arc<OnceLock<Vec<Arc<metrics::Counters>>>> = Arc::default();
+    let (counted, scraped) = (counters.clone(), plan.clone());
+    let render = move || {
+        let mut text = Exposition::default();
+        exposition::server(&mut text, &scraped, counted.get().map(Vec::as_slice).unwrap_or_default());
+        exposition::process(&mut text);
+        text.finish()
+    };
+    let admin = AdminServer::start(&plan.admin, &plan, Arc::new(render))?;
     registry.feed()?;
     let crew = Crew::start(
         groups,
@@ -294,6 +345,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         },
     )
     .map_err(ServeError::Start)?;
+    let _ = counters.set(crew.counters().to_vec());
     Ok(Running { crew, admin, registry, plan, warnings })
 }
 
@@ -340,6 +392,12 @@ impl Running {
         !done.1.wait_while_for(&mut complete, |complete| *complete < all, timeout).timed_out()
     }
 
+    /// Whether every store is complete.
+    #[must_use]
+    pub fn synced(&self) -> bool {
+        self.registry.stores.iter().all(|fed| fed.store.synced())
+    }
+
     /// The sum over all workers of a counter by its name; 0 for a name that there is not.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
@@ -359,6 +417,12 @@ impl Running {
     #[must_use]
     pub fn ready(&self) -> Option<SocketAddr> {
         self.admin.as_ref().and_then(AdminServer::ready)
+    }
+
+    /// Where `/metrics` is served.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.metrics().to_vec()).unwrap_or_default()
     }
 
     /// Things that work but probably not as meant.
@@ -385,7 +449,7 @@ impl Running {
     pub fn zones(&self) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         for (listener, addr) in self.plan.listeners.iter().zip(self.crew.addresses()) {
-            for (zone, _) in &listener.zones {
+            for zone in listener.zones.iter().map(|served| &served.zone) {
                 let line = match addr.ip().is_unspecified() {
                     true => format!("{zone}:{}", addr.port()),
                     false => format!("{zone}:{} on {}", addr.port(), addr.ip()),
@@ -428,10 +492,12 @@ impl Running {
                             cluster = Some((name, IpAddr::from(*ip).to_string()));
                         }
                     }
-                    Spec::Headless if service.namespace().exists() && !service.endpoints().is_empty() => {
-                        if headless.as_ref().is_none_or(|known| name < *known) {
-                            headless = Some(name);
-                        }
+                    Spec::Headless
+                        if service.namespace().exists()
+                            && !service.endpoints().is_empty()
+                            && headless.as_ref().is_none_or(|known| name < *known) =>
+                    {
+                        headless = Some(name);
                     }
                     _ => {}
                 }

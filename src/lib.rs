@@ -4,6 +4,8 @@ pub mod admin;
 pub mod app;
 pub mod chain;
 pub mod corefile;
+#[cfg(feature = "hickory")]
+pub mod hickory;
 pub mod logging;
 pub mod metrics;
 pub mod server;

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use parking_lot::{Condvar, Mutex};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signpost::app::{self, Running, ServeOptions};
@@ -15,6 +17,9 @@ mod flags;
 /// How long the start waits for the cluster's objects before it says so and goes on (rule K-230).
 const STARTUP: Duration = Duration::from_secs(5);
 
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How often it says that it waits.
 const WAITING: Duration = Duration::from_millis(500);
 
@@ -23,7 +28,7 @@ fn main() -> ExitCode {
     match run(&flags) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("signpost: {error:#}");
+            complain(&format!("signpost: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -40,9 +45,9 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let Some(path) = corefile(flags) else {
-        eprintln!(
+        complain(
             "signpost: there is no Corefile: no `-conf FILE` was given and this directory has no file `Corefile`.\n\
-             Try the demo: signpost -conf config/demo/Corefile (in the source tree: cargo run --release -- -conf config/demo/Corefile)"
+             Try the demo: signpost -conf config/demo/Corefile (in the source tree: cargo run --release -- -conf config/demo/Corefile)",
         );
         return Ok(ExitCode::from(2));
     };
@@ -55,15 +60,16 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
         workers: signpost::server::worker_count(),
         ..ServeOptions::default()
     };
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2])
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2])
         .context("listening for signals")?;
     let running = app::serve(options)?;
     if let Some(file) = &flags.pidfile {
         std::fs::write(file, format!("{}\n", std::process::id()))
             .with_context(|| format!("writing the process id to {}", file.display()))?;
     }
-    announce(&running, flags.quiet);
-    wait_for_end(&mut signals, running);
+    let ends = listen(signals);
+    announce(&running, flags.quiet, &ends);
+    end(running, &ends);
     signpost::logging::flush();
     if let Some(file) = &flags.pidfile {
         // Gone already is as good.
@@ -94,8 +100,60 @@ fn say(text: &str) {
     let _ = writeln!(stdout, "{text}");
 }
 
+/// Prints to stderr; a closed stderr is no reason to fail otherwise.
+fn complain(text: &str) {
+    use std::io::Write as _;
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(stderr, "{text}");
+}
+
+/// What was asked of the process by signals so far (rule S-05).
+struct Ends {
+    /// How many signals asked it to end.
+    asked: Mutex<u32>,
+    /// Told when one more does.
+    changed: Condvar,
+}
+
+impl Ends {
+    /// Waits until the process was asked to end so often, at most for `patience`; says whether it was.
+    fn wait(&self, times: u32, patience: Duration) -> bool {
+        let mut asked = self.asked.lock();
+        !self.changed.wait_while_for(&mut asked, |asked| *asked < times, patience).timed_out()
+    }
+}
+
+/// Starts the thread that takes signals.
+fn listen(mut signals: Signals) -> Arc<Ends> {
+    let ends = Arc::new(Ends { asked: Mutex::new(0), changed: Condvar::new() });
+    let told = ends.clone();
+    // Without the thread signals keep what the kernel does by itself, which ends the process too.
+    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGTERM | SIGINT => {
+                    let mut asked = told.asked.lock();
+                    *asked += 1;
+                    if *asked > 1 {
+                        // A second one does not wait for anything.
+                        std::process::exit(1);
+                    }
+                    told.changed.notify_all();
+                }
+                SIGQUIT => std::process::exit(0),
+                SIGUSR1 => {
+                    tracing::warn!("SIGUSR1: a changed Corefile is read at the next start in this version")
+                }
+                // SIGHUP and SIGUSR2 have no meaning for us, and none may end the process.
+                other => tracing::info!("signal {other} is ignored"),
+            }
+        }
+    });
+    ends
+}
+
 /// Says what is served, from where, and what to try; waits for the first sync meanwhile, while queries are answered already.
-fn announce(running: &Running, quiet: bool) {
+fn announce(running: &Running, quiet: bool, ends: &Ends) {
     for warning in running.warnings() {
         tracing::warn!("{warning}");
     }
@@ -106,8 +164,14 @@ fn announce(running: &Running, quiet: bool) {
         say(&version());
     }
     let mut waited = Duration::ZERO;
-    while !running.wait_synced(WAITING) {
-        waited += WAITING;
+    while !running.synced() {
+        if ends.wait(1, LOOK) {
+            return;
+        }
+        waited += LOOK;
+        if !waited.as_millis().is_multiple_of(WAITING.as_millis()) {
+            continue;
+        }
         if waited >= STARTUP {
             tracing::warn!(target: "plugin/kubernetes", "starting server with unsynced Kubernetes API");
             return;
@@ -136,31 +200,9 @@ fn announce(running: &Running, quiet: bool) {
     }
 }
 
-/// Waits for the signal that ends the process, and ends it in order (rules S-05, S-12).
-fn wait_for_end(signals: &mut Signals, running: Running) {
-    for signal in signals.forever() {
-        match signal {
-            SIGTERM | SIGINT => break,
-            SIGQUIT => std::process::exit(0),
-            SIGUSR1 => {
-                tracing::warn!("SIGUSR1: a changed Corefile is read at the next start in this version")
-            }
-            // SIGHUP and SIGUSR2 have no meaning for us, and none may end the process.
-            other => tracing::info!("signal {other} is ignored"),
-        }
-    }
-    // A second signal ends at once.
-    let handle = signals.handle();
-    let mut rest = Signals::new([SIGTERM, SIGINT, SIGQUIT]).ok();
-    handle.close();
-    if let Some(rest) = rest.take() {
-        let mut rest = rest;
-        let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            if rest.forever().next().is_some() {
-                std::process::exit(1);
-            }
-        });
-    }
+/// Waits until the process is asked to end, and ends it in order (rule S-12).
+fn end(running: Running, ends: &Ends) {
+    while !ends.wait(1, Duration::from_secs(3600)) {}
     running.not_ready();
     let lameduck = running.lameduck();
     if !lameduck.is_zero() {

@@ -78,3 +78,251 @@ pub const FIELDS: &[(&str, Field)] = &[
 pub fn sum<'a>(workers: impl IntoIterator<Item = &'a Counters>, field: Field) -> u64 {
     workers.into_iter().map(|counters| field(counters).read()).sum()
 }
+
+/// Upper bounds of a histogram's buckets, `+Inf` not counted.
+pub type Bounds = &'static [f64];
+
+/// Bounds of `coredns_dns_request_duration_seconds`: 0.00025 doubled fifteen times. Unit: seconds.
+pub const DURATION: Bounds = &[
+    0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048,
+    4.096, 8.192,
+];
+
+/// Bounds of the size histograms. Unit: bytes.
+pub const SIZE: Bounds =
+    &[0.0, 100.0, 200.0, 300.0, 400.0, 511.0, 1023.0, 2047.0, 4095.0, 8291.0, 16e3, 32e3, 48e3, 64e3];
+
+/// Bounds of `coredns_kubernetes_dns_programming_duration_seconds`: 0.001 doubled nineteen times. Unit: seconds.
+pub const PROGRAMMING: Bounds = &[
+    0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384,
+    32.768, 65.536, 131.072, 262.144, 524.288,
+];
+
+/// The most buckets of a histogram, `+Inf` included.
+const BUCKETS: usize = 21;
+
+/// A histogram that one thread writes.
+#[derive(Default, Debug)]
+pub struct Histogram {
+    /// Observations by bucket, not summed up.
+    buckets: [Counter; BUCKETS],
+    /// The sum of all observations, in millionths of the unit.
+    sum: Counter,
+}
+
+impl Histogram {
+    /// Counts one observation. Cost: a search over the bounds and two additions.
+    pub fn observe(&self, bounds: Bounds, value: f64) {
+        let place = bounds.partition_point(|&bound| bound < value);
+        if let Some(bucket) = self.buckets.get(place) {
+            bucket.add(1);
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates at both ends")]
+        self.sum.add((value * 1e6) as u64);
+    }
+
+    /// Adds what this histogram holds to `total`.
+    fn add_to(&self, total: &mut HistogramSum) {
+        for (to, from) in total.buckets.iter_mut().zip(&self.buckets) {
+            *to += from.read();
+        }
+        total.sum += self.sum.read();
+    }
+}
+
+/// Several histograms added up.
+#[derive(Clone, Default, Debug)]
+pub struct HistogramSum {
+    /// Observations by bucket, not summed up.
+    pub buckets: [u64; BUCKETS],
+    /// The sum of all observations, in millionths of the unit.
+    pub sum: u64,
+}
+
+impl HistogramSum {
+    /// The sum of these.
+    pub fn of<'a>(histograms: impl IntoIterator<Item = &'a Histogram>) -> Self {
+        let mut total = Self::default();
+        histograms.into_iter().for_each(|histogram| histogram.add_to(&mut total));
+        total
+    }
+}
+
+/// The types that requests are told apart by; all others are `other`.
+pub const TYPES: &[(u16, &str)] = &[
+    (1, "A"),
+    (28, "AAAA"),
+    (5, "CNAME"),
+    (48, "DNSKEY"),
+    (43, "DS"),
+    (15, "MX"),
+    (47, "NSEC"),
+    (50, "NSEC3"),
+    (2, "NS"),
+    (12, "PTR"),
+    (46, "RRSIG"),
+    (6, "SOA"),
+    (33, "SRV"),
+    (16, "TXT"),
+    (65, "HTTPS"),
+    (64, "SVCB"),
+    (251, "IXFR"),
+    (252, "AXFR"),
+    (255, "ANY"),
+];
+
+/// The codes that replies are told apart by; the last stands for all others.
+pub const RCODES: &[(u16, &str)] = &[
+    (0, "NOERROR"),
+    (1, "FORMERR"),
+    (2, "SERVFAIL"),
+    (3, "NXDOMAIN"),
+    (4, "NOTIMP"),
+    (5, "REFUSED"),
+    (16, "BADVERS"),
+    (u16::MAX, "OTHER"),
+];
+
+/// What one query adds to a tally.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// 0 for UDP, 1 for TCP.
+    pub proto: usize,
+    /// 0 for IPv4, 1 for IPv6.
+    pub family: usize,
+    /// QTYPE.
+    pub qtype: u16,
+    /// Whether DO was set.
+    pub dnssec_ok: bool,
+    /// Bytes of the query.
+    pub request_size: usize,
+    /// Bytes of the reply.
+    pub response_size: usize,
+    /// The response code.
+    pub rcode: u16,
+    /// The place, in the list of words, of the word that answered.
+    pub word: usize,
+    /// How long it took. Unit: seconds.
+    pub seconds: f64,
+}
+
+/// One worker's numbers for one zone of one server: what `prometheus` counts of each query.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Tally {
+    /// Requests by proto, family and type.
+    requests: [[[Counter; 20]; 2]; 2],
+    /// Sizes of requests by proto.
+    request_size: [Histogram; 2],
+    /// Sizes of replies by proto.
+    response_size: [Histogram; 2],
+    /// How long replies took.
+    duration: Histogram,
+    /// Requests with DO.
+    dnssec_ok: Counter,
+    /// Replies by code and word: `rcode * words + word`.
+    responses: Box<[Counter]>,
+    /// How many words there are.
+    words: usize,
+}
+
+impl Tally {
+    /// Nothing counted yet; `words` words may answer.
+    #[must_use]
+    pub fn new(words: usize) -> Self {
+        Self {
+            requests: Default::default(),
+            request_size: Default::default(),
+            response_size: Default::default(),
+            duration: Histogram::default(),
+            dnssec_ok: Counter::default(),
+            responses: (0..words * RCODES.len()).map(|_| Counter::default()).collect(),
+            words,
+        }
+    }
+
+    /// Counts one query. Cost: a dozen additions on lines of this worker.
+    pub fn observe(&self, seen: &Observation) {
+        let kind = TYPES.iter().position(|(number, _)| *number == seen.qtype).unwrap_or(TYPES.len());
+        let (proto, family) = (seen.proto.min(1), seen.family.min(1));
+        self.requests[proto][family][kind].add(1);
+        #[allow(clippy::cast_precision_loss, reason = "messages are at most 65,535 bytes")]
+        let (request, response) = (seen.request_size as f64, seen.response_size as f64);
+        self.request_size[proto].observe(SIZE, request);
+        self.response_size[proto].observe(SIZE, response);
+        self.duration.observe(DURATION, seen.seconds);
+        if seen.dnssec_ok {
+            self.dnssec_ok.add(1);
+        }
+        let rcode = RCODES.iter().position(|(number, _)| *number == seen.rcode).unwrap_or(RCODES.len() - 1);
+        if let Some(counter) = self.responses.get(rcode * self.words + seen.word) {
+            counter.add(1);
+        }
+    }
+}
+
+/// The tallies of all workers for one zone of one server, added up.
+pub struct TallySum<'a>(pub &'a [Tally]);
+
+impl TallySum<'_> {
+    /// Calls `visit` with proto, family, type and count of every kind of request that was seen.
+    pub fn requests(&self, mut visit: impl FnMut(&'static str, u8, &'static str, u64)) {
+        for (proto, proto_text) in ["udp", "tcp"].into_iter().enumerate() {
+            for family in 0..2_u8 {
+                for kind in 0..=TYPES.len() {
+                    let count: u64 = self
+                        .0
+                        .iter()
+                        .map(|tally| tally.requests[proto][usize::from(family)][kind].read())
+                        .sum();
+                    if count > 0 {
+                        visit(
+                            proto_text,
+                            family + 1,
+                            TYPES.get(kind).map_or("other", |(_, text)| text),
+                            count,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Calls `visit` with code, word and count of every kind of reply that was seen.
+    pub fn responses(&self, mut visit: impl FnMut(&'static str, usize, u64)) {
+        let words = self.0.first().map_or(0, |tally| tally.words);
+        for (place, (_, rcode)) in RCODES.iter().enumerate() {
+            for word in 0..words {
+                let counters = self.0.iter().filter_map(|tally| tally.responses.get(place * words + word));
+                let count: u64 = counters.map(Counter::read).sum();
+                if count > 0 {
+                    visit(rcode, word, count);
+                }
+            }
+        }
+    }
+
+    /// How long replies took.
+    #[must_use]
+    pub fn duration(&self) -> HistogramSum {
+        HistogramSum::of(self.0.iter().map(|tally| &tally.duration))
+    }
+
+    /// Sizes of requests, by proto.
+    #[must_use]
+    pub fn request_size(&self, proto: usize) -> HistogramSum {
+        HistogramSum::of(self.0.iter().map(|tally| &tally.request_size[proto.min(1)]))
+    }
+
+    /// Sizes of replies, by proto.
+    #[must_use]
+    pub fn response_size(&self, proto: usize) -> HistogramSum {
+        HistogramSum::of(self.0.iter().map(|tally| &tally.response_size[proto.min(1)]))
+    }
+
+    /// Requests with DO.
+    #[must_use]
+    pub fn dnssec_ok(&self) -> u64 {
+        self.0.iter().map(|tally| tally.dnssec_ok.read()).sum()
+    }
+}

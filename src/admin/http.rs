@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -84,6 +85,8 @@ pub struct AdminServer {
     health: Option<SocketAddr>,
     /// Where `/ready` is.
     ready: Option<SocketAddr>,
+    /// Where `/metrics` is.
+    metrics: Vec<SocketAddr>,
 }
 
 /// Opens `[HOST]:PORT`; without a host all addresses of both families, where there is IPv6.
@@ -102,17 +105,31 @@ impl AdminServer {
     /// Opens what the plan names and serves it; `None` where it names nothing.
     ///
     /// Errors: an address that cannot be listened on, before anything is served.
-    pub fn start(admin: &Admin, plan: &Arc<Plan>) -> Result<Option<Self>, AdminError> {
-        if admin.health.is_none() && admin.ready.is_none() {
+    pub fn start(
+        admin: &Admin,
+        plan: &Arc<Plan>,
+        render: Arc<dyn Fn() -> String + Send + Sync>,
+    ) -> Result<Option<Self>, AdminError> {
+        if *admin == Admin::default() {
             return Ok(None);
         }
         let health = admin.health.as_ref().map(|health| listen("health", &health.addr)).transpose()?;
         let ready = admin.ready.as_ref().map(|ready| listen("ready", &ready.addr)).transpose()?;
+        let mut metrics = Vec::new();
+        for addr in &admin.metrics {
+            metrics.push(listen("prometheus", addr)?);
+        }
         let (end_ready, ready_ends) = watch::channel(false);
         let (end_health, health_ends) = watch::channel(false);
         let addr = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
-        let mut server =
-            Self { thread: None, end_ready, end_health, health: addr(&health), ready: addr(&ready) };
+        let mut server = Self {
+            thread: None,
+            end_ready,
+            end_health,
+            health: addr(&health),
+            ready: addr(&ready),
+            metrics: metrics.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
+        };
         let continuously = admin.ready.as_ref().is_some_and(|ready| ready.continuously);
         let readiness = Arc::new(Readiness::new(plan.clone(), continuously));
 
@@ -139,6 +156,20 @@ impl AdminServer {
                             }
                         }),
                     );
+                    for listener in metrics {
+                        let render = render.clone();
+                        let app =
+                            Router::new().route(
+                                "/metrics",
+                                get(move || {
+                                    let text = render();
+                                    async move {
+                                        ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+                                    }
+                                }),
+                            );
+                        tokio::spawn(serve(Some(listener), app, health_ends.clone()));
+                    }
                     tokio::join!(serve(health, health_app, health_ends), serve(ready, ready_app, ready_ends));
                 });
             })
@@ -157,6 +188,12 @@ impl AdminServer {
     #[must_use]
     pub fn ready(&self) -> Option<SocketAddr> {
         self.ready
+    }
+
+    /// Where `/metrics` is served.
+    #[must_use]
+    pub fn metrics(&self) -> &[SocketAddr] {
+        &self.metrics
     }
 
     /// Closes `/ready` at once; `/health` stays until the end (rules S-12, S-13).

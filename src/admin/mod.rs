@@ -1,7 +1,9 @@
-//! HTTP beside the DNS: whether the process lives, and whether it can answer (rules S-12, S-13).
+//! HTTP beside the DNS: whether the process lives, whether it can answer (rules S-12, S-13), and what it counted.
 //!
 //! Invariants: read only; on a thread of its own, so that no scrape and no slow client delays a query.
 
+pub mod exposition;
 mod http;
 
+pub use exposition::Exposition;
 pub use http::{AdminError, AdminServer, Readiness};

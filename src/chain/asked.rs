@@ -80,6 +80,8 @@ pub struct Asked {
     pub shape: Shape,
     /// The question as sent, kept once `question` is not that any more.
     pub(super) original: Option<Box<Question>>,
+    /// The place of the client's question among the zones of its listener.
+    pub(super) place: usize,
     /// The chain that is being walked.
     pub(super) chain: usize,
     /// The step that is or was asked last.
@@ -88,8 +90,8 @@ pub struct Asked {
     pub(super) entry: usize,
     /// Questions that wait for the one being answered, outermost first.
     pub(super) frames: Vec<Frame>,
-    /// Word of the step that answered, for logs and metrics.
-    pub(super) answered_by: &'static str,
+    /// Place in the list of words of the step that answered, for metrics.
+    pub(super) answered_by: usize,
     /// Drafts to reuse.
     drafts: Vec<Sections>,
 }
@@ -109,11 +111,12 @@ impl Default for Asked {
             arrived: Tick::default(),
             shape: Shape::stream(),
             original: None,
+            place: usize::MAX,
             chain: 0,
             step: 0,
             entry: 0,
             frames: Vec::new(),
-            answered_by: "",
+            answered_by: super::words::NOBODY,
             drafts: Vec::new(),
         }
     }

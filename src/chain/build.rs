@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::plan::{Admin, Chain, Health, Listener, Plan, Ready};
+use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::step::Step;
 use super::words::{self, Support};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
+use crate::metrics::Tally;
 use crate::source::Selector;
 use crate::source::cluster::Access;
 use crate::store::{Store, Wanted};
@@ -36,6 +37,9 @@ pub trait Parts {
     /// The store of `spec`; `wanted` is what all stanzas together need of it. A new one starts to be fed only after the
     /// whole plan was built.
     fn store(&mut self, spec: &StoreSpec, wanted: Wanted) -> Arc<Store>;
+
+    /// Where the queries of a zone of a server are counted, a tally a worker; the running ones where there are any.
+    fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]>;
 
     /// The machine's own addresses by interface, loopback included.
     fn interfaces(&self) -> Vec<(String, IpAddr)>;
@@ -74,8 +78,12 @@ pub(super) struct Draft<'a> {
     pub(super) health: Option<Health>,
     /// `ready`.
     pub(super) ready: Option<Ready>,
+    /// `prometheus`: where its numbers are served.
+    pub(super) metrics: Option<String>,
     /// Zones of `metadata`.
     pub(super) metadata: Vec<Zone>,
+    /// The words read so far, in the order of the chain.
+    pub(super) words: Vec<&'static str>,
     /// Things to say.
     pub(super) warnings: Vec<String>,
 }
@@ -135,6 +143,10 @@ impl Parts for Counting<'_> {
         Store::new(wanted, crate::time::Clock::manual(crate::time::Wall(0))).0
     }
 
+    fn tallies(&mut self, _: &str, _: &str) -> Arc<[Tally]> {
+        Arc::new([])
+    }
+
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
         self.parts.interfaces()
     }
@@ -156,7 +168,7 @@ pub fn build(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts) -> Resul
 fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wants) -> Result<Built, Error> {
     let mut plan = Plan::default();
     let mut warnings: Vec<String> = Vec::new();
-    let mut listeners: BTreeMap<(u16, IpAddr), Vec<(Zone, usize)>> = BTreeMap::new();
+    let mut listeners: BTreeMap<(u16, IpAddr), Vec<Served>> = BTreeMap::new();
     for block in &spec.blocks {
         let draft = read_block(block, parts, wants)?;
         if draft.steps.is_empty() {
@@ -182,18 +194,22 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
             for &address in &addresses {
                 let zones = listeners.entry((port, address)).or_default();
                 for zone in &key.zones {
-                    if zones.iter().any(|(known, _)| known == zone) {
+                    if zones.iter().any(|served| served.zone == *zone) {
                         let address = SocketAddr::new(address, port);
                         return Err(key.error(format!("{zone} is already served on {address}")));
                     }
                     // A block in which nothing answers refuses (rule S-02).
                     if !draft.steps.is_empty() {
-                        zones.push((zone.clone(), chain));
+                        let tallies = draft.metrics.as_ref().map(|_| {
+                            let bound = (!address.is_unspecified()).then_some(address);
+                            draft.parts.tallies(&server_label(bound, port), zone.text())
+                        });
+                        zones.push(Served { zone: zone.clone(), chain, tallies });
                     }
                 }
             }
         }
-        join_admin(&mut plan.admin, draft.health, draft.ready);
+        join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
         plan.chains.push(Chain::new(
             draft.steps,
@@ -205,8 +221,9 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
     plan.listeners = listeners
         .into_iter()
         .map(|((port, address), mut zones)| {
-            zones.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.labels()));
-            Listener { addr: SocketAddr::new(address, port), zones }
+            zones.sort_by_key(|served| std::cmp::Reverse(served.zone.labels()));
+            let bound = (!address.is_unspecified()).then_some(address);
+            Listener { addr: SocketAddr::new(address, port), label: server_label(bound, port), zones }
         })
         .collect();
     Ok(Built { plan, warnings })
@@ -227,7 +244,9 @@ fn read_block<'a>(
         debug: false,
         health: None,
         ready: None,
+        metrics: None,
         metadata: Vec::new(),
+        words: Vec::new(),
         warnings: Vec::new(),
     };
     let mut ordered: Vec<(usize, words::Parse, &Directive)> = Vec::new();
@@ -248,19 +267,33 @@ fn read_block<'a>(
     }
     // Stable: several directives of one word keep the order of the file (rule S-01).
     ordered.sort_by_key(|(place, ..)| *place);
-    for (_, parse, directive) in ordered {
+    for (place, parse, directive) in ordered {
+        draft.words.push(words::word_at(place));
         parse(directive, &mut draft).map_err(|error| error.within(directive))?;
     }
     Ok(draft)
 }
 
 /// Joins what blocks say about HTTP endpoints: the last one that names it wins, a longer lame duck stays.
-fn join_admin(admin: &mut Admin, health: Option<Health>, ready: Option<Ready>) {
+fn join_admin(admin: &mut Admin, health: Option<Health>, ready: Option<Ready>, metrics: Option<String>) {
     if let Some(new) = health {
         let lameduck = admin.health.as_ref().map_or(new.lameduck, |known| known.lameduck.max(new.lameduck));
         admin.health = Some(Health { lameduck, ..new });
     }
     if let Some(new) = ready {
         admin.ready = Some(new);
+    }
+    if let Some(new) = metrics
+        && !admin.metrics.contains(&new)
+    {
+        admin.metrics.push(new);
+    }
+}
+
+/// The label `server` of metrics: `dns://:53`, or with the address of `bind`.
+pub(super) fn server_label(bound: Option<IpAddr>, port: u16) -> String {
+    match bound {
+        None => format!("dns://:{port}"),
+        Some(address) => format!("dns://{}", SocketAddr::new(address, port)),
     }
 }

@@ -7,19 +7,21 @@
 //! ```
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::asked::{Asked, Client, Frame, MAX_FRAMES, Transport};
-use super::plan::{Active, Chain, Plan};
+use super::plan::{Active, Plan};
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Flow, Reply, Sent};
-use crate::metrics::Counters;
+use super::words;
+use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
 use crate::wire::{
     CLASS_IN, Ede, Fault, Head, Query, Question, Rcode, Section, Sections, Shape, assemble, bare, rtype,
+    show_name,
 };
 
 /// What became of a query.
@@ -89,7 +91,14 @@ pub struct Pipeline<R> {
     waker: Waker,
     /// This worker's counters.
     counters: Arc<Counters>,
+    /// This worker's place in tallies.
+    worker: usize,
+    /// Names whose replies were cut on a stream, each of which is told once.
+    cut_names: HashSet<Box<[u8]>>,
 }
+
+/// The most names that are remembered as told.
+const CUT_NAMES: usize = 256;
 
 /// What a pipeline is made of.
 pub struct PipelineOptions {
@@ -105,6 +114,8 @@ pub struct PipelineOptions {
     pub waker: Waker,
     /// The worker's counters.
     pub counters: Arc<Counters>,
+    /// The worker's number.
+    pub worker: usize,
 }
 
 /// How a walk of the chain ended.
@@ -135,6 +146,8 @@ impl<R> Pipeline<R> {
             clock: options.clock,
             waker: options.waker,
             counters: options.counters,
+            worker: options.worker,
+            cut_names: HashSet::new(),
         }
     }
 
@@ -179,7 +192,7 @@ impl<R> Pipeline<R> {
         asked.arrived = now;
         asked.original = None;
         asked.frames.clear();
-        asked.answered_by = "";
+        asked.answered_by = words::NOBODY;
         let query = match Query::parse(bytes, &mut asked.question) {
             Ok(query) => query,
             Err(fault) => return self.refuse(fault, out),
@@ -192,19 +205,21 @@ impl<R> Pipeline<R> {
         let plan = self.plan.clone();
         let refused =
             asked.question.qclass != CLASS_IN || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
-        let chain = plan
-            .listeners
-            .get(client.listener)
-            .filter(|_| !refused)
-            .and_then(|listener| listener.choose(&asked.question));
-        let Some(chain) = chain else {
-            return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), None, out));
+        asked.place = usize::MAX;
+        let listener = plan.listeners.get(client.listener).filter(|_| !refused);
+        let chosen = listener.and_then(|listener| {
+            let place = listener.choose(&asked.question)?;
+            Some((place, listener.zones.get(place)?.chain))
+        });
+        let Some((place, chain)) = chosen else {
+            return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), &plan, out));
         };
+        asked.place = place;
         asked.chain = chain;
         asked.step = 0;
         asked.entry = 0;
         let walk = self.walk(&plan, None, now);
-        match self.end(walk, &plan, return_to, out) {
+        match self.end(walk, &plan, return_to, now, out) {
             Ended::Done(_, Some(length)) => Outcome::Reply(length),
             Ended::Done(_, None) => Outcome::Silent,
             Ended::Parked => Outcome::Waiting,
@@ -262,7 +277,7 @@ impl<R> Pipeline<R> {
     }
 
     /// Turns the end of a walk into bytes, silence or a wait.
-    fn end(&mut self, walk: Walk, plan: &Arc<Plan>, return_to: R, out: &mut [u8]) -> Ended<R> {
+    fn end(&mut self, walk: Walk, plan: &Arc<Plan>, return_to: R, now: Tick, out: &mut [u8]) -> Ended<R> {
         let reply = match walk {
             Walk::Reply(reply) => reply,
             Walk::Drop => {
@@ -271,7 +286,7 @@ impl<R> Pipeline<R> {
             }
             Walk::Wait(signal, until) => match self.free.pop() {
                 Some(index) => {
-                    self.park(index, signal, until, plan, return_to);
+                    self.park(index, signal, until, now, plan, return_to);
                     return Ended::Parked;
                 }
                 None => {
@@ -281,14 +296,21 @@ impl<R> Pipeline<R> {
                 }
             },
         };
-        let chain = plan.chains.get(self.asked.chain);
-        Ended::Done(return_to, Some(self.finish(reply, chain, out)))
+        Ended::Done(return_to, Some(self.finish(reply, plan, out)))
     }
 
     /// Moves the query in hand to a place in the table.
-    fn park(&mut self, index: usize, signal: Arc<Signal>, until: Tick, plan: &Arc<Plan>, return_to: R) {
+    fn park(
+        &mut self,
+        index: usize,
+        signal: Arc<Signal>,
+        until: Tick,
+        now: Tick,
+        plan: &Arc<Plan>,
+        return_to: R,
+    ) {
         signal.register(&self.waker);
-        let until = until.min(self.asked.deadline());
+        let until = until.min(self.asked.deadline()).max(Tick(now.0 + 1));
         let asked = std::mem::take(&mut self.asked);
         if let Some(slot) = self.slots.get_mut(index) {
             slot.generation = slot.generation.wrapping_add(1);
@@ -309,7 +331,10 @@ impl<R> Pipeline<R> {
     }
 
     /// Assembles a reply to the query in hand; returns its length.
-    fn finish(&mut self, mut reply: Reply, chain: Option<&Chain>, out: &mut [u8]) -> usize {
+    fn finish(&mut self, mut reply: Reply, plan: &Plan, out: &mut [u8]) -> usize {
+        // Without a place no block was chosen.
+        let chosen = self.asked.place != usize::MAX;
+        let chain = plan.chains.get(self.asked.chain).filter(|_| chosen);
         reply.head.recursion_available = chain.is_some_and(|chain| chain.forwards);
         let asked = &mut *self.asked;
         let (mut length, cut) = assemble(
@@ -334,6 +359,16 @@ impl<R> Pipeline<R> {
                 out,
             );
             self.counters.truncated.add(1);
+            if asked.client.transport == Transport::Tcp && self.cut_names.len() < CUT_NAMES {
+                let name = asked.sent().lower();
+                if !self.cut_names.contains(name) {
+                    self.cut_names.insert(name.into());
+                    tracing::warn!(
+                        "{}: more records than a message of 64 KiB holds: its answers are cut",
+                        show_name(name)
+                    );
+                }
+            }
         }
         self.counters.replies.add(1);
         if let Some(chain) = chain
@@ -342,11 +377,31 @@ impl<R> Pipeline<R> {
             let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
             let answers = !reply.sections.range(Section::Answer).is_empty();
             let sent = Sent { rcode: reply.head.rcode, flags, answers, size: length, at: self.clock.now() };
-            for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
-                if let Some(step) = chain.steps.get(*step) {
-                    step.sent(asked, &sent, chain);
+            let told = catch_unwind(AssertUnwindSafe(|| {
+                for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
+                    if let Some(step) = chain.steps.get(*step) {
+                        step.sent(asked, &sent, chain);
+                    }
                 }
+            }));
+            if told.is_err() {
+                self.counters.panics.add(1);
             }
+        }
+        let listener = plan.listeners.get(asked.client.listener);
+        let served = listener.and_then(|listener| listener.zones.get(asked.place));
+        if let Some(tally) = served.and_then(|served| served.tallies.as_ref()?.get(self.worker)) {
+            tally.observe(&Observation {
+                proto: usize::from(asked.client.transport == Transport::Tcp),
+                family: usize::from(asked.client.addr.is_ipv6()),
+                qtype: asked.sent().qtype,
+                dnssec_ok: asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
+                request_size: asked.client.size,
+                response_size: length,
+                rcode: reply.head.rcode.0,
+                word: asked.answered_by,
+                seconds: self.clock.now().since(asked.arrived).as_secs_f64(),
+            });
         }
         asked.reclaim(reply.sections);
         length
@@ -404,7 +459,7 @@ impl<R> Pipeline<R> {
         }
         let mut out = std::mem::take(&mut self.out);
         out.resize(crate::wire::MAX_MESSAGE, 0);
-        if let Ended::Done(place, length) = self.end(walked, &plan, parked.return_to, &mut out) {
+        if let Ended::Done(place, length) = self.end(walked, &plan, parked.return_to, now, &mut out) {
             send(place, length.and_then(|length| out.get(..length)));
         }
         self.out = out;
@@ -433,7 +488,7 @@ fn walk(plan: &Plan, asked: &mut Asked, mut resumed: Option<Answer>, context: &m
                 if asked.frames.is_empty()
                     && let Some(step) = steps.get(asked.step)
                 {
-                    asked.answered_by = step.word();
+                    asked.answered_by = words::place(step.word());
                 }
                 let passed = steps.get(asked.entry..asked.step).unwrap_or_default();
                 for step in passed.iter().rev() {
@@ -463,7 +518,8 @@ fn descend(
     if asked.frames.len() >= MAX_FRAMES {
         return Some(Answer::Nobody { held });
     }
-    let chain = plan.listeners.get(asked.client.listener).and_then(|listener| listener.choose(&question));
+    let listener = plan.listeners.get(asked.client.listener);
+    let chain = listener.and_then(|listener| Some(listener.zones.get(listener.choose(&question)?)?.chain));
     let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
     asked.frames.push(Frame { question, chain: asked.chain, step: asked.step, entry: asked.entry, held });

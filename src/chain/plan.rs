@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::asked::Asked;
 use super::step::Step;
 use crate::corefile::Zone;
+use crate::metrics::Tally;
 use crate::wire::{Question, rtype};
 
 /// A running configuration.
@@ -26,6 +27,8 @@ pub struct Admin {
     pub health: Option<Health>,
     /// Where `/ready` is served (rule S-13).
     pub ready: Option<Ready>,
+    /// Where `/metrics` is served: `[HOST]:PORT` as written, each once.
+    pub metrics: Vec<String>,
 }
 
 /// The `health` word.
@@ -51,22 +54,35 @@ pub struct Ready {
 pub struct Listener {
     /// The address; unspecified addresses are wildcards of their family only.
     pub addr: SocketAddr,
-    /// Zones with the index of their chain, most labels first.
-    pub zones: Vec<(Zone, usize)>,
+    /// Label `server` of metrics.
+    pub label: String,
+    /// What is served here, most labels first.
+    pub zones: Vec<Served>,
+}
+
+/// A zone on a listener.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The zone.
+    pub zone: Zone,
+    /// The index of its chain.
+    pub chain: usize,
+    /// Where its queries are counted, a tally a worker; none without `prometheus`.
+    pub tallies: Option<Arc<[Tally]>>,
 }
 
 impl Listener {
-    /// The chain for a question: the block of the longest zone (rules K-001, S-02); `None`: REFUSED.
+    /// The place in `zones` for a question: the block of the longest zone (rules K-001, S-02); `None`: REFUSED.
     ///
     /// A DS question belongs to the parent: the block of the zone above, where there is one.
     /// Cost: one comparison of bytes a zone.
     #[must_use]
     pub fn choose(&self, question: &Question) -> Option<usize> {
         let mut exact = None;
-        for (zone, chain) in &self.zones {
+        for (place, Served { zone, .. }) in self.zones.iter().enumerate() {
             match question.below(zone.wire(), zone.labels()) {
-                Some(0) if question.qtype == rtype::DS && zone.labels() > 0 => exact = Some(*chain),
-                Some(_) => return Some(*chain),
+                Some(0) if question.qtype == rtype::DS && zone.labels() > 0 => exact = Some(place),
+                Some(_) => return Some(place),
                 None => {}
             }
         }
@@ -87,6 +103,8 @@ pub struct Chain {
     pub forwards: bool,
     /// The steps that write down what was sent.
     pub writers: Vec<usize>,
+    /// The words of the block, in the order of the chain, those without a step included.
+    pub words: Vec<&'static str>,
     /// The zones for which `metadata` is on.
     published: Vec<Zone>,
 }
@@ -98,7 +116,8 @@ impl Chain {
         let forwards = steps.iter().any(|step| step.forwards());
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
-        Self { zones, steps, debug, forwards, writers, published }
+        let words = steps.iter().map(|step| step.word()).collect();
+        Self { zones, steps, debug, forwards, writers, words, published }
     }
 
     /// The value of a metadata label for a query, where `metadata` is on for its name (rule K-250).

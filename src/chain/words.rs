@@ -1,7 +1,7 @@
 //! Every word that a Corefile may hold, in the fixed order of the chain (rule S-01): served, or refused with what to do instead.
 
 use super::build::Draft;
-use super::{bind, debug, errors, health, kubernetes, loadbalance, log, metadata, ready, whoami};
+use super::{bind, debug, errors, health, kubernetes, loadbalance, log, metadata, prometheus, ready, whoami};
 use crate::corefile::{Directive, Error};
 
 /// Reads one directive into a block's draft.
@@ -78,7 +78,7 @@ pub const WORDS: &[Word] = &[
     served(health::WORD, health::SYNTAX, health::HELP, health::parse),
     refused("pprof", "there is no Go runtime to profile: remove the line"),
     refused("shed", LATER),
-    refused("prometheus", "metrics are not served by this version yet: remove the line"),
+    served(prometheus::WORD, prometheus::SYNTAX, prometheus::HELP, prometheus::parse),
     served(errors::WORD, errors::SYNTAX, errors::HELP, errors::parse),
     served(log::WORD, log::SYNTAX, log::HELP, log::parse),
     refused("dnstap", LATER),
@@ -124,6 +124,23 @@ pub const WORDS: &[Word] = &[
     refused("view", LATER),
     refused("nomad", BACK_END),
 ];
+
+/// The place that stands for no word: nobody answered.
+pub(super) const NOBODY: usize = WORDS.len();
+
+/// How many places there are for who answered: each word's, and nobody's.
+pub const ANSWERERS: usize = WORDS.len() + 1;
+
+/// The place of a step's word, for metrics.
+pub(super) fn place(word: &str) -> usize {
+    find(word).map_or(NOBODY, |(place, _)| place)
+}
+
+/// The word at a place; empty for nobody.
+#[must_use]
+pub fn word_at(place: usize) -> &'static str {
+    WORDS.get(place).map_or("", |word| word.word)
+}
 
 /// The place of a word in the chain.
 pub(super) fn find(word: &str) -> Option<(usize, &'static Word)> {

@@ -19,6 +19,10 @@ pub struct Zone {
     wire: Arc<[u8]>,
     /// Presentation form, with the final dot.
     text: Arc<str>,
+    /// How many labels, the root not counted.
+    labels: usize,
+    /// Whether it lies in the reverse trees.
+    reverse: bool,
 }
 
 impl Zone {
@@ -54,7 +58,9 @@ impl Zone {
         }
         wire.push(0);
         wire.make_ascii_lowercase();
-        Ok(Self { text: present(&wire).into(), wire: wire.into() })
+        let labels: Vec<&[u8]> = labels(&wire).collect();
+        let reverse = matches!(labels.as_slice(), [.., b"in-addr" | b"ip6", b"arpa"]);
+        Ok(Self { labels: labels.len(), reverse, text: present(&wire).into(), wire: wire.into() })
     }
 
     /// Presentation form: lower case, absolute, odd bytes escaped; `.` for the root.
@@ -72,7 +78,7 @@ impl Zone {
     /// How many labels it has, the root not counted.
     #[must_use]
     pub fn labels(&self) -> usize {
-        labels(&self.wire).count()
+        self.labels
     }
 
     /// Whether it is the root.
@@ -84,8 +90,7 @@ impl Zone {
     /// Whether it lies in `in-addr.arpa.` or `ip6.arpa.`, or is one of them.
     #[must_use]
     pub fn is_reverse(&self) -> bool {
-        let labels: Vec<&[u8]> = labels(&self.wire).collect();
-        matches!(labels.as_slice(), [.., b"in-addr" | b"ip6", b"arpa"])
+        self.reverse
     }
 }
 

@@ -18,12 +18,25 @@ pub struct StreamLimits {
     pub partial: Duration,
     /// How long a byte of a reply may wait for the peer to read it.
     pub write: Duration,
-    /// The most streams of a worker.
+    /// The most streams.
     pub connections: usize,
     /// The most streams of one client address.
     pub per_client: usize,
     /// The most queries of one stream that wait.
     pub in_flight: usize,
+}
+
+impl StreamLimits {
+    /// The bounds of one of `workers` workers: connections are spread over them by the kernel.
+    #[must_use]
+    pub fn share(self, workers: usize) -> Self {
+        let workers = workers.max(1);
+        Self {
+            connections: self.connections.div_ceil(workers),
+            per_client: self.per_client.div_ceil(workers),
+            ..self
+        }
+    }
 }
 
 impl Default for StreamLimits {
@@ -254,11 +267,24 @@ impl Streams {
 
     /// Takes queries from what was read, and writes what there is to write.
     fn work(&mut self, link: &mut impl Link, id: StreamId, now: Tick, answerer: &mut impl Answerer) {
-        if self.take_queries(id, now, answerer).is_none() {
-            self.close(link, id);
-            return;
+        // Once more whenever writing made room for queries that are here already: no event would come for them.
+        loop {
+            if self.take_queries(id, now, answerer).is_none() {
+                self.close(link, id);
+                return;
+            }
+            self.write(link, id, now);
+            if !self.streams.get(&id.0).is_some_and(|stream| self.may_take(stream)) {
+                return;
+            }
         }
-        self.write(link, id, now);
+    }
+
+    /// Whether a whole query is here and may be taken now.
+    fn may_take(&self, stream: &Stream) -> bool {
+        stream.waiting < self.limits.in_flight
+            && stream.output.len() - stream.written < PENDING
+            && has_message(&stream.input)
     }
 
     /// Answers the whole messages in a stream's input; `None` where the stream breaks the rules.
@@ -309,7 +335,7 @@ impl Streams {
     /// Writes what the peer takes, and closes a stream that is done.
     fn write(&mut self, link: &mut impl Link, id: StreamId, now: Tick) {
         let write_limit = self.limits.write;
-        let in_flight = self.limits.in_flight;
+        let (in_flight, partial) = (self.limits.in_flight, self.limits.partial);
         let Some(stream) = self.streams.get_mut(&id.0) else { return };
         while stream.written < stream.output.len() {
             match link.write(id, stream.output.get(stream.written..).unwrap_or_default()) {
@@ -332,7 +358,7 @@ impl Streams {
         } else if stream.owed.is_none_or(|(_, owed)| stream.written >= owed) {
             stream.owed = Some((now.plus(write_limit), stream.output.len()));
         }
-        if stream.ended && stream.waiting == 0 && pending == 0 {
+        if stream.ended && stream.waiting == 0 && pending == 0 && !has_message(&stream.input) {
             link.finish(id);
             return self.close(link, id);
         }
@@ -340,11 +366,17 @@ impl Streams {
         let read =
             !stream.ended && stream.waiting < in_flight && pending < PENDING && stream.input.len() < KEPT;
         let interest = (read, pending > 0);
+        let mut deadline = stream.owed.map(|(deadline, _)| deadline);
         if interest != stream.interest {
+            if read && !stream.interest.0 && stream.began.is_some() {
+                // Time in which we did not read is not the peer's.
+                stream.began = Some(now);
+                deadline = Some(deadline.map_or(now.plus(partial), |known| known.min(now.plus(partial))));
+            }
             stream.interest = interest;
             link.interest(id, interest.0, interest.1);
         }
-        if let Some((deadline, _)) = stream.owed {
+        if let Some(deadline) = deadline {
             self.note(deadline);
         }
     }
@@ -367,6 +399,7 @@ impl Streams {
             queue(stream, reply);
         }
         self.write(link, to.id, now);
+        self.note(now.plus(self.idle_limit()));
         true
     }
 
@@ -374,11 +407,7 @@ impl Streams {
     pub(super) fn unblocked(&self) -> Vec<StreamId> {
         self.streams
             .iter()
-            .filter(|(_, stream)| {
-                stream.waiting < self.limits.in_flight
-                    && stream.output.len() - stream.written < PENDING
-                    && has_message(&stream.input)
-            })
+            .filter(|(_, stream)| self.may_take(stream))
             .map(|(index, _)| StreamId(*index))
             .collect()
     }
@@ -403,9 +432,9 @@ impl Streams {
         let mut next: Option<Tick> = None;
         let mut expired = Vec::new();
         for (index, stream) in &self.streams {
-            // Queries that wait keep their stream: they have a deadline of their own. So does a message that is whole and
-            // waits its turn.
-            let incomplete = stream.began.filter(|_| !has_message(&stream.input));
+            // Queries that wait keep their stream: they have a deadline of their own. A message that is whole and waits
+            // its turn, and one that we do not read on, are not late.
+            let incomplete = stream.began.filter(|_| stream.interest.0 && !has_message(&stream.input));
             let deadlines = [
                 incomplete.map(|began| began.plus(self.limits.partial)),
                 stream.owed.map(|(deadline, _)| deadline),
@@ -423,6 +452,11 @@ impl Streams {
         for index in expired {
             self.close(link, StreamId(index));
         }
+    }
+
+    /// Every stream there is.
+    pub(super) fn all(&self) -> Vec<StreamId> {
+        self.streams.keys().map(|index| StreamId(*index)).collect()
     }
 
     /// Closes every stream that is owed nothing.

@@ -186,6 +186,9 @@ impl<L: Link> Worker<L> {
             self.connections(group, now);
             while self.datagrams(group) {}
         }
+        for id in self.streams.all() {
+            self.streams.advance(&mut self.link, id, now, &mut self.desk);
+        }
         self.streams.close_idle(&mut self.link);
         (self.waiting() == 0 && self.streams.len() == 0) || now >= by
     }

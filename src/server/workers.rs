@@ -20,7 +20,7 @@ pub struct CrewOptions {
     pub active: Arc<Active>,
     /// The most waiting queries of a worker.
     pub waiting: usize,
-    /// The bounds of streams, of a worker.
+    /// The bounds of streams, of all workers together.
     pub stream: StreamLimits,
     /// The clock.
     pub clock: Clock,
@@ -76,9 +76,10 @@ impl Crew {
                     clock: options.clock.clone(),
                     waker: waker.clone(),
                     counters: counters.clone(),
+                    worker: number,
                 },
                 groups: wanted.clone(),
-                stream: options.stream,
+                stream: options.stream.share(workers),
                 phase: phase.clone(),
             };
             let thread = std::thread::Builder::new()

@@ -71,7 +71,6 @@ impl Reverse {
     /// The Services that have an endpoint of this address, copied out so that no lock is held while they are read.
     ///
     /// Cost: one reference count a Service, allocates only where there are several.
-    #[must_use]
     pub fn endpoint(&self, ip: IpAddr) -> impl Iterator<Item = ServiceKey> + use<> {
         let keys = self.endpoints.read().get(&ip).cloned();
         let (one, many) = match keys {
@@ -87,9 +86,19 @@ impl Reverse {
         let last = last_address(prefix, bits);
         let range = (Bound::Included(prefix), Bound::Included(last));
         [&self.cluster, &self.endpoints].into_iter().any(|table| {
-            let found: Vec<Keys> =
-                table.read().range(range).map(|(_, keys)| keys.clone()).take(SCAN).collect();
-            found.iter().any(|keys| keys.as_slice().iter().any(&mut judge))
+            let mut range = range;
+            loop {
+                // A piece at a time: no lock is held while Services are judged, and nearly always the first one decides.
+                let piece: Vec<(IpAddr, Keys)> =
+                    table.read().range(range).map(|(ip, keys)| (*ip, keys.clone())).take(PIECE).collect();
+                if piece.iter().any(|(_, keys)| keys.as_slice().iter().any(&mut judge)) {
+                    return true;
+                }
+                match piece.last() {
+                    Some((ip, _)) if piece.len() == PIECE && *ip < last => range.0 = Bound::Excluded(*ip),
+                    _ => return false,
+                }
+            }
         })
     }
 
@@ -114,11 +123,8 @@ impl Reverse {
     }
 }
 
-/// How many addresses below a partial reverse name are looked at for one that the stanza exposes.
-///
-/// Only a stanza with `namespaces` can meet this bound; a name with more hidden addresses below it than this and an
-/// exposed one behind them is answered as if it had none.
-const SCAN: usize = 4096;
+/// How many addresses below a partial reverse name are looked at in one go.
+const PIECE: usize = 64;
 
 /// The last address that begins with the first `bits` bits of `prefix`.
 fn last_address(prefix: IpAddr, bits: u8) -> IpAddr {

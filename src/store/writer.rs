@@ -206,13 +206,22 @@ impl Writer {
         }
     }
 
+    /// Drops the entry of a namespace that does not exist and that no Service names.
+    fn forget_namespace(&self, run: &[u8]) {
+        // The map holds one reference; a reader that holds another for a moment only keeps a small entry.
+        self.store
+            .namespaces
+            .remove_if(run, |_, namespace| !namespace.exists() && Arc::strong_count(namespace) == 1);
+    }
+
     /// Drops a Namespace: names in it are gone at once (rule K-266).
     fn remove_namespace(&self, name: &str) {
         let mut run = Vec::new();
-        if push_label(&mut run, name)
-            && let Some(namespace) = self.store.namespaces.get(run.as_slice())
-        {
-            namespace.set(false, Vec::new());
+        if push_label(&mut run, name) {
+            if let Some(namespace) = self.store.namespaces.get(run.as_slice()) {
+                namespace.set(false, Vec::new());
+            }
+            self.forget_namespace(&run);
         }
     }
 
@@ -297,11 +306,14 @@ impl Writer {
                 }
             }
             Kind::Namespaces => {
+                let mut gone: Vec<Box<[u8]>> = Vec::new();
                 for entry in &self.store.namespaces {
                     if entry.exists() && entry.mark.load(Ordering::Relaxed) != current {
                         entry.set(false, Vec::new());
+                        gone.push(entry.key().clone());
                     }
                 }
+                gone.iter().for_each(|run| self.forget_namespace(run));
             }
             Kind::Pods => {
                 let gone: Vec<ObjectKey> = self
@@ -342,6 +354,7 @@ impl Writer {
         self.store.endpoints.fetch_add(after, Ordering::Relaxed);
         self.store.endpoints.fetch_sub(before, Ordering::Relaxed);
         if gone {
+            drop(new);
             self.store.services.remove(&key);
         } else {
             self.store.services.insert(key.clone(), new);
@@ -352,6 +365,10 @@ impl Writer {
         }
         for ip in went {
             self.store.reverse.remove_endpoint(ip, &key);
+        }
+        if gone {
+            drop(old);
+            self.forget_namespace(namespace_run(&key));
         }
     }
 }

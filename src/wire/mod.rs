@@ -19,7 +19,8 @@ mod sections;
 pub use assemble::{Head, Shape, assemble, bare};
 pub use codec::{CodecError, sections_to_records};
 pub use name::{
-    MAX_LABELS, MAX_NAME, NameFault, Question, Reverse, label_eq, parse_name, reverse_address, show_name,
+    MAX_LABELS, MAX_NAME, NameFault, Question, Reverse, label_eq, parse_name, reverse_address, show_label,
+    show_name,
 };
 pub use query::{Edns, Fault, Header, Opcode, Query};
 pub use sections::{Owner, Rdata, Record, Section, Sections};

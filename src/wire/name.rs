@@ -220,6 +220,17 @@ pub fn show_name(wire: &[u8]) -> String {
     text
 }
 
+/// The presentation form of one label, dots and odd bytes escaped: printable ASCII only.
+#[must_use]
+pub fn show_label(label: &[u8]) -> String {
+    let mut wire = vec![u8::try_from(label.len()).unwrap_or(63)];
+    wire.extend_from_slice(label);
+    let mut text = show_name(&wire);
+    // The dot behind the label.
+    text.pop();
+    text
+}
+
 /// Reads a name in presentation form into wire form, letters kept; a missing final dot is added.
 ///
 /// Errors: an empty or too long label, a name over 255 bytes, an escape that does not end: `None`.

@@ -25,8 +25,15 @@ impl Lookup<'_> {
 
     /// Answers `ns.dns.Z`: the addresses that the glue of the zone's NS has (K-054).
     pub(super) fn name_server(&mut self, forward: bool, sections: &mut Sections) -> Found {
+        let front = self.front(forward);
+        if front.is_empty() {
+            for &ip in &self.options.own {
+                self.own_address(ip, sections);
+            }
+            return Found::Here;
+        }
         let mut addresses: Vec<IpAddr> = Vec::new();
-        for service in self.front(forward) {
+        for service in front {
             match service.spec() {
                 Spec::Cluster { .. } => addresses.extend(service.cluster_ips()),
                 Spec::Headless => {
@@ -36,18 +43,21 @@ impl Lookup<'_> {
                 Spec::Orphan | Spec::External(_) | Spec::ExternalInvalid => {}
             }
         }
-        if addresses.is_empty() {
-            addresses.extend(&self.options.own);
-        }
         addresses.sort_unstable();
         addresses.dedup();
-        for (octets, length) in addresses.into_iter().map(crate::store::octets) {
-            if self.qtype == if length == 4 { rtype::A } else { rtype::AAAA } {
-                let address = octets.get(..length).unwrap_or_default();
-                sections.push_address(Section::Answer, self.owner, self.options.ttl, address);
-            }
+        for ip in addresses {
+            self.own_address(ip, sections);
         }
         Found::Here
+    }
+
+    /// Drafts an address if its family was asked for.
+    fn own_address(&self, ip: IpAddr, sections: &mut Sections) {
+        let (octets, length) = crate::store::octets(ip);
+        if self.qtype == if length == 4 { rtype::A } else { rtype::AAAA } {
+            let address = octets.get(..length).unwrap_or_default();
+            sections.push_address(Section::Answer, self.owner, self.options.ttl, address);
+        }
     }
 
     /// Answers `dns-version.Z` (K-056, K-057).

@@ -11,7 +11,7 @@ pub(super) enum Name<'q> {
     /// `svc.Z`, `pod.Z`, `dns.Z`: there are names below, no data here (K-031, K-037).
     Bare,
     /// `ns.dns.Z` (K-054).
-    NameServer,
+    Server,
     /// `dns-version.Z` (K-056).
     Version,
     /// `NS.svc.Z` (K-032).
@@ -70,7 +70,7 @@ pub(super) fn read(question: &Question, left: usize) -> Name<'_> {
     match left {
         1 if is_service || is_pod || label_eq(kind, "dns") => return Name::Bare,
         1 if label_eq(kind, "dns-version") => return Name::Version,
-        2 if label_eq(kind, "dns") && label_eq(question.label(0), "ns") => return Name::NameServer,
+        2 if label_eq(kind, "dns") && label_eq(question.label(0), "ns") => return Name::Server,
         0 | 1 => return Name::Impossible,
         _ => {}
     }

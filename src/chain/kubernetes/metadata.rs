@@ -1,7 +1,7 @@
 //! The labels that the `kubernetes` step publishes about a query (rule K-250).
 
 use super::grammar::{self, Below, Name};
-use crate::wire::Question;
+use crate::wire::{Question, show_label};
 
 /// The value of a label for a question; `None` for labels of others, empty where the name has no such part.
 pub(super) fn value(question: &Question, left: usize, reverse: bool, label: &str) -> Option<String> {
@@ -10,7 +10,7 @@ pub(super) fn value(question: &Question, left: usize, reverse: bool, label: &str
         return Some(String::new());
     }
     let name = grammar::read(question, left);
-    let text = |label: &[u8]| String::from_utf8_lossy(label).into_owned();
+    let text = |label: &[u8]| show_label(label);
     let first =
         |run: &[u8]| text(run.get(1..=run.first().copied().map_or(0, usize::from)).unwrap_or_default());
     let second =
@@ -25,7 +25,7 @@ pub(super) fn value(question: &Question, left: usize, reverse: bool, label: &str
         ) => first(namespace),
         ("service", Name::Service { run, .. }) => first(run),
         ("endpoint", Name::Service { below: Below::Endpoint(endpoint), .. }) => text(endpoint),
-        ("endpoint", Name::Pod { label, .. }) => text(label),
+        ("service", Name::Pod { label, .. }) => text(label),
         ("port-name", Name::Service { below: Below::Port(port, _), .. }) => {
             port.map(text).unwrap_or_default()
         }

@@ -160,7 +160,7 @@ impl<'a> Lookup<'a> {
         match name {
             Name::Apex => self.apex(true, sections),
             Name::Bare => Found::Here,
-            Name::NameServer => self.name_server(true, sections),
+            Name::Server => self.name_server(true, sections),
             Name::Version => self.version(sections),
             Name::Impossible => Found::Missing,
             Name::Namespace { namespace } => self.namespace(namespace),
@@ -203,7 +203,7 @@ impl<'a> Lookup<'a> {
 /// Whether the answer for a name depends on what the cluster says (K-016).
 fn needs_data(options: &Options, name: Name<'_>) -> bool {
     match name {
-        Name::Apex | Name::Bare | Name::NameServer | Name::Version | Name::Impossible => false,
+        Name::Apex | Name::Bare | Name::Server | Name::Version | Name::Impossible => false,
         Name::Namespace { .. } | Name::Service { .. } => true,
         Name::PodNamespace { .. } => options.pods != PodMode::Disabled || options.pod_hostnames,
         Name::Pod { label, more, .. } => {

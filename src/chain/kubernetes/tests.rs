@@ -45,7 +45,7 @@ fn show(name: Name<'_>) -> String {
     match name {
         Name::Apex => "apex".to_owned(),
         Name::Bare => "bare".to_owned(),
-        Name::NameServer => "name server".to_owned(),
+        Name::Server => "name server".to_owned(),
         Name::Version => "version".to_owned(),
         Name::Impossible => "impossible".to_owned(),
         Name::Namespace { namespace } => format!("namespace {}", text(namespace)),
@@ -59,12 +59,13 @@ fn show(name: Name<'_>) -> String {
             let protocol = protocol.map_or("Any".to_owned(), |protocol| format!("{protocol:?}"));
             format!("port {port} {protocol} of {}", text(run))
         }
-        Name::Pod { namespace, label: pod, run, hostname } => format!(
-            "pod {} in {}, {} under {}",
+        Name::Pod { namespace, label: pod, run, hostname, more } => format!(
+            "pod {} in {}, {} under {}{}",
             label(pod),
             text(namespace),
             hostname.map_or("nobody".to_owned(), label),
-            text(run)
+            text(run),
+            if more { ", and more" } else { "" }
         ),
     }
 }
@@ -133,7 +134,7 @@ fn every_form_of_name_is_read_as_the_specification_says() {
         ("K-150", "10-0-0-1.shop.pod", "pod 10-0-0-1 in shop, nobody under 10-0-0-1.shop"),
         ("K-157", "web-0.db.shop.pod", "pod db in shop, web-0 under db.shop"),
         ("K-154", "x.10-0-0-1.shop.pod", "pod 10-0-0-1 in shop, x under 10-0-0-1.shop"),
-        ("K-154", "y.x.10-0-0-1.shop.pod", "pod 10-0-0-1 in shop, nobody under 10-0-0-1.shop"),
+        ("K-154", "y.x.10-0-0-1.shop.pod", "pod 10-0-0-1 in shop, x under 10-0-0-1.shop, and more"),
         ("K-154", "z.y.x.10-0-0-1.shop.pod", "impossible"),
         ("K-041", "svc.pod.pod", "pod svc in pod, nobody under svc.pod"),
     ];
@@ -155,7 +156,8 @@ fn the_keys_of_the_store_are_the_bytes_of_the_question_in_lower_case() {
     assert_eq!(key, run(&["web", "shop"]));
     assert_eq!(below, Below::Port(Some(b"http"), Some(Protocol::Tcp)));
     let (question, left) = asked("Web-0.Db.Shop.pod");
-    let Name::Pod { namespace, label, run: key, hostname } = grammar::read(&question, left) else {
+    let Name::Pod { namespace, label, run: key, hostname, more: false } = grammar::read(&question, left)
+    else {
         panic!("a pod")
     };
     assert_eq!(namespace, run(&["shop"]));

@@ -120,6 +120,14 @@ impl Access {
                 config
             }
         };
+        // A token that ends in a new line is a token; the client would send it as it stands in the file.
+        if let Some(token) =
+            config.auth_info.token_file.as_ref().and_then(|file| std::fs::read_to_string(file).ok())
+            && token.trim_end().len() < token.len()
+        {
+            config.auth_info.token_file = None;
+            config.auth_info.token = Some(token.trim_end().to_owned().into());
+        }
         // Busy answers are ours to see, with their Retry-After.
         config.default_retry = false;
         Ok(config)
@@ -158,6 +166,8 @@ pub(super) struct Connection {
     timing: Timing,
     /// The client, if there is one now.
     client: RefCell<Option<Client>>,
+    /// The last client that could be made: used on where files are gone for the moment.
+    last: RefCell<Option<Client>>,
 }
 
 /// How long a connection may take to be made.
@@ -166,7 +176,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 impl Connection {
     /// No connection yet.
     pub(super) fn new(access: Access, timing: Timing) -> Self {
-        Self { access, timing, client: RefCell::new(None) }
+        Self { access, timing, client: RefCell::new(None), last: RefCell::new(None) }
     }
 
     /// The client; made now if there is none. Errors: `AccessError`, also for files that are gone for the moment.
@@ -174,10 +184,18 @@ impl Connection {
         if let Some(client) = self.client.borrow().as_ref() {
             return Ok(client.clone());
         }
-        let config = self.access.config().await?;
-        let client = build(&config, self.timing).map_err(|error| AccessError::Client(Box::new(error)))?;
-        *self.client.borrow_mut() = Some(client.clone());
-        Ok(client)
+        let made = match self.access.config().await {
+            Ok(config) => build(&config, self.timing).map_err(|error| AccessError::Client(Box::new(error))),
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(client) => {
+                *self.client.borrow_mut() = Some(client.clone());
+                *self.last.borrow_mut() = Some(client.clone());
+                Ok(client)
+            }
+            Err(error) => self.last.borrow().clone().ok_or(error),
+        }
     }
 
     /// Forgets the client: the next one reads CA, token and kubeconfig anew, and resolves the host anew.

@@ -11,6 +11,7 @@
 
 mod access;
 mod backoff;
+mod event;
 mod feed;
 mod reflect;
 mod request;

@@ -14,19 +14,19 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use kube::client::Body;
-use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Timing;
 use super::access::Connection;
 use super::backoff::Backoff;
+use super::event::{Event, INITIAL_EVENTS_END, Meta, backwards, meta, status, version};
 use super::feed::Feed;
 use super::request::{self, Ask};
 use super::split::{Items, Lines};
 use super::trouble::Trouble;
 use crate::source::Selector;
 use crate::source::object;
-use crate::store::change::{Change, Kind, Object, ObjectKey};
+use crate::store::change::{Change, Kind, ObjectKey};
 
 /// How long the head of an answer may take.
 const HEAD: Duration = Duration::from_secs(30);
@@ -39,6 +39,15 @@ const REFUSALS: u32 = 3;
 
 /// How long "forbidden" may be the API server's own start before it is called a missing right.
 const DENIED: Duration = Duration::from_secs(10);
+
+/// The longest pause between watches that the server ends at once.
+const SHORT: Duration = Duration::from_millis(500);
+
+/// During the first part of an outage we look often, so that its end is seen within a second.
+const OUTAGE: Duration = Duration::from_secs(30);
+
+/// The longest pause during that part.
+const OFTEN: Duration = Duration::from_millis(800);
 
 /// Objects whose faults are remembered, so that each is told once.
 const TOLD: usize = 1024;
@@ -71,6 +80,8 @@ pub(super) struct Reflector {
     streaming: bool,
     /// The version up to which we know everything.
     version: String,
+    /// Since when there is no connection.
+    down_since: Option<Instant>,
     /// Since when we are told that we may not.
     denied_since: Option<Instant>,
     /// Whether the missing right was named.
@@ -78,45 +89,6 @@ pub(super) struct Reflector {
     /// Objects whose faults were told.
     told: HashSet<ObjectKey>,
 }
-
-/// An event of a watch.
-#[derive(Deserialize)]
-struct Event<'a> {
-    /// ADDED, MODIFIED, DELETED, BOOKMARK, ERROR.
-    #[serde(rename = "type")]
-    kind: &'a str,
-    /// The object.
-    #[serde(borrow)]
-    object: &'a serde_json::value::RawValue,
-}
-
-/// The metadata of anything.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Meta {
-    /// `metadata`.
-    metadata: MetaFields,
-    /// `code` of a Status.
-    code: u16,
-    /// `message` of a Status.
-    message: String,
-}
-
-/// The fields of `metadata` that lists and watches need.
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct MetaFields {
-    /// The version.
-    resource_version: String,
-    /// The token of the next page.
-    #[serde(rename = "continue")]
-    next: String,
-    /// For the end of a list by watch.
-    annotations: std::collections::HashMap<String, String>,
-}
-
-/// The annotation on the bookmark that ends a list by watch.
-const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 /// How a stream of events stands.
 struct Stream {
@@ -137,6 +109,7 @@ impl Reflector {
             feed,
             streaming: true,
             version: String::new(),
+            down_since: None,
             denied_since: None,
             denied_told: false,
             told: HashSet::new(),
@@ -153,7 +126,7 @@ impl Reflector {
             }
             // Whatever sends us back here so soon must not make us a burden.
             if let Some(rest) = LIST_APART.checked_sub(started.elapsed()) {
-                let jitter = rest.mul_f64(0.5 + self.rng.f64() / 2.0);
+                let jitter = rest.mul_f64(1.0 + self.rng.f64() / 4.0);
                 sleep(if self.version.is_empty() {
                     self.options.timing.backoff_min.min(jitter)
                 } else {
@@ -230,6 +203,10 @@ impl Reflector {
             if meta.code != 0 {
                 return Err(status(meta.code, None, meta.message));
             }
+            // Whatever it is, a list has a version; nothing is swept on the word of less.
+            if meta.metadata.resource_version.is_empty() {
+                return Err(Trouble::Nonsense("list"));
+            }
             if meta.metadata.next.is_empty() {
                 self.listed(meta.metadata.resource_version);
                 return Ok(());
@@ -289,8 +266,8 @@ impl Reflector {
                 }
                 Ok(()) => {
                     // Ended by the server, as agreed or for reasons of its own: resumed, but never in a tight loop.
-                    if !stream.heard && started.elapsed() < LIST_APART {
-                        sleep(self.backoff.pause(&mut self.rng)).await;
+                    if started.elapsed() < LIST_APART {
+                        sleep(self.backoff.pause(&mut self.rng).min(SHORT)).await;
                     } else {
                         self.backoff.reset();
                     }
@@ -346,10 +323,12 @@ impl Reflector {
         stream.heard = true;
         match event.kind {
             "ADDED" | "MODIFIED" => {
+                self.recovered();
                 let version = self.upsert(json);
                 self.moved(version, stream)
             }
             "DELETED" => {
+                self.recovered();
                 if let Ok(cut) = object::decode(kind, json)
                     && let Some(key) = cut.key
                 {
@@ -366,7 +345,12 @@ impl Reflector {
                     self.listed(meta.resource_version);
                     return Ok(());
                 }
-                self.recovered();
+                if stream.listing {
+                    // A server that knows lists by watch ends them before its first ordinary bookmark.
+                    return Err(Trouble::NoStreaming(
+                        "a bookmark came before the end of the list".to_owned(),
+                    ));
+                }
                 self.moved(meta.resource_version, stream)
             }
             "ERROR" => {
@@ -454,6 +438,7 @@ impl Reflector {
     /// Something worked.
     fn recovered(&mut self) {
         self.backoff.reset();
+        self.down_since = None;
         if self.denied_since.take().is_some() && std::mem::take(&mut self.denied_told) {
             tracing::info!(target: "plugin/kubernetes", "{:?}: allowed again", self.options.kind);
         }
@@ -485,6 +470,9 @@ impl Reflector {
             Trouble::Unauthorized(_) | Trouble::Connection(_) => {
                 // Token, CA, address: whatever changed is read anew for the next try.
                 self.connection.renew();
+                if self.down_since.get_or_insert_with(Instant::now).elapsed() < OUTAGE {
+                    pause = pause.min(OFTEN);
+                }
                 tracing::warn!(target: "plugin/kubernetes", "{kind:?}: {doing}: {trouble}; again in {pause:?}");
             }
             Trouble::Expired(_)
@@ -504,6 +492,7 @@ impl Reflector {
         let client = self.connection.client().await.map_err(|error| Trouble::Connection(chain(&error)))?;
         let request = http::Request::get(target)
             .header(http::header::ACCEPT, "application/json")
+            .header(http::header::USER_AGENT, concat!("signpost/", env!("CARGO_PKG_VERSION")))
             .body(Body::empty())
             .map_err(|error| Trouble::Connection(error.to_string()))?;
         let answer = timeout(HEAD, client.send(request))
@@ -521,17 +510,6 @@ impl Reflector {
             .map(Duration::from_secs);
         let message = message(answer.into_body()).await;
         Err(status(code, after, message))
-    }
-}
-
-/// The trouble that a status stands for.
-fn status(code: u16, after: Option<Duration>, message: String) -> Trouble {
-    match code {
-        410 => Trouble::Expired("410 Gone"),
-        403 => Trouble::Denied(message),
-        401 => Trouble::Unauthorized(message),
-        429 | 503 => Trouble::Busy { status: code, after },
-        status => Trouble::Status { status, message },
     }
 }
 
@@ -579,29 +557,4 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         cause = next.source();
     }
     text
-}
-
-/// The metadata of an object; empty where it is none.
-fn meta(json: &[u8]) -> Meta {
-    serde_json::from_slice(json).unwrap_or_default()
-}
-
-/// The version of an object.
-fn version(object: &Object) -> String {
-    match object {
-        Object::Service(object) => &object.revision,
-        Object::Slice(object) => &object.revision,
-        Object::Namespace(object) => &object.revision,
-        Object::Pod(object) => &object.revision,
-    }
-    .version
-    .to_string()
-}
-
-/// Whether `new` is an older version than `old`. Versions are numbers in fact, though not by contract: others never compare.
-fn backwards(old: &str, new: &str) -> bool {
-    match (old.parse::<u64>(), new.parse::<u64>()) {
-        (Ok(old), Ok(new)) => new < old,
-        _ => false,
-    }
 }

@@ -121,8 +121,6 @@ impl Items {
                         self.ended = true;
                     }
                 }
-                // Commas between items are nobody's.
-                b',' if self.inside && !in_item => {}
                 _ => self.keep(byte, in_item),
             }
             if self.item.len() > LONGEST || self.frame.len() > LONGEST {
@@ -134,7 +132,12 @@ impl Items {
 
     /// Keeps a byte where it belongs.
     fn keep(&mut self, byte: u8, in_item: bool) {
-        if in_item { self.item.push(byte) } else { self.frame.push(byte) }
+        if in_item {
+            self.item.push(byte);
+        } else if !(self.inside && self.depth == 2) || byte == b']' && !self.string {
+            // Between items there are commas, blanks, and values that are no objects: nobody's.
+            self.frame.push(byte);
+        }
     }
 
     /// The list without its items, once it has ended.

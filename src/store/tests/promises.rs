@@ -149,14 +149,14 @@ fn a_slice_without_its_service_has_a_ptr_and_no_name_until_the_service_comes() {
     feed(&mut writer, [put_slice("shop", "web-1", "1", "web", &["10.0.0.1"])]);
     let key = run(&["web", "shop"]);
     assert_eq!(*store.service(&key).unwrap().spec(), Spec::Orphan);
-    assert_eq!(endpoint_keys(&store, ip("10.0.0.1")), [key.clone()]);
+    assert_eq!(endpoint_keys(&store, ip("10.0.0.1")), [&key[..]]);
     feed(&mut writer, [headless("shop", "web", "1")]);
     assert_eq!(*store.service(&key).unwrap().spec(), Spec::Headless);
     assert_eq!(store.service(&key).unwrap().endpoints().v4(), [[10, 0, 0, 1]]);
     // The Service goes, the slice stays (K-267).
     feed(&mut writer, [Change::Remove(Kind::Services, ObjectKey::new("shop", "web"))]);
     assert_eq!(*store.service(&key).unwrap().spec(), Spec::Orphan);
-    assert_eq!(endpoint_keys(&store, ip("10.0.0.1")), [key.clone()]);
+    assert_eq!(endpoint_keys(&store, ip("10.0.0.1")), [&key[..]]);
     feed(&mut writer, [Change::Remove(Kind::EndpointSlices, ObjectKey::new("shop", "web-1"))]);
     assert!(store.service(&key).is_none());
     assert!(endpoint_keys(&store, ip("10.0.0.1")).is_empty());

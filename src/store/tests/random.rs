@@ -559,6 +559,14 @@ impl Both {
                     .any(|pod| *pod.key.namespace == *space && pod.addresses.contains(&ip(text)));
                 prop_assert_eq!(self.store.pods().contains(ip(text), &run(&[space])), expected);
             }
+            for sub in ["web", "db"] {
+                let expected = self.model.pods.values().any(|pod| {
+                    (&*pod.subdomain, &*pod.key.namespace) == (sub, space)
+                        && !pod.hostname.is_empty()
+                        && !pod.addresses.is_empty()
+                });
+                prop_assert_eq!(self.store.pods().has_subdomain(&run(&[sub, space])), expected);
+            }
             for host in ["a", "b"] {
                 for sub in ["web", "db"] {
                     let mut got = BTreeSet::new();

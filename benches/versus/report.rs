@@ -1,0 +1,212 @@
+//! The table, and the page that keeps it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+use signpost::time::Clock;
+
+use super::data::Work;
+use super::measure::Sample;
+use super::servers::Kind;
+
+/// Where results are kept.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md");
+
+/// The middle of some figures, with the ends.
+#[derive(Clone, Copy, Default, Debug)]
+struct Spread {
+    /// The smallest.
+    min: f64,
+    /// The median.
+    median: f64,
+    /// The largest.
+    max: f64,
+}
+
+impl Spread {
+    /// The spread of `figures`; zeroes for none.
+    fn of(mut figures: Vec<f64>) -> Self {
+        figures.sort_by(f64::total_cmp);
+        let at = |index: usize| figures.get(index).copied().unwrap_or(0.0);
+        let middle = figures.len() / 2;
+        let median = match figures.len() {
+            length if length.is_multiple_of(2) => (at(middle.saturating_sub(1)) + at(middle)) / 2.0,
+            _ => at(middle),
+        };
+        Self { min: at(0), median, max: at(figures.len().saturating_sub(1)) }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// What was asked.
+    work: Work,
+    /// Who was asked.
+    kind: Kind,
+    /// Answers a second.
+    per_second: Spread,
+    /// Processor time of an answer. Unit: microseconds.
+    micros: Spread,
+    /// The same against the echo of the same round, where there was one.
+    ratio: Option<Spread>,
+    /// Queries for each time that the server went to sleep.
+    batch: Spread,
+    /// Queries lost in all rounds.
+    lost: u64,
+    /// Memory. Unit: bytes.
+    memory: u64,
+    /// The most that others used of the two cores in a run that counts.
+    foreign: f64,
+}
+
+impl Row {
+    /// Sums the rounds of a server up.
+    pub(crate) fn new(work: Work, kind: Kind, samples: &[Sample], echo: &[f64]) -> Self {
+        let ratios: Vec<f64> = samples.iter().zip(echo).map(|(sample, echo)| sample.micros / echo).collect();
+        Self {
+            work,
+            kind,
+            per_second: Spread::of(samples.iter().map(|sample| sample.per_second).collect()),
+            micros: Spread::of(samples.iter().map(|sample| sample.micros).collect()),
+            ratio: (!ratios.is_empty()).then(|| Spread::of(ratios)),
+            batch: Spread::of(samples.iter().map(|sample| sample.batch).collect()),
+            lost: samples.iter().map(|sample| sample.lost).sum(),
+            memory: samples.last().map_or(0, |sample| sample.memory),
+            foreign: samples.iter().map(|sample| sample.foreign).fold(0.0, f64::max),
+        }
+    }
+}
+
+/// The table, in Markdown.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "| Work | Server | q/s | µs CPU per query, median [min..max] | ratio to echo [min..max] | queries a wait | lost | RSS MiB | others |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let ratio = row
+            .ratio
+            .map_or_else(|| "–".to_owned(), |r| format!("{:.2} [{:.2}..{:.2}]", r.median, r.min, r.max));
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.0} | {:.2} [{:.2}..{:.2}] | {ratio} | {:.1} | {} | {:.1} | {:.1} % |",
+            row.work.name(),
+            row.kind.name(),
+            row.per_second.median,
+            row.micros.median,
+            row.micros.min,
+            row.micros.max,
+            row.batch.median,
+            row.lost,
+            mebibytes(row.memory),
+            row.foreign * 100.0,
+        );
+    }
+    text
+}
+
+/// Bytes in a readable unit.
+#[allow(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1_u32 << 20)
+}
+
+/// What the figures depend on.
+pub(crate) struct Facts(Vec<String>);
+
+impl Facts {
+    /// Asks the machine and the servers; no names of hosts.
+    pub(crate) fn gather(kinds: &[Kind]) -> Self {
+        let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = info
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"))
+            .and_then(|rest| rest.split_once(':'))
+            .map_or("unknown processor", |(_, model)| model.trim());
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let number = kernel.split('-').next().unwrap_or_default().trim();
+        let virtual_machine = if info.contains(" hypervisor") { ", virtual machine" } else { "" };
+        let mut facts = vec![format!("{cores} cores, {model}{virtual_machine}, Linux {number}")];
+        if let Some(line) = Command::new("dnsperf")
+            .arg("-h")
+            .output()
+            .ok()
+            .map(|output| [output.stdout, output.stderr].concat())
+            .and_then(|text| {
+                String::from_utf8_lossy(&text).lines().find(|line| line.contains("ersion")).map(str::to_owned)
+            })
+        {
+            facts.push(format!("dnsperf: {line}"));
+        }
+        facts.extend(
+            kinds
+                .iter()
+                .filter_map(|kind| kind.version().map(|version| format!("{}: {version}", kind.name()))),
+        );
+        Self(facts)
+    }
+}
+
+/// Adds an entry to the page.
+pub(crate) fn write(table: &str, facts: &Facts, how: &str) -> anyhow::Result<()> {
+    let path = Path::new(PAGE);
+    let mut page = std::fs::read_to_string(path).unwrap_or_else(|_| HEAD.to_owned());
+    let date = date(Clock::system().wall().0);
+    write!(page, "\n## {date}\n\n{how}.\n\n")?;
+    for fact in &facts.0 {
+        writeln!(page, "* {fact}")?;
+    }
+    write!(page, "\n{table}")?;
+    std::fs::write(path, page).context("writing docs/performance.md")
+}
+
+/// What stands above the entries.
+const HEAD: &str = "\
+# Processor time of an answer
+
+What `cargo versus --write` measured, an entry a run, oldest first. The figure that counts is the processor time of the server's
+process for one answered query, user and system, and its ratio to a bare echo on the same sockets in the same round.
+
+* dnsperf asks from 32 sockets, 100 queries under way, over loopback, UDP.
+* *A core each*: server and dnsperf on a core of their own. dnsperf is the slower of the two, so a quick server sleeps and wakes
+  often, and its waking is part of the figure: it varies, and it makes servers look more alike than their work is.
+* *One core*: both on one core (`--together`). The server finds whole batches and never wakes for one query; what is left is its
+  work. The steadier figure, and the harder one for us.
+* 100 namespaces with 10,000 Services, every tenth headless with 5 endpoints; names asked at random.
+* `clusterip`: A, one record. `headless`: A, five records. `srv`: SRV of a named port, five records with glue, EDNS. `nxdomain`: A
+  of a Service that there is not.
+* `echo` has the worker's own sockets and system calls (epoll, `recvmmsg`, `sendmmsg`) and replies as many bytes as we do.
+  `echo-again` looks for another batch before it waits; `echo-blocking` waits in `recvfrom` and takes the rest as a batch;
+  `echo-plain` makes two system calls a query; `echo-tokio` waits in a current-thread runtime, with the same batches.
+* `ours` serves `errors`, `loadbalance` and `kubernetes` from manifests. `hickory` is hickory-server with our zone handler over the
+  same store. `nsd` and `coredns` serve the same names from a zone file; CoreDNS with its `file` plugin, since its `kubernetes`
+  plugin needs an API server: expect that to be quicker than the figure here.
+* `queries a wait` counts answers for each time that the server went to sleep; `others` is the largest share of the cores that other
+  processes used in a run that counts: noisy runs are repeated.
+";
+
+/// The date of a moment: days since 1970 in the Gregorian calendar, UTC.
+fn date(seconds: u64) -> String {
+    let mut days = seconds / 86_400;
+    let mut year = 1970_u64;
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year}-{month:02}-{:02}", days + 1)
+}

@@ -1,0 +1,350 @@
+//! The servers: how each is started on the same data, asked whether it is right, and ended.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal};
+
+use super::data::{MANIFESTS, Work, ZONE};
+use super::{embedded, measure};
+
+/// How long a server may take to read the data.
+const START: Duration = Duration::from_secs(30);
+
+/// How often a server is started anew, on another port.
+const STARTS: usize = 3;
+
+/// How long it is waited between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a server may take to end before it is killed.
+const END: Duration = Duration::from_secs(3);
+
+/// A kind of server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// The bare echo with our worker's calls: what all others are compared with.
+    Echo,
+    /// The echo that looks again before it waits.
+    EchoAgain,
+    /// The echo in blocking calls.
+    EchoBlocking,
+    /// The echo with two system calls a query.
+    EchoPlain,
+    /// The echo in tokio.
+    EchoTokio,
+    /// This server.
+    Ours,
+    /// hickory-server with our zone handler.
+    Hickory,
+    /// NSD with a zone file.
+    Nsd,
+    /// CoreDNS with its `file` plugin and the same zone file: its `kubernetes` plugin needs an API server.
+    CoreDns,
+}
+
+impl Kind {
+    /// All kinds.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Echo,
+        Self::EchoAgain,
+        Self::EchoBlocking,
+        Self::EchoPlain,
+        Self::EchoTokio,
+        Self::Ours,
+        Self::Hickory,
+        Self::Nsd,
+        Self::CoreDns,
+    ];
+
+    /// As flags and tables call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::EchoAgain => "echo-again",
+            Self::EchoBlocking => "echo-blocking",
+            Self::EchoPlain => "echo-plain",
+            Self::EchoTokio => "echo-tokio",
+            Self::Ours => "ours",
+            Self::Hickory => "hickory",
+            Self::Nsd => "nsd",
+            Self::CoreDns => "coredns",
+        }
+    }
+
+    /// Whether it answers without knowing anything.
+    pub(crate) fn is_echo(self) -> bool {
+        match self {
+            Self::Echo | Self::EchoAgain | Self::EchoBlocking | Self::EchoPlain | Self::EchoTokio => true,
+            Self::Ours | Self::Hickory | Self::Nsd | Self::CoreDns => false,
+        }
+    }
+
+    /// Why it cannot be run here; `None` where it can.
+    pub(crate) fn hindrance(self) -> Option<String> {
+        match self {
+            Self::Echo | Self::EchoAgain | Self::EchoBlocking | Self::EchoPlain | Self::EchoTokio => None,
+            Self::Ours => None,
+            Self::Hickory => embedded::hindrance(),
+            Self::Nsd if nsd().is_none() => Some("there is no `nsd` on PATH or in /usr/sbin".to_owned()),
+            Self::Nsd => None,
+            Self::CoreDns if coredns().is_none() => Some("COREDNS_BIN names no file".to_owned()),
+            Self::CoreDns => None,
+        }
+    }
+
+    /// What it says about its version, for the report.
+    pub(crate) fn version(self) -> Option<String> {
+        let (program, flag) = match self {
+            Self::Nsd => (nsd()?, "-v"),
+            Self::CoreDns => (coredns()?, "-version"),
+            _ => return None,
+        };
+        let output = Command::new(program).arg(flag).output().ok()?;
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&text).lines().next().map(str::to_owned)
+    }
+}
+
+/// Whether a program is on PATH.
+pub(crate) fn installed(program: &str) -> bool {
+    on_path(program).is_some()
+}
+
+/// Where a program is on PATH.
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// Where NSD is: often not on the PATH of a user.
+fn nsd() -> Option<PathBuf> {
+    on_path("nsd").or_else(|| Some(PathBuf::from("/usr/sbin/nsd")).filter(|file| file.is_file()))
+}
+
+/// Where CoreDNS is.
+fn coredns() -> Option<PathBuf> {
+    std::env::var_os("COREDNS_BIN").map(PathBuf::from).filter(|file| file.is_file())
+}
+
+/// Where and on what a server runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// The folder with the data.
+    pub(crate) dir: &'a Path,
+    /// What it listens on.
+    pub(crate) listen: IpAddr,
+    /// Its core.
+    pub(crate) core: usize,
+    /// What an echo adds. Unit: bytes.
+    pub(crate) pad: usize,
+}
+
+/// A running server; dropping it ends it.
+pub(crate) struct Server {
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// Where to ask it.
+    pub(crate) addr: SocketAddr,
+    /// The process.
+    child: Child,
+}
+
+impl Server {
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let family = measure::family(self.pid());
+        if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, Signal::TERM);
+        }
+        let mut waited = Duration::ZERO;
+        while waited < END && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(PAUSE);
+            waited += PAUSE;
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // Its own processes first: they were started by ours, and nobody else ends them.
+            for pid in family.into_iter().rev() {
+                if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                    let _ = rustix::process::kill_process(pid, Signal::KILL);
+                }
+            }
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Starts a server and waits until it answers, rightly unless it is an echo; says what its reply looks like.
+pub(crate) fn start(kind: Kind, work: Work, place: &Place<'_>) -> anyhow::Result<(Server, Reply)> {
+    let mut tries = 1;
+    loop {
+        let mut server = spawn(kind, place)?;
+        match wait_until_right(&mut server, work) {
+            Ok(reply) => return Ok((server, reply)),
+            // Somebody else may have taken the port meanwhile.
+            Err(_) if tries < STARTS => tries += 1,
+            Err(error) => return Err(error.context(format!("asking {} for {}", kind.name(), work.name()))),
+        }
+    }
+}
+
+/// Starts the process of a server.
+fn spawn(kind: Kind, place: &Place<'_>) -> anyhow::Result<Server> {
+    // Free now; nobody else is expected to take it before the server does.
+    let port = UdpSocket::bind((place.listen, 0)).context("finding a port")?.local_addr()?.port();
+    let bound = SocketAddr::new(place.listen, port);
+    let dir = place.dir;
+    let mut command = match kind {
+        Kind::Echo => echo("--echo", bound, place)?,
+        Kind::EchoAgain => echo("--echo-again", bound, place)?,
+        Kind::EchoBlocking => echo("--echo-blocking", bound, place)?,
+        Kind::EchoPlain => echo("--echo-plain", bound, place)?,
+        Kind::EchoTokio => echo("--echo-tokio", bound, place)?,
+        Kind::Ours => {
+            let file = dir.join("Corefile.ours");
+            let manifests = dir.join(MANIFESTS);
+            let text = format!(
+                ".:{port} {{\n  bind {}\n  errors\n  loadbalance\n  kubernetes cluster.local in-addr.arpa ip6.arpa {{\n    manifests {}\n  }}\n}}\n",
+                place.listen,
+                manifests.display()
+            );
+            std::fs::write(&file, text).context("writing a Corefile")?;
+            let mut command = Command::new(env!("CARGO_BIN_EXE_signpost"));
+            command.arg("-conf").arg(file);
+            command
+        }
+        Kind::Hickory => {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg("--hickory").arg(bound.to_string()).arg(dir.join(MANIFESTS));
+            command
+        }
+        Kind::Nsd => {
+            let file = dir.join("nsd.conf");
+            std::fs::write(&file, nsd_config(bound, dir)).context("writing nsd.conf")?;
+            let mut command = Command::new(nsd().context("there is no nsd")?);
+            command.arg("-d").arg("-c").arg(file);
+            command
+        }
+        Kind::CoreDns => {
+            let file = dir.join("Corefile.coredns");
+            let zone = dir.join(ZONE);
+            let text = format!(
+                ".:{port} {{\n  bind {}\n  errors\n  loadbalance\n  file {} cluster.local\n}}\n",
+                place.listen,
+                zone.display()
+            );
+            std::fs::write(&file, text).context("writing a Corefile")?;
+            let mut command = Command::new(coredns().context("there is no CoreDNS")?);
+            command.arg("-conf").arg(file);
+            command
+        }
+    };
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    if kind != Kind::Ours {
+        command.stderr(Stdio::null());
+    }
+    let child =
+        measure::spawn_on(place.core, &mut command).with_context(|| format!("starting {}", kind.name()))?;
+    let ip = if place.listen.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { place.listen };
+    Ok(Server { kind, addr: SocketAddr::new(ip, port), child })
+}
+
+/// An echo of this program.
+fn echo(flag: &str, bound: SocketAddr, place: &Place<'_>) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([flag, &bound.to_string(), "--pad", &place.pad.to_string()]);
+    Ok(command)
+}
+
+/// NSD without limits, control and daemon; one process answers.
+fn nsd_config(bound: SocketAddr, dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        "server:\n  server-count: 1\n  ip-address: {}@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{dir}\"\n  database: \"\"\n  \
+         pidfile: \"{dir}/nsd.pid\"\n  xfrdfile: \"{dir}/xfrd.state\"\n  xfrdir: \"{dir}\"\n  zonelistfile: \"{dir}/zone.list\"\n  \
+         logfile: \"{dir}/nsd.log\"\n  rrl-ratelimit: 0\n  rrl-whitelist-ratelimit: 0\n\
+         remote-control:\n  control-enable: no\n\
+         zone:\n  name: cluster.local\n  zonefile: \"{ZONE}\"\n",
+        bound.ip(),
+        bound.port()
+    )
+}
+
+/// What a server replied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reply {
+    /// Size of the query. Unit: bytes.
+    pub(crate) query: usize,
+    /// Size of the reply. Unit: bytes.
+    pub(crate) length: usize,
+    /// Response code.
+    rcode: u8,
+    /// Answer records.
+    answers: usize,
+    /// Whether it was cut.
+    truncated: bool,
+}
+
+/// Asks one question.
+fn ask(addr: SocketAddr, work: Work, number: usize) -> anyhow::Result<Reply> {
+    let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(work.edns())];
+    for label in work.question(number).split('.') {
+        query.push(u8::try_from(label.len())?);
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.push(0);
+    query.extend_from_slice(&work.qtype().to_be_bytes());
+    query.extend_from_slice(&[0, 1]);
+    if work.edns() {
+        query.extend_from_slice(&[0, 0, 41, 0x10, 0, 0, 0, 0, 0, 0, 0]);
+    }
+    let socket = UdpSocket::bind(SocketAddr::new(
+        if addr.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() },
+        0,
+    ))?;
+    socket.set_read_timeout(Some(PAUSE * 10))?;
+    socket.connect(addr)?;
+    socket.send(&query)?;
+    let mut reply = [0_u8; 4096];
+    let length = socket.recv(&mut reply)?;
+    let byte = |at: usize| reply.get(at).copied().unwrap_or(0);
+    Ok(Reply {
+        query: query.len(),
+        length,
+        rcode: byte(3) & 0xf,
+        answers: usize::from(u16::from_be_bytes([byte(6), byte(7)])),
+        truncated: byte(2) & 2 != 0,
+    })
+}
+
+/// Waits until a server gives the right answer, whole; of an echo, any.
+fn wait_until_right(server: &mut Server, work: Work) -> anyhow::Result<Reply> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let fault = match ask(server.addr, work, 4321) {
+            Ok(reply) if server.kind.is_echo() => return Ok(reply),
+            Ok(reply) if (reply.rcode, reply.answers) == work.right() && !reply.truncated => {
+                return Ok(reply);
+            }
+            Ok(reply) => anyhow::anyhow!("this is not right: {reply:?}"),
+            Err(error) => error,
+        };
+        if let Some(status) = server.child.try_wait()? {
+            bail!("it ended with {status}");
+        }
+        if waited >= START {
+            return Err(fault);
+        }
+        std::thread::sleep(PAUSE);
+        waited += PAUSE;
+    }
+}

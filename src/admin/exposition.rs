@@ -1,0 +1,193 @@
+//! The text that Prometheus scrapes: CoreDNS's names, labels and types where the meaning is the same.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::chain::{Plan, word_at};
+use crate::metrics::{Bounds, Counters, DURATION, FIELDS, HistogramSum, SIZE, TallySum, sum};
+
+/// A text in the making (Prometheus text format 0.0.4).
+#[derive(Default)]
+pub struct Exposition {
+    /// The text so far.
+    text: String,
+}
+
+impl Exposition {
+    /// Starts a family.
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    /// Adds one value.
+    pub fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.text.push_str(name);
+        self.labels(labels, None);
+        let _ = writeln!(self.text, " {value}");
+    }
+
+    /// Adds a histogram.
+    pub fn histogram(&mut self, name: &str, labels: &[(&str, &str)], bounds: Bounds, sum: &HistogramSum) {
+        let mut total = 0;
+        for (place, count) in sum.buckets.iter().take(bounds.len() + 1).enumerate() {
+            total += count;
+            let bound = bounds.get(place).map_or_else(|| "+Inf".to_owned(), ToString::to_string);
+            let _ = write!(self.text, "{name}_bucket");
+            self.labels(labels, Some(&bound));
+            let _ = writeln!(self.text, " {total}");
+        }
+        #[allow(clippy::cast_precision_loss, reason = "a sum of observations need not be exact")]
+        let observed = sum.sum as f64 / 1e6;
+        self.value(&format!("{name}_sum"), labels, observed);
+        self.value(&format!("{name}_count"), labels, total);
+    }
+
+    /// Writes labels, escaped.
+    fn labels(&mut self, labels: &[(&str, &str)], bound: Option<&str>) {
+        let all = labels.iter().copied().chain(bound.map(|bound| ("le", bound)));
+        let mut open = false;
+        for (name, value) in all {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = write!(self.text, "{}{name}=\"{value}\"", if open { "," } else { "{" });
+            open = true;
+        }
+        if open {
+            self.text.push('}');
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn finish(self) -> String {
+        self.text
+    }
+}
+
+/// Adds what workers and plan count of queries (PLUGINS: server, build, panics).
+pub fn server(text: &mut Exposition, plan: &Plan, counters: &[Arc<Counters>]) {
+    text.family("coredns_build_info", "gauge", "What this server was built from.");
+    let version = env!("CARGO_PKG_VERSION");
+    text.value("coredns_build_info", &[("version", version), ("revision", ""), ("goversion", "")], 1);
+
+    text.family("coredns_panics_total", "counter", "Queries in which a step panicked.");
+    let all = || counters.iter().map(AsRef::as_ref);
+    text.value("coredns_panics_total", &[], sum(all(), |c| &c.panics));
+    for (name, field) in FIELDS {
+        let name = format!("signpost_{name}_total");
+        text.family(&name, "counter", "Counted by the workers; see src/metrics.rs.");
+        text.value(&name, &[], sum(all(), *field));
+    }
+
+    text.family("coredns_plugin_enabled", "gauge", "Words that a block holds.");
+    each_zone(plan, |server, served| {
+        if let Some(chain) = plan.chains.get(served.chain) {
+            let mut words: Vec<&str> = chain.words.clone();
+            words.dedup();
+            for word in words {
+                let labels = [("server", server), ("zone", served.zone.text()), ("view", ""), ("name", word)];
+                text.value("coredns_plugin_enabled", &labels, 1);
+            }
+        }
+    });
+
+    queries(text, plan);
+}
+
+/// Adds what `prometheus` counts of queries.
+fn queries(text: &mut Exposition, plan: &Plan) {
+    let name = "coredns_dns_requests_total";
+    text.family(name, "counter", "Queries by protocol, family and type.");
+    each_tally(plan, |labels, tally| {
+        tally.requests(|proto, family, kind, count| {
+            let family = if family == 1 { "1" } else { "2" };
+            let mut all = labels.to_vec();
+            all.extend([("proto", proto), ("family", family), ("type", kind)]);
+            text.value(name, &all, count);
+        });
+    });
+    let name = "coredns_dns_request_duration_seconds";
+    text.family(name, "histogram", "Time from the arrival of a query to its reply.");
+    each_tally(plan, |labels, tally| text.histogram(name, labels, DURATION, &tally.duration()));
+    for (name, help, reply) in [
+        ("coredns_dns_request_size_bytes", "Size of queries.", false),
+        ("coredns_dns_response_size_bytes", "Size of replies.", true),
+    ] {
+        text.family(name, "histogram", help);
+        each_tally(plan, |labels, tally| {
+            for (place, proto) in ["udp", "tcp"].into_iter().enumerate() {
+                let sizes = if reply { tally.response_size(place) } else { tally.request_size(place) };
+                let mut all = labels.to_vec();
+                all.push(("proto", proto));
+                text.histogram(name, &all, SIZE, &sizes);
+            }
+        });
+    }
+    let name = "coredns_dns_do_requests_total";
+    text.family(name, "counter", "Queries with the DO bit.");
+    each_tally(plan, |labels, tally| text.value(name, labels, tally.dnssec_ok()));
+    let name = "coredns_dns_responses_total";
+    text.family(name, "counter", "Replies by code and by the word that answered.");
+    each_tally(plan, |labels, tally| {
+        tally.responses(|rcode, word, count| {
+            let mut all = labels.to_vec();
+            all.extend([("rcode", rcode), ("plugin", word_at(word))]);
+            text.value(name, &all, count);
+        });
+    });
+}
+
+/// Calls `visit` with the label `server` of every zone that is served.
+fn each_zone(plan: &Plan, mut visit: impl FnMut(&str, &crate::chain::Served)) {
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for listener in &plan.listeners {
+        for served in &listener.zones {
+            // The two families of a wildcard are one server.
+            if !seen.contains(&(&listener.label, served.zone.text())) {
+                seen.push((&listener.label, served.zone.text()));
+                visit(&listener.label, served);
+            }
+        }
+    }
+}
+
+/// Calls `visit` with the labels and the tally of every zone that is counted.
+fn each_tally(plan: &Plan, mut visit: impl FnMut(&[(&str, &str)], &TallySum<'_>)) {
+    each_zone(plan, |server, served| {
+        if let Some(tallies) = &served.tallies {
+            visit(&[("server", server), ("zone", served.zone.text()), ("view", "")], &TallySum(tallies));
+        }
+    });
+}
+
+/// Adds what the kernel counts of this process.
+pub fn process(text: &mut Exposition) {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+    let stat = read("stat");
+    // The name stands in parentheses and may hold anything; the fields behind it are numbered from 3.
+    let fields: Vec<u64> = stat
+        .rsplit_once(')')
+        .map(|(_, rest)| rest.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
+        .unwrap_or_default();
+    let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0);
+    let ticks = rustix::param::clock_ticks_per_second().max(1);
+    #[allow(clippy::cast_precision_loss, reason = "seconds need not be exact to the last bit")]
+    let seconds = |count: u64| count as f64 / ticks as f64;
+    text.family("process_cpu_seconds_total", "counter", "CPU time of this process.");
+    text.value("process_cpu_seconds_total", &[], seconds(field(14) + field(15)));
+    text.family("process_resident_memory_bytes", "gauge", "Memory of this process.");
+    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    text.value("process_resident_memory_bytes", &[], field(24) * page);
+    text.family("process_virtual_memory_bytes", "gauge", "Address space of this process.");
+    text.value("process_virtual_memory_bytes", &[], field(23));
+    text.family("process_open_fds", "gauge", "Open descriptors.");
+    text.value("process_open_fds", &[], std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count));
+    let limits = read("limits");
+    let most = limits.lines().find(|line| line.starts_with("Max open files"));
+    let most = most.and_then(|line| line.split_whitespace().nth(3)).and_then(|word| word.parse::<u64>().ok());
+    text.family("process_max_fds", "gauge", "The most descriptors.");
+    text.value("process_max_fds", &[], most.unwrap_or(0));
+    let boot = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let boot = boot.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok());
+    text.family("process_start_time_seconds", "gauge", "When this process started, in seconds since 1970.");
+    text.value("process_start_time_seconds", &[], boot.unwrap_or(0.0) + seconds(field(22)));
+}

@@ -1,0 +1,480 @@
+//! One request, answered as an API server would or as the faults have it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::cluster::{Event, Resource};
+use super::connection::{Connection, Head};
+use super::fault::{Call, Fault};
+use super::selector::Selectors;
+use super::server::{Request, Shared};
+
+/// The annotation of the bookmark after the initial events.
+const INITIAL_END: &str = "k8s.io/initial-events-end";
+
+/// The parameters that an API server knows; any other is a mistake of the client.
+const KNOWN: &[&str] = &[
+    "limit",
+    "continue",
+    "watch",
+    "resourceVersion",
+    "resourceVersionMatch",
+    "allowWatchBookmarks",
+    "sendInitialEvents",
+    "timeoutSeconds",
+    "labelSelector",
+    "fieldSelector",
+];
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// The next request may come.
+    Keep,
+    /// It is closed in good order.
+    Close,
+    /// It is reset.
+    Reset,
+}
+
+/// A client that went away is no fault of the fake.
+impl From<std::io::Result<()>> for After {
+    fn from(written: std::io::Result<()>) -> Self {
+        if written.is_ok() { Self::Keep } else { Self::Close }
+    }
+}
+
+/// Answers one request.
+pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &Head) -> After {
+    let is = |name: &str| matches!(head.query.get(name).map(String::as_str), Some("true" | "1"));
+    let resource = Resource::ALL.into_iter().find(|one| one.path() == head.path);
+    let call = match (head.method == "GET" && resource.is_some(), is("watch")) {
+        (false, _) => Call::Other,
+        (true, true) if is("sendInitialEvents") => Call::InitialWatch,
+        (true, true) => Call::Watch,
+        (true, false) if head.query.contains_key("continue") => Call::Page,
+        (true, false) => Call::List,
+    };
+    let token = head.headers.get("authorization").and_then(|text| text.strip_prefix("Bearer "));
+    let number = shared.log(Request {
+        at: shared.start.elapsed(),
+        resource,
+        call,
+        path: head.path.clone(),
+        query: head.query.clone(),
+        token: token.map(str::to_owned),
+        headers: head.headers.clone(),
+        status: 0,
+    });
+    let Some(resource) = resource.filter(|_| call != Call::Other) else {
+        return status(shared, connection, number, 404, "the server could not find it", "").await;
+    };
+    if shared.token.lock().as_deref().is_some_and(|wanted| token != Some(wanted)) {
+        return status(shared, connection, number, 401, "Unauthorized", "").await;
+    }
+    if let Some(strange) = head.query.keys().find(|name| !KNOWN.contains(&name.as_str())) {
+        return status(shared, connection, number, 400, &format!("unknown parameter {strange}"), "").await;
+    }
+
+    let faults = shared.faults.lock().strike(resource, call);
+    connection.pace = None;
+    connection.split = None;
+    for fault in &faults {
+        match fault {
+            Fault::Status { code, retry_after } => {
+                let retry = retry_after.map_or(String::new(), |wait| format!("retry-after: {wait}\r\n"));
+                return status(shared, connection, number, *code, "a fault of the plan", &retry).await;
+            }
+            Fault::StatusInBody(code) => {
+                let body = status_object(*code, "a fault of the plan").to_string() + "\n";
+                shared.answered(number, 200);
+                return connection.reply(200, "", body.as_bytes()).await.into();
+            }
+            Fault::Body(text) => {
+                shared.answered(number, 200);
+                return connection.reply(200, "", text.as_bytes()).await.into();
+            }
+            Fault::Close => return After::Close,
+            Fault::Hang => {
+                while connection.more().await.is_some() {}
+                return After::Close;
+            }
+            Fault::Slow(rate) => connection.pace = Some(*rate),
+            Fault::Split(size) => connection.split = Some(*size),
+            _ => {}
+        }
+    }
+    let text = |name: &str| head.query.get(name).map_or("", String::as_str);
+    let selectors = Selectors::new(text("labelSelector"), text("fieldSelector"));
+    match call {
+        Call::List | Call::Page => {
+            list(shared, connection, number, resource, head, &selectors, &faults).await
+        }
+        _ => {
+            if call == Call::InitialWatch
+                && (text("resourceVersionMatch") != "NotOlderThan" || !is("allowWatchBookmarks"))
+            {
+                let why = "sendInitialEvents needs resourceVersionMatch=NotOlderThan and bookmarks";
+                return status(shared, connection, number, 422, why, "").await;
+            }
+            let watch = Watch {
+                shared: shared.clone(),
+                resource,
+                selectors,
+                version: text("resourceVersion").parse().unwrap_or(0),
+                initial: call == Call::InitialWatch,
+                bookmarks: is("allowWatchBookmarks"),
+                timeout: text("timeoutSeconds").parse().ok().map(Duration::from_secs),
+                born: shared.muted.load(std::sync::atomic::Ordering::SeqCst),
+                faults,
+            };
+            shared.answered(number, 200);
+            watch.run(connection).await
+        }
+    }
+}
+
+/// An error reply.
+async fn status(
+    shared: &Shared,
+    connection: &mut Connection,
+    number: usize,
+    code: u16,
+    why: &str,
+    headers: &str,
+) -> After {
+    shared.answered(number, code);
+    connection.reply(code, headers, status_object(code, why).to_string().as_bytes()).await.into()
+}
+
+/// A v1 Status that says what failed.
+pub fn status_object(code: u16, why: &str) -> Value {
+    let reason = match code {
+        400 => "BadRequest",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "NotFound",
+        410 => "Expired",
+        422 => "Invalid",
+        429 => "TooManyRequests",
+        500 => "InternalError",
+        503 => "ServiceUnavailable",
+        504 => "Timeout",
+        _ => "Unknown",
+    };
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": why, "reason": reason, "code": code,
+    })
+}
+
+/// A list or a page of it.
+async fn list(
+    shared: &Shared,
+    connection: &mut Connection,
+    number: usize,
+    resource: Resource,
+    head: &Head,
+    selectors: &Selectors,
+    faults: &[Fault],
+) -> After {
+    let limit =
+        head.query.get("limit").and_then(|limit| limit.parse().ok()).filter(|&limit: &usize| limit > 0);
+    let (version, all, from) = match head.query.get("continue") {
+        None => {
+            let cluster = shared.cluster.lock();
+            (cluster.version, Arc::new(cluster.list(resource, selectors)), 0)
+        }
+        Some(token) => {
+            let found = token.split_once('.').and_then(|(snapshot, from)| {
+                let (snapshot, from): (usize, usize) = (snapshot.parse().ok()?, from.parse().ok()?);
+                let (version, all) = shared.snapshots.lock().get(snapshot)?.clone()?;
+                Some((version, all, from))
+            });
+            match found {
+                Some(found) => found,
+                None => {
+                    let why =
+                        "The provided continue parameter is too old to display a consistent list result.";
+                    return status(shared, connection, number, 410, why, "").await;
+                }
+            }
+        }
+    };
+    let to = limit.map_or(all.len(), |limit| (from + limit).min(all.len()));
+    let mut metadata = json!({"resourceVersion": version.to_string()});
+    if to < all.len() {
+        let snapshot = {
+            let mut snapshots = shared.snapshots.lock();
+            snapshots.push(Some((version, all.clone())));
+            snapshots.len() - 1
+        };
+        metadata["continue"] = json!(format!("{snapshot}.{to}"));
+        metadata["remainingItemCount"] = json!(all.len() - to);
+    }
+    // The items of a list do not repeat their kind.
+    let items: Vec<Value> = all[from..to]
+        .iter()
+        .map(|object| {
+            let mut item = Value::clone(object);
+            if let Some(fields) = item.as_object_mut() {
+                fields.remove("kind");
+                fields.remove("apiVersion");
+            }
+            item
+        })
+        .collect();
+    let body = json!({
+        "kind": format!("{}List", resource.kind()), "apiVersion": resource.api_version(),
+        "metadata": metadata, "items": items,
+    })
+    .to_string();
+    shared.answered(number, 200);
+    if faults.iter().any(|fault| matches!(fault, Fault::HalfBody)) {
+        return match connection.half(body.as_bytes()).await {
+            Ok(()) => After::Reset,
+            Err(_) => After::Close,
+        };
+    }
+    connection.reply(200, "", body.as_bytes()).await.into()
+}
+
+/// A watch.
+struct Watch {
+    /// The server.
+    shared: Arc<Shared>,
+    /// What is watched.
+    resource: Resource,
+    /// Which of it.
+    selectors: Selectors,
+    /// From which version on.
+    version: u64,
+    /// Whether all objects are sent first.
+    initial: bool,
+    /// Whether bookmarks are wanted.
+    bookmarks: bool,
+    /// When it ends by itself.
+    timeout: Option<Duration>,
+    /// The number of times that open watches were muted before this one began.
+    born: usize,
+    /// What goes wrong with it.
+    faults: Vec<Fault>,
+}
+
+impl Watch {
+    /// Sends events until it ends.
+    async fn run(self, connection: &mut Connection) -> After {
+        match self.stream(connection).await {
+            Ok(after) => after,
+            Err(_) => After::Close,
+        }
+    }
+
+    /// Sends events until it ends; an error is a client that is gone.
+    async fn stream(&self, connection: &mut Connection) -> std::io::Result<After> {
+        let shared = &self.shared;
+        let mut changed = shared.changed.subscribe();
+        connection.begin(200, "").await?;
+        let mut limit = None;
+        let mut deadline: Option<(Duration, After)> = None;
+        let mut quiet = false;
+        let mut plain = false;
+        for fault in &self.faults {
+            match fault {
+                Fault::ErrorEvent(code) => return self.fail(connection, *code).await,
+                Fault::Mute => return Ok(wait_for_end(connection).await),
+                Fault::BookmarkAndEnd => {
+                    let mut line = Vec::new();
+                    let version = shared.cluster.lock().version;
+                    write_line(&mut line, "BOOKMARK", &self.bookmark(version, false));
+                    connection.chunk(&line).await?;
+                    connection.end().await?;
+                    return Ok(After::Keep);
+                }
+                Fault::NoBookmark => quiet = true,
+                Fault::PlainBookmark => plain = true,
+                Fault::EndAfterEvents(count) => limit = Some((*count, After::Keep)),
+                Fault::CutAfterEvents(count) => limit = Some((*count, After::Reset)),
+                Fault::CutAfter(after) => deadline = Some((*after, After::Reset)),
+                Fault::EndAfter(after) => deadline = Some((*after, After::Keep)),
+                _ => {}
+            }
+        }
+        let started = Instant::now();
+        let ends = deadline
+            .into_iter()
+            .chain(self.timeout.map(|after| (after, After::Keep)))
+            .min_by_key(|end| end.0);
+        let mut bookmarked = started;
+
+        let begin = {
+            let cluster = shared.cluster.lock();
+            let too_old = self.version != 0 && !self.initial && cluster.too_old(self.version);
+            if too_old {
+                None
+            } else if self.initial || self.version == 0 {
+                Some((cluster.version, cluster.end(), cluster.list(self.resource, &self.selectors)))
+            } else {
+                Some((cluster.version, cluster.position(self.version), Vec::new()))
+            }
+        };
+        let Some((version, mut position, objects)) = begin else {
+            return self.fail(connection, 410).await;
+        };
+        let mut buffer = Vec::new();
+        for object in &objects {
+            write_line(&mut buffer, "ADDED", object);
+            if buffer.len() > 16_384 {
+                connection.chunk(&buffer).await?;
+                buffer.clear();
+            }
+        }
+        if self.initial && !quiet {
+            write_line(&mut buffer, "BOOKMARK", &self.bookmark(version, !plain));
+        }
+        if !buffer.is_empty() {
+            connection.chunk(&buffer).await?;
+        }
+
+        let _watching = Watching::new(shared, self.resource);
+        let mut sent = 0;
+        loop {
+            let muted = shared.muted.load(std::sync::atomic::Ordering::SeqCst) > self.born;
+            if muted {
+                return Ok(wait_for_end(connection).await);
+            }
+            let (events, version) = {
+                let cluster = shared.cluster.lock();
+                let events = cluster.since(position, self.resource);
+                position = cluster.end();
+                (events, cluster.version)
+            };
+            for event in events {
+                let (line, ends) = match event {
+                    Event::Raw { line, ends, .. } => (line, ends),
+                    Event::Change { version, old, new, .. } => match self.line(version, old, new) {
+                        Some(line) => (line, false),
+                        None => continue,
+                    },
+                };
+                let mut line = line;
+                line.push(b'\n');
+                if let Some((count, After::Reset)) = limit
+                    && sent == count
+                {
+                    connection.broken_chunk(&line).await?;
+                    return Ok(After::Reset);
+                }
+                connection.chunk(&line).await?;
+                sent += 1;
+                if ends || matches!(limit, Some((count, After::Keep)) if sent >= count) {
+                    connection.end().await?;
+                    return Ok(After::Keep);
+                }
+            }
+            let every = *shared.bookmark_every.lock();
+            if self.bookmarks && !quiet && bookmarked.elapsed() >= every {
+                bookmarked = Instant::now();
+                let mut line = Vec::new();
+                write_line(&mut line, "BOOKMARK", &self.bookmark(version, false));
+                connection.chunk(&line).await?;
+            }
+            let end = ends.map_or(started + Duration::from_secs(3600), |(after, _)| started + after);
+            tokio::select! {
+                _ = changed.changed() => {}
+                () = tokio::time::sleep_until(bookmarked + every) => {}
+                read = connection.more() => if read.is_none() {
+                    return Ok(After::Close);
+                },
+                () = tokio::time::sleep_until(end) => {
+                    let after = ends.map_or(After::Keep, |(_, after)| after);
+                    if after == After::Keep {
+                        connection.end().await?;
+                    }
+                    return Ok(after);
+                }
+            }
+        }
+    }
+
+    /// An ERROR event and the end.
+    async fn fail(&self, connection: &mut Connection, code: u16) -> std::io::Result<After> {
+        let mut line = Vec::new();
+        write_line(&mut line, "ERROR", &status_object(code, "too old resource version"));
+        connection.chunk(&line).await?;
+        connection.end().await?;
+        Ok(After::Keep)
+    }
+
+    /// The line of a change, if this watch sees it: an object that leaves the selection is deleted for it.
+    fn line(&self, version: u64, old: Option<Arc<Value>>, new: Option<Arc<Value>>) -> Option<Vec<u8>> {
+        let old = old.filter(|old| self.selectors.matches(old));
+        let new = new.filter(|new| self.selectors.matches(new));
+        let mut line = Vec::new();
+        match (old, new) {
+            (None, Some(new)) => write_line(&mut line, "ADDED", &new),
+            (Some(_), Some(new)) => write_line(&mut line, "MODIFIED", &new),
+            (Some(old), None) => {
+                let mut gone = Value::clone(&old);
+                if gone["metadata"].is_object() {
+                    gone["metadata"]["resourceVersion"] = json!(version.to_string());
+                }
+                write_line(&mut line, "DELETED", &gone);
+            }
+            (None, None) => return None,
+        }
+        line.pop();
+        Some(line)
+    }
+
+    /// The object of a bookmark.
+    fn bookmark(&self, version: u64, ends_initial: bool) -> Value {
+        let mut object = json!({
+            "kind": self.resource.kind(), "apiVersion": self.resource.api_version(),
+            "metadata": {"resourceVersion": version.to_string(), "creationTimestamp": null},
+            "spec": {}, "status": {"loadBalancer": {}},
+        });
+        if ends_initial {
+            object["metadata"]["annotations"] = json!({INITIAL_END: "true"});
+        }
+        object
+    }
+}
+
+/// Counts a watch while it is open.
+struct Watching<'a> {
+    /// The server.
+    shared: &'a Shared,
+    /// What is watched.
+    resource: Resource,
+}
+
+impl<'a> Watching<'a> {
+    /// One more.
+    fn new(shared: &'a Shared, resource: Resource) -> Self {
+        *shared.watching.lock().entry(resource).or_default() += 1;
+        Self { shared, resource }
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        *self.shared.watching.lock().entry(self.resource).or_default() -= 1;
+    }
+}
+
+/// Sends nothing until the client goes.
+async fn wait_for_end(connection: &mut Connection) -> After {
+    while connection.more().await.is_some() {}
+    After::Close
+}
+
+/// Appends an event's line.
+fn write_line(buffer: &mut Vec<u8>, event: &str, object: &Value) {
+    buffer.extend_from_slice(format!("{{\"type\":\"{event}\",\"object\":").as_bytes());
+    serde_json::to_writer(&mut *buffer, object).unwrap();
+    buffer.extend_from_slice(b"}\n");
+}

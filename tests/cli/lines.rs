@@ -1,0 +1,180 @@
+//! Log lines, and a stdout that is closed or stands still.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, UdpSocket};
+use std::time::Duration;
+
+use crate::process::*;
+
+/// The words of a log line behind `[INFO] `, the quoted part as one: remote, `-`, id, question, code, flags, size, duration.
+fn words(line: &str) -> Vec<String> {
+    let rest = line.strip_prefix("[INFO] ").unwrap_or_else(|| panic!("{line}"));
+    let (front, rest) = rest.split_once(" \"").unwrap_or_else(|| panic!("{line}"));
+    let (quoted, back) = rest.split_once("\" ").unwrap_or_else(|| panic!("{line}"));
+    let words = |text: &str| text.split(' ').map(ToOwned::to_owned).collect::<Vec<_>>();
+    [words(front), vec![quoted.to_owned()], words(back)].concat()
+}
+
+#[test]
+fn each_query_has_a_line_of_coredns_form() {
+    let port = free_port();
+    let folder = Folder::new(&corefile(port, "    log\n"));
+    let server = Server::of(&folder, port);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.addr).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let remote = socket.local_addr().unwrap();
+    let mut buffer = [0_u8; 2048];
+    for (name, qtype, edns, question, code, flags) in [
+        (
+            "wEb.shop.svc.cluster.local.",
+            1,
+            None,
+            "A IN web.shop.svc.cluster.local. udp 44 false 512",
+            "NOERROR",
+            "qr,aa,rd",
+        ),
+        (
+            "web.shop.svc.cluster.local.",
+            28,
+            Some((1232, true)),
+            "AAAA IN web.shop.svc.cluster.local. udp 55 true 1232",
+            "NOERROR",
+            "qr,aa,rd",
+        ),
+        (
+            "no.shop.svc.cluster.local.",
+            33,
+            Some((4096, false)),
+            "SRV IN no.shop.svc.cluster.local. udp 54 false 4096",
+            "NXDOMAIN",
+            "qr,aa,rd",
+        ),
+        ("example.org.", 65_280, None, "TYPE65280 IN example.org. udp 29 false 512", "SERVFAIL", "qr,rd"),
+    ] {
+        let message = query(name, qtype, edns);
+        socket.send(&message).unwrap();
+        let length = socket.recv(&mut buffer).unwrap();
+        let id = u16::from_be_bytes([message[0], message[1]]).to_string();
+        let line = server.wait_for_line(question, |line| line.contains(&format!(" - {id} \"")));
+        let words = words(&line);
+        let [from, dash, got_id, got, got_code, got_flags, size, duration] = &words[..] else {
+            panic!("{line}")
+        };
+        assert_eq!((from, dash.as_str(), got_id), (&remote.to_string(), "-", &id), "{line}");
+        assert_eq!((got.as_str(), got_code.as_str(), got_flags.as_str()), (question, code, flags), "{line}");
+        assert_eq!(*size, length.to_string(), "{line}");
+        let seconds: f64 = duration.strip_suffix('s').expect("a duration in seconds").parse().unwrap();
+        assert!((0.0..1.0).contains(&seconds), "{line}");
+    }
+    let mut stream = TcpStream::connect(server.addr).unwrap();
+    let message = query("web.shop.svc.cluster.local.", 1, None);
+    stream.write_all(&[&u16::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat()).unwrap();
+    assert!(stream.read(&mut buffer).unwrap() > 0);
+    let line = server.wait_for_line("over TCP", |line| line.contains(" tcp "));
+    assert!(
+        line.contains("\"A IN web.shop.svc.cluster.local. tcp 44 false 512\" NOERROR qr,aa,rd 60 "),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_name_of_odd_bytes_is_one_printable_line() {
+    let port = free_port();
+    let metadata = "    metadata\n    log . \"{common} service={/kubernetes/service}\"\n";
+    let folder = Folder::new(&corefile(port, metadata));
+    let server = Server::of(&folder, port);
+    let reply = server.exchange(&query("we\\010[ERROR]\\027b\\255.shop.svc.cluster.local.", 1, None));
+    assert!(reply.is_some());
+    let line = server.wait_for_line("the line", |line| line.contains("NXDOMAIN"));
+    assert!(line.contains("we\\010[error]\\027b\\255.shop.svc.cluster.local."), "{line}");
+    server.wait_for("web.shop.svc.cluster.local.", &["10.96.0.1"], PATIENCE);
+    for line in server.lines() {
+        assert!(
+            !line.to_lowercase().starts_with("[error]"),
+            "a client wrote a line of its own (W46): {line:?}"
+        );
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+#[test]
+fn classes_and_names_choose_the_lines() {
+    let port = free_port();
+    let rules = "    log svc.cluster.local {\n        class denial\n    }\n    log example.org {\n        class error\n    }\n";
+    let folder = Folder::new(&corefile(port, rules));
+    let server = Server::of(&folder, port);
+    for name in [
+        "web.shop.svc.cluster.local.",
+        "no.shop.svc.cluster.local.",
+        "example.org.",
+        "example.com.",
+        "pod.cluster.local.",
+    ] {
+        assert!(server.exchange(&query(name, 1, None)).is_some());
+    }
+    server.wait_for_line("the last line", |line| line.contains("example.org."));
+    let lines: Vec<String> = server.lines().into_iter().filter(|line| line.contains(" IN ")).collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(
+        lines[0].contains(" no.shop.svc.cluster.local. ") && lines[1].contains(" example.org. "),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn a_query_that_nobody_answers_has_a_line_of_errors() {
+    let port = free_port();
+    let folder = Folder::new(&corefile(port, "    errors\n"));
+    let server = Server::of(&folder, port);
+    assert_eq!(server.ask("eXample.org."), Some((2, Vec::new())));
+    let line = server.wait_for_line("S-17", |line| line.starts_with("[ERROR] "));
+    let rest = line.strip_prefix("[ERROR] plugin/errors: 2 ").unwrap_or_else(|| panic!("{line}"));
+    let (question, cause) = rest.split_once(": ").unwrap_or_else(|| panic!("{line}"));
+    assert!(question.eq_ignore_ascii_case("example.org. A") && !cause.is_empty(), "{line}");
+}
+
+#[test]
+fn a_stdout_that_is_closed_stops_nothing() {
+    let port = free_port();
+    let folder = Folder::new(&corefile(port, "    log\n    errors\n"));
+    let mut command = binary();
+    command.arg("-conf").arg(folder.path("Corefile")).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let server = Server::of_child(child, port);
+    for _ in 0..200 {
+        server.wait_for("web.shop.svc.cluster.local.", &["10.96.0.1"], PATIENCE);
+    }
+    assert_eq!(server.ask("example.org."), Some((2, Vec::new())));
+    let mut server = server;
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.end(PATIENCE).1.code(), Some(0), "P9");
+}
+
+#[test]
+fn a_stdout_that_nobody_reads_holds_no_query_up() {
+    let port = free_port();
+    let folder = Folder::new(&corefile(port, "    log\n"));
+    let mut command = binary();
+    command.arg("-conf").arg(folder.path("Corefile")).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let unread = child.stdout.take();
+    let mut server = Server::of_child(child, port);
+    server.wait_for("web.shop.svc.cluster.local.", &["10.96.0.1"], PATIENCE);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.addr).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let message = query("web.shop.svc.cluster.local.", 1, None);
+    let mut buffer = [0_u8; 2048];
+    // Each line takes some 120 bytes: a pipe of 64 KiB and a queue of some thousand lines are full long before the end.
+    for count in 0..15_000 {
+        socket.send(&message).unwrap();
+        assert!(socket.recv(&mut buffer).is_ok(), "P9: query {count} stands still behind stdout");
+    }
+    server.signal(rustix::process::Signal::TERM);
+    let (took, status) = server.end(PATIENCE);
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    drop(unread);
+}

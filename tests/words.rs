@@ -1,0 +1,147 @@
+//! What is said about each word of a Corefile that cannot be served, and about each option that is misused.
+//!
+//! `tests/corefiles/words/*.corefile` hold Corefiles behind lines `### what is wrong`; each must fail with the text beside
+//! it (`*.expected`). `UPDATE_GOLDEN=1` rewrites those.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use signpost::chain::{self, BuildOptions, Parts, StoreSpec, Support, WORDS};
+use signpost::corefile::{self, NoImports};
+use signpost::metrics::Tally;
+use signpost::store::{Store, Wanted};
+use signpost::time::{Clock, Wall};
+
+/// Parts that nothing is ever served from, on a machine with two interfaces.
+struct Bare;
+
+impl Parts for Bare {
+    fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
+        Store::new(wanted, Clock::manual(Wall(0))).0
+    }
+
+    fn tallies(&mut self, _: &str, _: &str) -> Arc<[Tally]> {
+        Arc::new([])
+    }
+
+    fn interfaces(&self) -> Vec<(String, IpAddr)> {
+        vec![
+            ("lo".to_owned(), IpAddr::from([127, 0, 0, 1])),
+            ("eth0".to_owned(), IpAddr::from([10, 0, 0, 53])),
+        ]
+    }
+}
+
+/// The words of the chain in CoreDNS's fixed order (rule S-01).
+const ORDER: &str = "root metadata geoip cancel proxyproto quic grpc_server https https3 timeouts multisocket reload nsid \
+                     bufsize bind debug trace ready health pprof shed prometheus errors log dnstap local dns64 any chaos \
+                     loadbalance tsig rewrite autopath acl cache header dnssec tls minimal template transfer hosts \
+                     route53 azure clouddns k8s_external kubernetes file auto secondary etcd loop forward grpc erratic \
+                     whoami on sign view nomad";
+
+/// What is said about a Corefile.
+fn said(name: &str, text: &str) -> String {
+    let built = corefile::parse(name, text, &NoImports)
+        .and_then(|spec| chain::build(&spec, BuildOptions { port: 53 }, &mut Bare));
+    match built {
+        Ok(_) => "it is served\n".to_owned(),
+        Err(error) => error.render() + "\n",
+    }
+}
+
+/// The folder of the corpus.
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corefiles/words")
+}
+
+/// Compares with a golden file, or rewrites it; what is wrong, if anything.
+fn compare(name: &str, got: &str) -> Option<String> {
+    let golden = folder().join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&golden, got).expect("a golden file can be written");
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    (expected != got).then(|| format!("--- {name}\n{got}--- expected\n{expected}"))
+}
+
+#[test]
+fn the_list_of_words_is_coredns_chain_in_its_order() {
+    let ours: Vec<&str> = WORDS.iter().map(|word| word.word).collect();
+    let theirs: Vec<&str> = ORDER.split_whitespace().collect();
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn every_word_that_is_not_served_is_refused_at_its_place_with_what_to_do_instead() {
+    let mut got = String::new();
+    for word in WORDS {
+        let Support::Refused { instead } = &word.support else { continue };
+        let text = said("Corefile", &format!("example.org {{\n    whoami\n    {} a b\n}}\n", word.word));
+        assert!(text.starts_with("Corefile:3:5: "), "{text}");
+        assert!(text.contains(&format!("`{}`", word.word)), "{text}");
+        assert!(text.contains(&format!("= hint: {instead}")), "{text}");
+        got += &text;
+    }
+    if let Some(wrong) = compare("refused.expected", &got) {
+        panic!("{wrong}");
+    }
+}
+
+#[test]
+fn every_misuse_is_said_with_the_text_beside_it() {
+    let mut names: Vec<String> = fs::read_dir(folder())
+        .expect("the corpus can be listed")
+        .map(|entry| entry.expect("the corpus can be listed").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".corefile"))
+        .collect();
+    names.sort();
+    let mut wrong = Vec::new();
+    for name in &names {
+        let text = fs::read_to_string(folder().join(name)).expect("a file of the corpus can be read");
+        let mut got = String::new();
+        for case in text.split("### ").skip(1) {
+            let (title, corefile) = case.split_once('\n').expect("a title has its own line");
+            let said = said("Corefile", corefile);
+            let located = said.starts_with("Corefile:") && said.contains("\n  |\n") && said.contains('^');
+            if !located {
+                wrong.push(format!("{name}, {title}: is not located\n{said}"));
+            }
+            got += &format!("### {title}\n{said}");
+        }
+        wrong.extend(compare(&name.replace(".corefile", ".expected"), &got));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_word_that_is_served_has_its_misuses_in_the_corpus() {
+    for word in WORDS.iter().filter(|word| matches!(word.support, Support::Served { .. })) {
+        let path = folder().join(format!("{}.corefile", word.word));
+        assert!(path.is_file(), "`{}` is served: write {}", word.word, path.display());
+    }
+}
+
+#[test]
+fn every_word_that_is_served_is_served_in_its_shortest_form() {
+    for (word, line) in [
+        ("metadata", "metadata"),
+        ("bind", "bind 127.0.0.1"),
+        ("debug", "debug"),
+        ("ready", "ready"),
+        ("health", "health"),
+        ("prometheus", "prometheus"),
+        ("errors", "errors"),
+        ("log", "log"),
+        ("loadbalance", "loadbalance"),
+        ("kubernetes", "kubernetes cluster.local {\n        manifests .\n    }"),
+        ("whoami", "whoami"),
+    ] {
+        let text = format!(". {{\n    {line}\n}}\n");
+        let served =
+            WORDS.iter().any(|known| known.word == word && matches!(known.support, Support::Served { .. }));
+        assert!(served, "{word}");
+        assert_eq!(said("Corefile", &text), "it is served\n", "{text}");
+    }
+}
