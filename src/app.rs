@@ -220,6 +220,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         endpoints: fed.wanted.endpoints,
                         pods: fed.wanted.pods,
+                        throttle: fed.spec.throttle,
                         timing: self.timing,
                         seed: fastrand::u64(..),
                     };

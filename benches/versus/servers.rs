@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal};
 
 use super::data::{MANIFESTS, Work, ZONE};
-use super::{embedded, measure};
+use super::measure;
 
 /// How long a server may take to read the data.
 const START: Duration = Duration::from_secs(30);
@@ -87,8 +87,7 @@ impl Kind {
     pub(crate) fn hindrance(self) -> Option<String> {
         match self {
             Self::Echo | Self::EchoAgain | Self::EchoBlocking | Self::EchoPlain | Self::EchoTokio => None,
-            Self::Ours => None,
-            Self::Hickory => embedded::hindrance(),
+            Self::Ours | Self::Hickory => None,
             Self::Nsd if nsd().is_none() => Some("there is no `nsd` on PATH or in /usr/sbin".to_owned()),
             Self::Nsd => None,
             Self::CoreDns if coredns().is_none() => Some("COREDNS_BIN names no file".to_owned()),

@@ -11,7 +11,7 @@ use super::words::{self, Support};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
 use crate::metrics::Tally;
 use crate::source::Selector;
-use crate::source::cluster::Access;
+use crate::source::cluster::{Access, ThrottleOptions};
 use crate::store::{Store, Wanted};
 
 /// Where the objects of a store come from.
@@ -30,6 +30,8 @@ pub struct StoreSpec {
     pub source: StoreSource,
     /// `labels` (rule K-208).
     pub labels: Option<Selector>,
+    /// `apiserver_*` (rule K-231).
+    pub throttle: ThrottleOptions,
 }
 
 /// The long-lived parts that a plan borrows: it asks by specification and gets the running one where it is equal.

@@ -7,7 +7,7 @@ use super::super::build::{Draft, StoreSource, StoreSpec};
 use super::{Fallthrough, Kubernetes, Options, PodMode, ServedZone};
 use crate::corefile::{Directive, Error, Zone};
 use crate::source::Selector;
-use crate::source::cluster::Access;
+use crate::source::cluster::{Access, ThrottleOptions};
 use crate::store::{Naming, Wanted};
 
 /// How it is written.
@@ -65,6 +65,9 @@ const LONGEST_TTL: u32 = 3600;
 /// How long queries wait for the first sync unless the stanza says (K-230).
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The highest `apiserver_qps`; more is no limit in fact.
+const MOST_QPS: f64 = 1e9;
+
 /// A stanza as written.
 struct Stanza {
     /// `manifests`.
@@ -97,7 +100,9 @@ struct Stanza {
     fallthrough: Fallthrough,
     /// `startup_timeout`.
     startup_timeout: Duration,
-    /// Options that throttle an API client, which manifests have none of (K-231).
+    /// Options that throttle an API client (K-231).
+    throttle: ThrottleOptions,
+    /// Their words, for a warning: manifests have no API client.
     throttles: Vec<String>,
 }
 
@@ -119,7 +124,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
             ));
         }
     }
-    let spec = StoreSpec { source, labels: stanza.labels };
+    let spec = StoreSpec { source, labels: stanza.labels, throttle: stanza.throttle };
     let wanted = Wanted {
         endpoints: stanza.endpoints,
         pods: stanza.pods == PodMode::Verified,
@@ -218,6 +223,7 @@ fn read(directive: &Directive) -> Result<Stanza, Error> {
         ignore_empty: false,
         fallthrough: Fallthrough::None,
         startup_timeout: STARTUP_TIMEOUT,
+        throttle: ThrottleOptions::default(),
         throttles: Vec::new(),
     };
     for line in directive.lines() {
@@ -283,8 +289,18 @@ fn option(line: &Directive, stanza: &mut Stanza) -> Result<(), Error> {
         name @ ("apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight") => {
             let arg = line.only_arg()?;
             match name {
-                "apiserver_qps" => drop(arg.number(0.0..=f64::from(f32::MAX))?),
-                _ => drop(arg.number(0..=u32::MAX)?),
+                "apiserver_qps" => {
+                    let rate: f64 = arg.number(0.0..=MOST_QPS)?;
+                    #[allow(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        reason = "between 0 and 1,000 times MOST_QPS"
+                    )]
+                    let rate = (rate * 1000.0).ceil() as u64;
+                    stanza.throttle.per_1000_seconds = rate;
+                }
+                "apiserver_burst" => stanza.throttle.burst = arg.number(0..=u32::MAX)?,
+                _ => stanza.throttle.in_flight = arg.number(0..=u32::MAX)?,
             }
             stanza.throttles.push(name.to_owned());
         }

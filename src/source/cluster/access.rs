@@ -12,6 +12,7 @@ use kube::{Client, Config};
 use tower::ServiceExt;
 
 use super::Timing;
+use super::throttle::{Throttle, ThrottleOptions};
 
 /// Where the API server is and how it knows us (rule K-233).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -162,6 +163,8 @@ fn pem_blocks(pem: &[u8]) -> Vec<Vec<u8>> {
 pub(super) struct Connection {
     /// How the API server is reached.
     access: Access,
+    /// How many requests it gets.
+    throttle: Throttle,
     /// Keepalive.
     timing: Timing,
     /// The client, if there is one now.
@@ -175,8 +178,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 impl Connection {
     /// No connection yet.
-    pub(super) fn new(access: Access, timing: Timing) -> Self {
-        Self { access, timing, client: RefCell::new(None), last: RefCell::new(None) }
+    pub(super) fn new(access: Access, throttle: ThrottleOptions, timing: Timing) -> Self {
+        let throttle = Throttle::new(throttle);
+        Self { access, throttle, timing, client: RefCell::new(None), last: RefCell::new(None) }
     }
 
     /// The client; made now if there is none. Errors: `AccessError`, also for files that are gone for the moment.
@@ -196,6 +200,11 @@ impl Connection {
             }
             Err(error) => self.last.borrow().clone().ok_or(error),
         }
+    }
+
+    /// Waits until a request may go (rule K-231); the permit is held until its answer has begun.
+    pub(super) async fn admit(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.throttle.admit().await
     }
 
     /// Forgets the client: the next one reads CA, token and kubeconfig anew, and resolves the host anew.

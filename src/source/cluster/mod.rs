@@ -17,14 +17,14 @@ mod reflect;
 mod request;
 mod split;
 mod start;
-#[cfg(test)]
-mod tests;
+mod throttle;
 mod trouble;
 
 use std::time::Duration;
 
 pub use access::{Access, AccessError};
 pub use start::{Cluster, ClusterOptions};
+pub use throttle::ThrottleOptions;
 
 /// How long things may take; tests make them short.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

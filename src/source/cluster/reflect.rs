@@ -495,10 +495,12 @@ impl Reflector {
             .header(http::header::USER_AGENT, concat!("signpost/", env!("CARGO_PKG_VERSION")))
             .body(Body::empty())
             .map_err(|error| Trouble::Connection(error.to_string()))?;
+        let permit = self.connection.admit().await;
         let answer = timeout(HEAD, client.send(request))
             .await
             .map_err(|_| Trouble::Connection(format!("no answer within {HEAD:?}")))?
             .map_err(|error| Trouble::Connection(chain(&error)))?;
+        drop(permit);
         let code = answer.status().as_u16();
         if answer.status().is_success() {
             return Ok(answer.into_body());

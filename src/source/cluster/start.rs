@@ -11,6 +11,7 @@ use super::Timing;
 use super::access::{Access, Connection};
 use super::feed::Feed;
 use super::reflect::{Reflector, ReflectorOptions};
+use super::throttle::ThrottleOptions;
 use crate::source::Selector;
 use crate::store::change::{Kind, Sink};
 
@@ -25,6 +26,8 @@ pub struct ClusterOptions {
     pub endpoints: bool,
     /// Whether Pods are wanted.
     pub pods: bool,
+    /// How many requests it gets.
+    pub throttle: ThrottleOptions,
     /// How long things may take.
     pub timing: Timing,
     /// Seed of the jitter.
@@ -68,7 +71,7 @@ impl Drop for Cluster {
 /// Runs a reflector for each kind until told to end. One that panics is started again (RELIABILITY P11).
 async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut ends: watch::Receiver<bool>) {
     let feed = Rc::new(Feed::new(sink));
-    let connection = Rc::new(Connection::new(options.access.clone(), options.timing));
+    let connection = Rc::new(Connection::new(options.access.clone(), options.throttle, options.timing));
     let mut kinds = vec![Kind::Services, Kind::Namespaces];
     if options.endpoints {
         kinds.push(Kind::EndpointSlices);
