@@ -1,24 +1,25 @@
 //! Wiring: from a Corefile's text to a running server, in the order parse, build, bind, feed, serve.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use self::registry::{Registry, Tallies, source_text};
+use self::reload::{ReloadCounts, Reloader};
 use crate::admin::{AdminError, AdminServer, Exposition, exposition};
-use crate::chain::{self, Active, BuildOptions, Parts, Plan, StoreSource, StoreSpec};
+use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
-use crate::metrics::{self, Tally};
-use crate::server::{BindError, Bound, Crew, CrewOptions, StreamLimits};
-use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
-use crate::source::manifests::{Manifests, ManifestsOptions};
-use crate::store::{Counts, Spec, Store, Wanted, Writer};
+use crate::metrics;
+use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits};
+use crate::source::cluster::Timing;
+use crate::store::{Counts, Spec};
 use crate::time::Clock;
 
-/// How often a folder of manifests is looked at.
-const LOOK: Duration = Duration::from_millis(300);
+mod registry;
+mod reload;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,8 @@ pub struct ServeOptions {
     pub name: String,
     /// Its text.
     pub text: String,
+    /// The file that the text came from, to be read again by `reload`.
+    pub path: Option<PathBuf>,
     /// The port of keys that name none; 0 for any free one.
     pub port: u16,
     /// How many workers.
@@ -71,6 +74,7 @@ impl Default for ServeOptions {
         Self {
             name: "Corefile".to_owned(),
             text: String::new(),
+            path: None,
             port: 0,
             workers: 1,
             waiting: WAITING,
@@ -81,212 +85,73 @@ impl Default for ServeOptions {
     }
 }
 
-/// A store with what feeds it.
-struct Fed {
-    /// What it was asked for by.
-    spec: StoreSpec,
-    /// What is wanted of it.
-    wanted: Wanted,
-    /// The store.
-    store: Arc<Store>,
-    /// Its writer, until the source takes it.
-    writer: Option<Writer>,
-    /// What feeds it.
-    feeder: Option<Feeder>,
-}
-
-/// What feeds a store; dropping it ends it.
-enum Feeder {
-    /// A folder that is looked at.
-    Manifests {
-        /// Its thread.
-        _thread: Looker,
-    },
-    /// An API server that is watched.
-    Cluster {
-        /// Its thread.
-        _thread: Cluster,
-    },
-}
-
-/// The thread that looks at a folder, and the way to end it.
-struct Looker {
-    /// The thread.
-    thread: Option<JoinHandle<()>>,
-    /// Set and signalled to end it.
-    stop: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl Drop for Looker {
-    fn drop(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // Had it panicked, the panic was printed; the store keeps what it has.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Where queries are counted, by server and zone; kept over all plans, so that counters never fall.
-#[derive(Clone, Default)]
-struct Tallies(Arc<Mutex<Vec<ZoneTally>>>);
-
-/// The tallies of one zone of one server.
-#[derive(Clone)]
-struct ZoneTally {
-    /// Label `server`.
-    server: String,
-    /// Label `zone`.
-    zone: String,
-    /// One a worker.
-    workers: Arc<[Tally]>,
-}
-
-impl Tallies {
-    /// The tallies of a zone of a server, made if there are none.
-    fn get(&self, server: &str, zone: &str, workers: usize) -> Arc<[Tally]> {
-        let mut known = self.0.lock();
-        if let Some(found) = known.iter().find(|tally| tally.server == server && tally.zone == zone) {
-            return found.workers.clone();
-        }
-        let made: Arc<[Tally]> = (0..workers).map(|_| Tally::new(chain::ANSWERERS)).collect();
-        known.push(ZoneTally { server: server.to_owned(), zone: zone.to_owned(), workers: made.clone() });
-        made
-    }
-}
-
-/// The long-lived parts.
-struct Registry {
-    /// Stores.
-    stores: Vec<Fed>,
-    /// Where queries are counted.
-    tallies: Tallies,
-    /// How many workers there are.
-    workers: usize,
-    /// How long things of an API server may take.
-    timing: Timing,
-    /// The clock.
-    clock: Clock,
-}
-
-impl Parts for Registry {
-    fn store(&mut self, spec: &StoreSpec, wanted: Wanted) -> Arc<Store> {
-        if let Some(known) = self.stores.iter().find(|fed| fed.spec == *spec && fed.wanted == wanted) {
-            return known.store.clone();
-        }
-        let (store, writer) = Store::new(wanted, self.clock.clone());
-        self.stores.push(Fed {
-            spec: spec.clone(),
-            wanted,
-            store: store.clone(),
-            writer: Some(writer),
-            feeder: None,
-        });
-        store
-    }
-
-    fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
-        self.tallies.get(server, zone, self.workers)
-    }
-
-    fn interfaces(&self) -> Vec<(String, IpAddr)> {
-        if_addrs::get_if_addrs()
-            .unwrap_or_default()
-            .into_iter()
-            .map(|interface| (interface.name.clone(), interface.ip()))
-            .collect()
-    }
-}
-
-impl Registry {
-    /// Starts the sources that are not running.
-    fn feed(&mut self) -> Result<(), ServeError> {
-        for fed in &mut self.stores {
-            let Some(writer) = fed.writer.take() else { continue };
-            fed.feeder = Some(match &fed.spec.source {
-                StoreSource::Manifests(dir) => {
-                    let manifests = Manifests::new(ManifestsOptions {
-                        dir: dir.clone(),
-                        labels: fed.spec.labels.clone(),
-                        pods: fed.wanted.pods,
-                        endpoints: fed.wanted.endpoints,
-                    });
-                    Feeder::Manifests { _thread: look(manifests, writer).map_err(ServeError::Start)? }
-                }
-                StoreSource::Cluster(access) => {
-                    let options = ClusterOptions {
-                        access: access.clone(),
-                        labels: fed.spec.labels.clone(),
-                        endpoints: fed.wanted.endpoints,
-                        pods: fed.wanted.pods,
-                        throttle: fed.spec.throttle,
-                        timing: self.timing,
-                        seed: fastrand::u64(..),
-                    };
-                    let thread = Cluster::start(options, Box::new(writer)).map_err(ServeError::Start)?;
-                    Feeder::Cluster { _thread: thread }
-                }
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Starts the thread that looks at a folder of manifests.
-fn look(mut manifests: Manifests, mut writer: Writer) -> std::io::Result<Looker> {
-    let stop = Arc::new((Mutex::new(false), Condvar::new()));
-    let stopped = stop.clone();
-    let thread = std::thread::Builder::new().name("manifests".to_owned()).spawn(move || {
-        loop {
-            tell(&manifests.look(&mut writer));
-            let mut ended = stopped.0.lock();
-            if !*ended {
-                stopped.1.wait_for(&mut ended, LOOK);
-            }
-            if *ended {
-                break;
-            }
-        }
-    })?;
-    Ok(Looker { thread: Some(thread), stop })
-}
-
-/// A source in words.
-fn source_text(source: &StoreSource) -> String {
-    match source {
-        StoreSource::Manifests(dir) => dir.display().to_string(),
-        StoreSource::Cluster(Access::InCluster) => "the cluster's API server".to_owned(),
-        StoreSource::Cluster(Access::Kubeconfig { file, context: None }) => file.display().to_string(),
-        StoreSource::Cluster(Access::Kubeconfig { file, context: Some(context) }) => {
-            format!("{} ({context})", file.display())
-        }
-        StoreSource::Cluster(Access::Endpoint { url, .. }) => url.clone(),
-    }
-}
-
-/// Writes down what a look at the manifests found.
-fn tell(report: &crate::source::manifests::Report) {
-    for problem in &report.problems {
-        tracing::warn!(target: "plugin/kubernetes", "{problem}");
-    }
-    for file in &report.healed {
-        tracing::info!(target: "plugin/kubernetes", "{}: read again without a problem", file.display());
-    }
-}
-
 /// A running server; dropping it drains it.
 pub struct Running {
+    /// Looks at the Corefile; first, so that it ends before what it changes.
+    reloader: Option<Reloader>,
+    /// All that a reload changes.
+    state: Arc<Mutex<State>>,
+}
+
+/// What a reload changes, under one lock: no query takes it.
+struct State {
     /// The workers; first, so that they end before what they read from.
     crew: Crew,
     /// HTTP.
-    admin: Option<AdminServer>,
+    admin: AdminServer,
     /// Stores and sources.
     registry: Registry,
-    /// The plan.
+    /// The plan in force.
     plan: Arc<Plan>,
+    /// Where the workers find it.
+    active: Arc<Active>,
+    /// Name of the Corefile.
+    name: String,
+    /// `-dns.port`.
+    port: u16,
+    /// The Corefile in force, in canonical form, imports included.
+    canonical: String,
     /// Things to say at start.
     warnings: Vec<String>,
+}
+
+/// A Corefile that was read and built, with nothing in effect yet.
+struct Prepared {
+    /// The plan.
+    plan: Arc<Plan>,
+    /// The Corefile in canonical form.
+    canonical: String,
+    /// Things to say.
+    warnings: Vec<String>,
+}
+
+/// Reads and builds a Corefile.
+fn prepare(name: &str, text: &str, port: u16, registry: &mut Registry) -> Result<Prepared, ServeError> {
+    let source = CorefileSource { port };
+    let spec = corefile::parse(name, text, &source).map_err(ServeError::Corefile)?;
+    if spec.blocks.is_empty() {
+        return Err(ServeError::Empty(name.to_owned()));
+    }
+    let built = chain::build(&spec, BuildOptions { port }, registry).map_err(ServeError::Corefile)?;
+    let mut warnings: Vec<String> = spec.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(built.warnings);
+    Ok(Prepared { plan: Arc::new(built.plan), canonical: corefile::print(&spec), warnings })
+}
+
+/// Binds addresses, all or none; an address of a family that the kernel has not is left out with a warning.
+fn bind_all(
+    addresses: impl Iterator<Item = SocketAddr>,
+    workers: usize,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Group>, ServeError> {
+    let mut groups = Vec::new();
+    for addr in addresses {
+        match crate::server::bind(addr, workers)? {
+            Bound::Yes(group) => groups.push(group),
+            Bound::NoIpv6(addr) => warnings.push(format!("{addr} is left out: this machine has no IPv6")),
+        }
+    }
+    Ok(groups)
 }
 
 /// Starts a server.
@@ -295,11 +160,6 @@ pub struct Running {
 ///
 /// Errors: `ServeError`; its text is one a person can act on.
 pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
-    let source = CorefileSource { port: options.port };
-    let spec = corefile::parse(&options.name, &options.text, &source).map_err(ServeError::Corefile)?;
-    if spec.blocks.is_empty() {
-        return Err(ServeError::Empty(options.name));
-    }
     let workers = options.workers.max(1);
     let mut registry = Registry {
         stores: Vec::new(),
@@ -308,38 +168,33 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         timing: options.cluster,
         clock: options.clock.clone(),
     };
-    let built = chain::build(&spec, BuildOptions { port: options.port }, &mut registry)
-        .map_err(ServeError::Corefile)?;
-    let mut warnings: Vec<String> = spec.warnings.iter().map(ToString::to_string).collect();
-    warnings.extend(built.warnings);
-    let plan = Arc::new(built.plan);
-
-    let mut groups = Vec::new();
-    for listener in &plan.listeners {
-        match crate::server::bind(listener.addr, workers)? {
-            Bound::Yes(group) => groups.push(group),
-            Bound::NoIpv6(addr) => warnings.push(format!("{addr} is left out: this machine has no IPv6")),
-        }
-    }
+    let mut prepared = prepare(&options.name, &options.text, options.port, &mut registry)?;
+    let plan = prepared.plan.clone();
+    let wanted = plan.listeners.iter().map(|listener| listener.addr);
+    let groups = bind_all(wanted, workers, &mut prepared.warnings)?;
     if groups.is_empty() {
         return Err(ServeError::NoAddress);
     }
+    let active = Arc::new(Active::new(plan.clone()));
     // Known once the workers run; until then there is nothing to count.
     let counters: Arc<OnceLock<Vec<Arc<metrics::Counters>>>> = Arc::default();
-    let (counted, scraped) = (counters.clone(), plan.clone());
+    let reloads = Arc::new(ReloadCounts::default());
+    let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
     let render = move || {
         let mut text = Exposition::default();
-        exposition::server(&mut text, &scraped, counted.get().map(Vec::as_slice).unwrap_or_default());
+        exposition::server(&mut text, &scraped.plan(), counted.get().map(Vec::as_slice).unwrap_or_default());
+        reloaded.write(&mut text);
         exposition::process(&mut text);
         text.finish()
     };
-    let admin = AdminServer::start(&plan.admin, &plan, Arc::new(render))?;
+    let mut admin = AdminServer::start(active.clone(), Arc::new(render))?;
+    admin.set(&plan.admin)?;
     registry.feed()?;
     let crew = Crew::start(
         groups,
         workers,
         &CrewOptions {
-            active: Arc::new(Active::new(plan.clone())),
+            active: active.clone(),
             waiting: options.waiting,
             stream: options.stream,
             clock: options.clock,
@@ -347,7 +202,73 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     )
     .map_err(ServeError::Start)?;
     let _ = counters.set(crew.counters().to_vec());
-    Ok(Running { crew, admin, registry, plan, warnings })
+    reloads.succeeded(&prepared.canonical);
+    let state = Arc::new(Mutex::new(State {
+        crew,
+        admin,
+        registry,
+        plan,
+        active,
+        name: options.name,
+        port: options.port,
+        canonical: prepared.canonical,
+        warnings: prepared.warnings,
+    }));
+    let reloader = options
+        .path
+        .map(|path| Reloader::start(path, state.clone(), reloads))
+        .transpose()
+        .map_err(ServeError::Start)?;
+    Ok(Running { reloader, state })
+}
+
+impl State {
+    /// Puts another Corefile in force; says whether it differs from the one in force.
+    ///
+    /// All or nothing: everything is built and bound before the plan is swapped; sockets, stores and counters that both
+    /// plans want are not touched.
+    ///
+    /// Errors: as `serve`; then the old plan goes on as it was.
+    fn reload(&mut self, text: &str) -> Result<bool, ServeError> {
+        self.registry.begin();
+        match self.try_reload(text) {
+            Ok(changed) => {
+                self.registry.commit();
+                Ok(changed)
+            }
+            Err(error) => {
+                self.registry.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// What `reload` does, marks of the registry aside.
+    fn try_reload(&mut self, text: &str) -> Result<bool, ServeError> {
+        let mut prepared = prepare(&self.name, text, self.port, &mut self.registry)?;
+        if prepared.canonical == self.canonical {
+            return Ok(false);
+        }
+        let plan = prepared.plan;
+        let served: Vec<SocketAddr> = self.crew.addresses().iter().map(|(wanted, _)| *wanted).collect();
+        let wanted: Vec<SocketAddr> = plan.listeners.iter().map(|listener| listener.addr).collect();
+        let new = wanted.iter().copied().filter(|addr| !served.contains(addr));
+        let gone: Vec<SocketAddr> = served.iter().copied().filter(|addr| !wanted.contains(addr)).collect();
+        let groups = bind_all(new, self.registry.workers, &mut prepared.warnings)?;
+        if groups.is_empty() && gone.len() == served.len() {
+            return Err(ServeError::NoAddress);
+        }
+        self.admin.set(&plan.admin)?;
+        self.registry.feed()?;
+        self.active.swap(plan.clone());
+        self.crew.change(groups, &gone);
+        self.plan = plan;
+        self.canonical = prepared.canonical;
+        for warning in &prepared.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(true)
+    }
 }
 
 /// The disk, with the port of the command line.
@@ -374,82 +295,84 @@ impl Running {
     /// The addresses that are served, each over UDP and TCP.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.crew.addresses().to_vec()
+        self.state.lock().crew.addresses().iter().map(|(_, bound)| *bound).collect()
     }
 
     /// Waits until every store is complete; false when `timeout` came first.
     #[must_use]
     pub fn wait_synced(&self, timeout: Duration) -> bool {
         let done = Arc::new((Mutex::new(0_usize), Condvar::new()));
-        for fed in &self.registry.stores {
+        let state = self.state.lock();
+        let all = state.registry.stores.len();
+        for fed in &state.registry.stores {
             let done = done.clone();
             fed.store.when_synced(move || {
                 *done.0.lock() += 1;
                 done.1.notify_all();
             });
         }
+        drop(state);
         let mut complete = done.0.lock();
-        let all = self.registry.stores.len();
         !done.1.wait_while_for(&mut complete, |complete| *complete < all, timeout).timed_out()
     }
 
     /// Whether every store is complete.
     #[must_use]
     pub fn synced(&self) -> bool {
-        self.registry.stores.iter().all(|fed| fed.store.synced())
+        self.state.lock().registry.stores.iter().all(|fed| fed.store.synced())
     }
 
     /// The sum over all workers of a counter by its name; 0 for a name that there is not.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
-        metrics::FIELDS
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map_or(0, |(_, field)| metrics::sum(self.crew.counters().iter().map(AsRef::as_ref), *field))
+        metrics::FIELDS.iter().find(|(known, _)| *known == name).map_or(0, |(_, field)| {
+            metrics::sum(self.state.lock().crew.counters().iter().map(AsRef::as_ref), *field)
+        })
     }
 
     /// Where `/health` is served.
     #[must_use]
     pub fn health(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(AdminServer::health)
+        self.state.lock().admin.bound("health").next()
     }
 
     /// Where `/ready` is served.
     #[must_use]
     pub fn ready(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().and_then(AdminServer::ready)
+        self.state.lock().admin.bound("ready").next()
     }
 
     /// Where `/metrics` is served.
     #[must_use]
     pub fn metrics(&self) -> Vec<SocketAddr> {
-        self.admin.as_ref().map(|admin| admin.metrics().to_vec()).unwrap_or_default()
+        self.state.lock().admin.bound("prometheus").collect()
     }
 
     /// Things that work but probably not as meant.
     #[must_use]
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
+    pub fn warnings(&self) -> Vec<String> {
+        self.state.lock().warnings.clone()
     }
 
     /// How long answering goes on after SIGTERM.
     #[must_use]
     pub fn lameduck(&self) -> Duration {
-        self.plan.admin.health.as_ref().map_or(Duration::ZERO, |health| health.lameduck)
+        self.state.lock().plan.admin.health.as_ref().map_or(Duration::ZERO, |health| health.lameduck)
     }
 
     /// Says to probes that no more queries should come; answering goes on.
     pub fn not_ready(&self) {
-        if let Some(admin) = &self.admin {
-            admin.not_ready();
-        }
+        self.state.lock().admin.not_ready();
     }
 
     /// What is served, a line each: zone and port as CoreDNS prints them, with the address where `bind` names one (rule S-18).
     #[must_use]
     pub fn zones(&self) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
-        for (listener, addr) in self.plan.listeners.iter().zip(self.crew.addresses()) {
+        let state = self.state.lock();
+        for listener in &state.plan.listeners {
+            let bound = state.crew.addresses().iter().find(|(wanted, _)| *wanted == listener.addr);
+            let Some((_, addr)) = bound else { continue };
             for zone in listener.zones.iter().map(|served| &served.zone) {
                 let line = match addr.ip().is_unspecified() {
                     true => format!("{zone}:{}", addr.port()),
@@ -466,14 +389,16 @@ impl Running {
     /// Where the names come from, and how many there are.
     #[must_use]
     pub fn sources(&self) -> Vec<(String, Counts)> {
-        let stores = self.registry.stores.iter();
+        let state = self.state.lock();
+        let stores = state.registry.stores.iter();
         stores.map(|fed| (source_text(&fed.spec.source), fed.store.counts())).collect()
     }
 
     /// Three `dig` lines that get an answer from what is served now.
     #[must_use]
     pub fn examples(&self) -> Vec<String> {
-        let Some(addr) = self.crew.addresses().first() else { return Vec::new() };
+        let state = self.state.lock();
+        let Some((_, addr)) = state.crew.addresses().first() else { return Vec::new() };
         let host = match addr.ip() {
             ip if !ip.is_unspecified() => ip.to_string(),
             IpAddr::V4(_) => "127.0.0.1".to_owned(),
@@ -482,7 +407,7 @@ impl Running {
         let dig = format!("dig @{host} -p {}", addr.port());
         let mut cluster: Option<(String, String)> = None;
         let mut headless: Option<String> = None;
-        for fed in &self.registry.stores {
+        for fed in &state.registry.stores {
             fed.store.each_service(|service| {
                 let name = crate::wire::show_name(service.key());
                 match service.spec() {
@@ -504,7 +429,7 @@ impl Running {
                 }
             });
         }
-        let zone = self.plan.chains.iter().flat_map(|chain| &chain.steps).find_map(|step| step.primary());
+        let zone = state.plan.chains.iter().flat_map(|chain| &chain.steps).find_map(|step| step.primary());
         let zone = zone.map_or("cluster.local.", |zone| zone.text());
         let mut lines = Vec::new();
         if let Some((name, ip)) = cluster {
@@ -518,8 +443,18 @@ impl Running {
     }
 
     /// Drains: what is in the sockets and what waits is answered, then all threads end.
-    pub fn stop(mut self) {
+    pub fn stop(&self) {
         self.not_ready();
-        self.crew.drain();
+        let mut state = self.state.lock();
+        state.crew.drain();
+        state.registry.end();
+    }
+
+    /// Reads the Corefile again now, whether or not `reload` is in it (SIGUSR1); says what came of it in the log.
+    pub fn reload(&self) {
+        match &self.reloader {
+            Some(reloader) => reloader.now(),
+            None => tracing::warn!("there is no file to read again"),
+        }
     }
 }

@@ -56,20 +56,21 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
     let options = ServeOptions {
         name: path.display().to_string(),
         text,
+        path: Some(path.clone()),
         port: flags.port,
         workers: signpost::server::worker_count(),
         ..ServeOptions::default()
     };
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2])
         .context("listening for signals")?;
-    let running = app::serve(options)?;
+    let running = Arc::new(app::serve(options)?);
     if let Some(file) = &flags.pidfile {
         std::fs::write(file, format!("{}\n", std::process::id()))
             .with_context(|| format!("writing the process id to {}", file.display()))?;
     }
-    let ends = listen(signals);
+    let ends = listen(signals, &running);
     announce(&running, flags.quiet, &ends);
-    end(running, &ends);
+    end(&running, &ends);
     signpost::logging::flush();
     if let Some(file) = &flags.pidfile {
         // Gone already is as good.
@@ -124,7 +125,8 @@ impl Ends {
 }
 
 /// Starts the thread that takes signals.
-fn listen(mut signals: Signals) -> Arc<Ends> {
+fn listen(mut signals: Signals, running: &Arc<Running>) -> Arc<Ends> {
+    let running = Arc::downgrade(running);
     let ends = Arc::new(Ends { asked: Mutex::new(0), changed: Condvar::new() });
     let told = ends.clone();
     // Without the thread signals keep what the kernel does by itself, which ends the process too.
@@ -142,7 +144,9 @@ fn listen(mut signals: Signals) -> Arc<Ends> {
                 }
                 SIGQUIT => std::process::exit(0),
                 SIGUSR1 => {
-                    tracing::warn!("SIGUSR1: a changed Corefile is read at the next start in this version")
+                    if let Some(running) = running.upgrade() {
+                        running.reload();
+                    }
                 }
                 // SIGHUP and SIGUSR2 have no meaning for us, and none may end the process.
                 other => tracing::info!("signal {other} is ignored"),
@@ -201,7 +205,7 @@ fn announce(running: &Running, quiet: bool, ends: &Ends) {
 }
 
 /// Waits until the process is asked to end, and ends it in order (rule S-12).
-fn end(running: Running, ends: &Ends) {
+fn end(running: &Running, ends: &Ends) {
     while !ends.wait(1, Duration::from_secs(3600)) {}
     running.not_ready();
     let lameduck = running.lameduck();

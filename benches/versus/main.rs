@@ -146,9 +146,10 @@ fn compare(flags: &Flags) -> anyhow::Result<()> {
     let table = report::table(&rows);
     say(&format!("\n{table}"));
     if flags.write {
-        let seconds =
-            format!("{} rounds of {} s, listening on {}", flags.rounds, flags.seconds, flags.listen);
-        report::write(&table, &report::Facts::gather(&kinds), &seconds)?;
+        let cores = if flags.together { "One core for both" } else { "A core each" };
+        let how =
+            format!("{cores}: {} rounds of {} s, listening on {}", flags.rounds, flags.seconds, flags.listen);
+        report::write(&table, &report::Facts::gather(&kinds), &how)?;
     }
     Ok(())
 }

@@ -10,9 +10,9 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::chain::{Admin, Plan};
+use crate::chain::{Active, Admin};
 
 /// Why an endpoint could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -35,30 +35,33 @@ pub enum AdminError {
 
 /// Which words can answer, remembered as rule S-13 says.
 pub struct Readiness {
-    /// The plan whose steps are asked.
-    plan: Arc<Plan>,
-    /// Whether steps that were ready once are asked again.
-    continuously: bool,
-    /// By chain and step: whether it was ready once.
-    seen: Mutex<Vec<Vec<bool>>>,
+    /// Where the plan in force is found.
+    active: Arc<Active>,
+    /// Words that were ready once, and the version of the plan they belong to.
+    seen: Mutex<(u64, Vec<Vec<bool>>)>,
 }
 
 impl Readiness {
     /// Nothing was ready yet.
     #[must_use]
-    pub fn new(plan: Arc<Plan>, continuously: bool) -> Self {
-        let seen = plan.chains.iter().map(|chain| vec![false; chain.steps.len()]).collect();
-        Self { plan, continuously, seen: Mutex::new(seen) }
+    pub fn new(active: Arc<Active>) -> Self {
+        Self { active, seen: Mutex::new((0, Vec::new())) }
     }
 
     /// The words that cannot answer yet, sorted, each once.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        let mut missing = Vec::new();
         let mut seen = self.seen.lock();
-        for (chain, seen) in self.plan.chains.iter().zip(seen.iter_mut()) {
+        let version = self.active.version();
+        let plan = self.active.plan();
+        if seen.0 != version {
+            *seen = (version, plan.chains.iter().map(|chain| vec![false; chain.steps.len()]).collect());
+        }
+        let continuously = plan.admin.ready.as_ref().is_some_and(|ready| ready.continuously);
+        let mut missing = Vec::new();
+        for (chain, seen) in plan.chains.iter().zip(seen.1.iter_mut()) {
             for (step, seen) in chain.steps.iter().zip(seen.iter_mut()) {
-                if *seen && !self.continuously {
+                if *seen && !continuously {
                     continue;
                 }
                 *seen = step.ready();
@@ -73,139 +76,182 @@ impl Readiness {
     }
 }
 
-/// The running endpoints.
+/// What makes the text of `/metrics`.
+pub type Render = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// An endpoint that is served.
+struct Endpoint {
+    /// The Corefile's word.
+    word: &'static str,
+    /// The address as written.
+    addr: String,
+    /// The address that was bound.
+    bound: SocketAddr,
+    /// Ends it.
+    end: watch::Sender<bool>,
+}
+
+/// An endpoint for the thread to serve.
+struct Job {
+    /// Its listener.
+    listener: TcpListener,
+    /// What it answers.
+    app: Router,
+    /// Says when it ends.
+    ends: watch::Receiver<bool>,
+}
+
+/// The endpoints, and the thread that serves them.
 pub struct AdminServer {
     /// The thread.
     thread: Option<JoinHandle<()>>,
-    /// Ends `/ready`.
-    end_ready: watch::Sender<bool>,
-    /// Ends `/health`.
-    end_health: watch::Sender<bool>,
-    /// Where `/health` is.
-    health: Option<SocketAddr>,
-    /// Where `/ready` is.
-    ready: Option<SocketAddr>,
-    /// Where `/metrics` is.
-    metrics: Vec<SocketAddr>,
+    /// New endpoints for it; it ends when this is gone.
+    jobs: Option<mpsc::UnboundedSender<Job>>,
+    /// What is served.
+    endpoints: Vec<Endpoint>,
+    /// For `/ready`.
+    readiness: Arc<Readiness>,
+    /// For `/metrics`.
+    render: Render,
 }
 
 /// Opens `[HOST]:PORT`; without a host all addresses of both families, where there is IPv6.
-fn listen(word: &'static str, addr: &str) -> Result<TcpListener, AdminError> {
+fn listen(word: &'static str, addr: &str) -> Result<(TcpListener, SocketAddr), AdminError> {
     let opened = match addr.strip_prefix(':') {
         Some(port) => TcpListener::bind(format!("[::]:{port}"))
             .or_else(|_| TcpListener::bind(format!("0.0.0.0:{port}"))),
         None => TcpListener::bind(addr),
     };
     opened
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            let bound = listener.local_addr()?;
+            Ok((listener, bound))
+        })
         .map_err(|source| AdminError::Listen { word, addr: addr.to_owned(), source })
 }
 
 impl AdminServer {
-    /// Opens what the plan names and serves it; `None` where it names nothing.
+    /// A server without endpoints yet.
     ///
-    /// Errors: an address that cannot be listened on, before anything is served.
-    pub fn start(
-        admin: &Admin,
-        plan: &Arc<Plan>,
-        render: Arc<dyn Fn() -> String + Send + Sync>,
-    ) -> Result<Option<Self>, AdminError> {
-        if *admin == Admin::default() {
-            return Ok(None);
-        }
-        let health = admin.health.as_ref().map(|health| listen("health", &health.addr)).transpose()?;
-        let ready = admin.ready.as_ref().map(|ready| listen("ready", &ready.addr)).transpose()?;
-        let mut metrics = Vec::new();
-        for addr in &admin.metrics {
-            metrics.push(listen("prometheus", addr)?);
-        }
-        let (end_ready, ready_ends) = watch::channel(false);
-        let (end_health, health_ends) = watch::channel(false);
-        let addr = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
-        let mut server = Self {
-            thread: None,
-            end_ready,
-            end_health,
-            health: addr(&health),
-            ready: addr(&ready),
-            metrics: metrics.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
-        };
-        let continuously = admin.ready.as_ref().is_some_and(|ready| ready.continuously);
-        let readiness = Arc::new(Readiness::new(plan.clone(), continuously));
-
+    /// Errors: no thread or no event loop.
+    pub fn start(active: Arc<Active>, render: Render) -> Result<Self, AdminError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .build()
             .map_err(AdminError::Start)?;
+        let (jobs, mut inbox) = mpsc::unbounded_channel::<Job>();
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
-                    let health_app = Router::new().route("/health", get(|| async { "OK" }));
-                    let ready_app = Router::new().route(
-                        "/ready",
-                        get(move || {
-                            let missing = readiness.missing();
-                            async move {
-                                if missing.is_empty() {
-                                    (StatusCode::OK, "OK".to_owned())
-                                } else {
-                                    (StatusCode::SERVICE_UNAVAILABLE, missing.join(","))
-                                }
-                            }
-                        }),
-                    );
-                    for listener in metrics {
-                        let render = render.clone();
-                        let app =
-                            Router::new().route(
-                                "/metrics",
-                                get(move || {
-                                    let text = render();
-                                    async move {
-                                        ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
-                                    }
-                                }),
-                            );
-                        tokio::spawn(serve(Some(listener), app, health_ends.clone()));
+                    while let Some(job) = inbox.recv().await {
+                        tokio::spawn(serve(job));
                     }
-                    tokio::join!(serve(health, health_app, health_ends), serve(ready, ready_app, ready_ends));
                 });
+                // Connections that are open now are cut.
+                runtime.shutdown_background();
             })
             .map_err(AdminError::Start)?;
-        server.thread = Some(thread);
-        Ok(Some(server))
+        Ok(Self {
+            thread: Some(thread),
+            jobs: Some(jobs),
+            endpoints: Vec::new(),
+            readiness: Arc::new(Readiness::new(active)),
+            render,
+        })
     }
 
-    /// Where `/health` is served.
-    #[must_use]
-    pub fn health(&self) -> Option<SocketAddr> {
-        self.health
+    /// Serves what `admin` names and nothing else: endpoints that stay are not touched.
+    ///
+    /// Errors: an address that cannot be listened on; then nothing has changed.
+    pub fn set(&mut self, admin: &Admin) -> Result<(), AdminError> {
+        let wanted = admin
+            .health
+            .iter()
+            .map(|health| ("health", &health.addr))
+            .chain(admin.ready.iter().map(|ready| ("ready", &ready.addr)))
+            .chain(admin.metrics.iter().map(|addr| ("prometheus", addr)));
+        let wanted: Vec<(&'static str, String)> = wanted.map(|(word, addr)| (word, addr.clone())).collect();
+        let mut opened = Vec::new();
+        for (word, addr) in &wanted {
+            if !self.endpoints.iter().any(|known| known.word == *word && known.addr == *addr) {
+                let (listener, bound) = listen(word, addr)?;
+                opened.push((*word, addr.clone(), listener, bound));
+            }
+        }
+        self.endpoints.retain(|known| {
+            let stays = wanted.iter().any(|(word, addr)| known.word == *word && known.addr == *addr);
+            if !stays {
+                known.end.send_replace(true);
+            }
+            stays
+        });
+        for (word, addr, listener, bound) in opened {
+            let (end, ends) = watch::channel(false);
+            let app = self.app(word);
+            if let Some(jobs) = &self.jobs {
+                // The thread lives as long as this value.
+                let _ = jobs.send(Job { listener, app, ends });
+            }
+            self.endpoints.push(Endpoint { word, addr, bound, end });
+        }
+        Ok(())
     }
 
-    /// Where `/ready` is served.
-    #[must_use]
-    pub fn ready(&self) -> Option<SocketAddr> {
-        self.ready
+    /// What an endpoint answers.
+    fn app(&self, word: &'static str) -> Router {
+        match word {
+            "health" => Router::new().route("/health", get(|| async { "OK" })),
+            "ready" => {
+                let readiness = self.readiness.clone();
+                Router::new().route(
+                    "/ready",
+                    get(move || {
+                        let missing = readiness.missing();
+                        async move {
+                            if missing.is_empty() {
+                                (StatusCode::OK, "OK".to_owned())
+                            } else {
+                                (StatusCode::SERVICE_UNAVAILABLE, missing.join(","))
+                            }
+                        }
+                    }),
+                )
+            }
+            _ => {
+                let render = self.render.clone();
+                Router::new().route(
+                    "/metrics",
+                    get(move || {
+                        let text = render();
+                        async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text) }
+                    }),
+                )
+            }
+        }
     }
 
-    /// Where `/metrics` is served.
-    #[must_use]
-    pub fn metrics(&self) -> &[SocketAddr] {
-        &self.metrics
+    /// Where the endpoints of a word are served.
+    pub fn bound(&self, word: &str) -> impl Iterator<Item = SocketAddr> {
+        self.endpoints.iter().filter(move |known| known.word == word).map(|known| known.bound)
     }
 
     /// Closes `/ready` at once; `/health` stays until the end (rules S-12, S-13).
-    pub fn not_ready(&self) {
-        self.end_ready.send_replace(true);
+    pub fn not_ready(&mut self) {
+        self.endpoints.retain(|known| {
+            if known.word == "ready" {
+                known.end.send_replace(true);
+            }
+            known.word != "ready"
+        });
     }
 }
 
 impl Drop for AdminServer {
     fn drop(&mut self) {
-        self.end_ready.send_replace(true);
-        self.end_health.send_replace(true);
+        self.jobs.take();
         if let Some(thread) = self.thread.take() {
             // The thread ends by itself; had it panicked, the panic was printed.
             let _ = thread.join();
@@ -214,17 +260,14 @@ impl Drop for AdminServer {
 }
 
 /// Serves one endpoint until it is told to end; connections that are open then are cut.
-async fn serve(listener: Option<TcpListener>, app: Router, mut ends: watch::Receiver<bool>) {
-    let Some(listener) = listener.and_then(|listener| tokio::net::TcpListener::from_std(listener).ok())
-    else {
-        return;
-    };
+async fn serve(mut job: Job) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(job.listener) else { return };
     tokio::select! {
-        result = axum::serve(listener, app).into_future() => {
+        result = axum::serve(listener, job.app).into_future() => {
             if let Err(error) = result {
                 tracing::error!(%error, "an HTTP endpoint ended");
             }
         }
-        _ = ends.wait_for(|ended| *ended) => {}
+        _ = job.ends.wait_for(|ended| *ended) => {}
     }
 }

@@ -6,4 +6,4 @@ pub mod exposition;
 mod http;
 
 pub use exposition::Exposition;
-pub use http::{AdminError, AdminServer, Readiness};
+pub use http::{AdminError, AdminServer, Readiness, Render};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
+use super::reload::Reload;
 use super::step::Step;
 use super::words::{self, Support};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
@@ -80,6 +81,8 @@ pub(super) struct Draft<'a> {
     pub(super) health: Option<Health>,
     /// `ready`.
     pub(super) ready: Option<Ready>,
+    /// `reload`.
+    pub(super) reload: Option<Reload>,
     /// `prometheus`: where its numbers are served.
     pub(super) metrics: Option<String>,
     /// Zones of `metadata`.
@@ -211,6 +214,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
                 }
             }
         }
+        plan.admin.reload = plan.admin.reload.or(draft.reload);
         join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
         plan.chains.push(Chain::new(
@@ -246,6 +250,7 @@ fn read_block<'a>(
         debug: false,
         health: None,
         ready: None,
+        reload: None,
         metrics: None,
         metadata: Vec::new(),
         words: Vec::new(),

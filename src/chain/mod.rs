@@ -23,6 +23,7 @@ mod pipeline;
 mod plan;
 mod prometheus;
 mod ready;
+mod reload;
 mod signal;
 mod step;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};
 pub use build::{BuildOptions, Built, Parts, StoreSource, StoreSpec, build};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready, Served};
+pub use reload::Reload;
 pub use signal::Signal;
 pub use step::{Answer, Ask, Context, Flow, Held, Reply, Sent, Step};
 pub use words::{ANSWERERS, Support, WORDS, Word, help, word_at};

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::asked::Asked;
+use super::reload::Reload;
 use super::step::Step;
 use crate::corefile::Zone;
 use crate::metrics::Tally;
@@ -29,6 +30,8 @@ pub struct Admin {
     pub ready: Option<Ready>,
     /// Where `/metrics` is served: `[HOST]:PORT` as written, each once.
     pub metrics: Vec<String>,
+    /// Whether and how often the Corefile is looked at for changes.
+    pub reload: Option<Reload>,
 }
 
 /// The `health` word.

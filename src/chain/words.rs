@@ -1,7 +1,9 @@
 //! Every word that a Corefile may hold, in the fixed order of the chain (rule S-01): served, or refused with what to do instead.
 
 use super::build::Draft;
-use super::{bind, debug, errors, health, kubernetes, loadbalance, log, metadata, prometheus, ready, whoami};
+use super::{
+    bind, debug, errors, health, kubernetes, loadbalance, log, metadata, prometheus, ready, reload, whoami,
+};
 use crate::corefile::{Directive, Error};
 
 /// Reads one directive into a block's draft.
@@ -68,7 +70,7 @@ pub const WORDS: &[Word] = &[
     refused("https3", "DNS over HTTP/3 is not served by this version yet: remove the block or the line"),
     refused("timeouts", LATER),
     refused("multisocket", "there is one socket a worker already: remove the line"),
-    refused("reload", "a changed Corefile is read at the next start in this version: remove the line"),
+    served(reload::WORD, reload::SYNTAX, reload::HELP, reload::parse),
     refused("nsid", LATER),
     refused("bufsize", "replies over UDP never exceed 1232 bytes anyway: remove the line"),
     served(bind::WORD, bind::SYNTAX, bind::HELP, bind::parse),

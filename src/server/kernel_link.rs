@@ -56,9 +56,9 @@ pub struct KernelLink {
     /// The clock.
     clock: Clock,
     /// Datagram sockets.
-    datagrams: Vec<UdpSocket>,
+    datagrams: Vec<Option<UdpSocket>>,
     /// Listeners.
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Option<TcpListener>>,
     /// Streams; a free place is `None`.
     streams: Vec<Option<TcpStream>>,
     /// Free places of `streams`.
@@ -88,6 +88,8 @@ impl KernelLink {
             epoll::add(&epoll, listener, data(tag::LISTENER, index), epoll::EventFlags::IN)?;
         }
         epoll::add(&epoll, &wake, data(tag::WAKE, 0), epoll::EventFlags::IN)?;
+        let datagrams = datagrams.into_iter().map(Some).collect();
+        let listeners = listeners.into_iter().map(Some).collect();
         Ok(Self { epoll, clock, datagrams, listeners, streams: Vec::new(), free: Vec::new(), wake })
     }
 
@@ -112,6 +114,27 @@ fn not_now<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 impl Link for KernelLink {
+    type Sockets = (UdpSocket, TcpListener);
+
+    fn adopt(&mut self, (datagrams, listener): Self::Sockets) -> io::Result<usize> {
+        let number = self.datagrams.len();
+        epoll::add(&self.epoll, &datagrams, data(tag::DATAGRAMS, number), epoll::EventFlags::IN)?;
+        epoll::add(&self.epoll, &listener, data(tag::LISTENER, number), epoll::EventFlags::IN)?;
+        self.datagrams.push(Some(datagrams));
+        self.listeners.push(Some(listener));
+        Ok(number)
+    }
+
+    fn retire(&mut self, number: usize) {
+        // Closing the descriptors also takes them out of the epoll set.
+        if let Some(socket) = self.datagrams.get_mut(number) {
+            socket.take();
+        }
+        if let Some(listener) = self.listeners.get_mut(number) {
+            listener.take();
+        }
+    }
+
     fn now(&self) -> Tick {
         self.clock.now()
     }
@@ -145,14 +168,14 @@ impl Link for KernelLink {
     }
 
     fn receive(&mut self, socket: usize, inbox: &mut Inbox) -> io::Result<usize> {
-        match self.datagrams.get(socket) {
+        match self.datagrams.get(socket).and_then(Option::as_ref) {
             Some(socket) => inbox.receive(socket.as_fd()),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
     fn send(&mut self, socket: usize, outbox: &mut Outbox) -> Sent {
-        match self.datagrams.get(socket) {
+        match self.datagrams.get(socket).and_then(Option::as_ref) {
             Some(socket) => outbox.send(socket.as_fd()),
             None => {
                 let refused = outbox.len();
@@ -163,7 +186,7 @@ impl Link for KernelLink {
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<Option<Accepted>> {
-        let Some(listener) = self.listeners.get(listener) else { return Ok(None) };
+        let Some(Some(listener)) = self.listeners.get(listener) else { return Ok(None) };
         let (stream, peer) = match listener.accept() {
             Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -189,7 +212,7 @@ impl Link for KernelLink {
     }
 
     fn listen(&mut self, listener: usize, on: bool) {
-        if let Some(socket) = self.listeners.get(listener) {
+        if let Some(Some(socket)) = self.listeners.get(listener) {
             let flags = if on { epoll::EventFlags::IN } else { epoll::EventFlags::empty() };
             let _ = epoll::modify(&self.epoll, socket, data(tag::LISTENER, listener), flags);
         }

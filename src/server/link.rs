@@ -38,6 +38,15 @@ pub struct Accepted {
 ///
 /// Nothing here waits but `wait`. Datagram sockets and listeners are numbered from 0 in the order of the bound groups.
 pub trait Link {
+    /// The sockets of one address that a worker can be given while it runs.
+    type Sockets: Send;
+
+    /// Takes sockets in; returns the number of the datagram socket and listener. Errors: no descriptors.
+    fn adopt(&mut self, sockets: Self::Sockets) -> io::Result<usize>;
+
+    /// Closes the sockets with this number, which is not used again.
+    fn retire(&mut self, number: usize);
+
     /// The moment now.
     fn now(&self) -> Tick;
 

@@ -138,6 +138,18 @@ pub struct MemoryLink {
 }
 
 impl Link for MemoryLink {
+    type Sockets = usize;
+
+    fn adopt(&mut self, number: usize) -> io::Result<usize> {
+        Ok(number)
+    }
+
+    fn retire(&mut self, number: usize) {
+        let mut network = self.network.lock();
+        network.incoming.remove(&number);
+        network.waiting.remove(&number);
+    }
+
     fn now(&self) -> Tick {
         self.clock.now()
     }

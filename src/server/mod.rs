@@ -25,5 +25,5 @@ pub use kernel::{BATCH, Envelope, Inbox, Outbox, RECEIVE, SEND, Sent};
 pub use kernel_link::{KernelLink, wake_handle};
 pub use link::{Link, Ready, StreamId};
 pub use stream::StreamLimits;
-pub use worker::{Phase, Worker, WorkerOptions};
+pub use worker::{Order, Orders, Phase, Worker, WorkerOptions};
 pub use workers::{Crew, CrewOptions, worker_count};

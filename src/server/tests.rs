@@ -129,6 +129,7 @@ impl Rig {
         let active = Arc::new(Active::new(plan(&[0, 1], &signal)));
         let phase = Arc::new(Phase::default());
         let options = WorkerOptions {
+            orders: Arc::default(),
             pipeline: PipelineOptions {
                 active: active.clone(),
                 waiting,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::kernel::{BATCH, Envelope, Inbox, Outbox};
 use super::link::{Link, Ready, StreamId};
 use super::stream::{Admission, Answerer, StreamLimits, StreamReturn, Streams};
@@ -41,6 +43,17 @@ impl Phase {
     }
 }
 
+/// What a worker is told to do with its sockets while it runs.
+pub enum Order<S> {
+    /// Serve these sockets; the address is what the plan calls them.
+    Adopt(SocketAddr, S),
+    /// Empty and close the sockets of this address.
+    Retire(SocketAddr),
+}
+
+/// Orders that wait for a worker, which is woken after they are put here.
+pub type Orders<S> = Arc<Mutex<Vec<Order<S>>>>;
+
 /// Where a reply goes.
 #[derive(Clone, Copy)]
 enum ReturnTo {
@@ -56,7 +69,9 @@ enum ReturnTo {
 }
 
 /// What a worker is made of.
-pub struct WorkerOptions {
+pub struct WorkerOptions<S> {
+    /// Where orders come.
+    pub orders: Orders<S>,
     /// The desk.
     pub pipeline: PipelineOptions,
     /// What the plan calls the address of each socket group.
@@ -68,7 +83,9 @@ pub struct WorkerOptions {
 }
 
 /// A worker.
-pub struct Worker<L> {
+pub struct Worker<L: Link> {
+    /// Where orders come.
+    orders: Orders<L::Sockets>,
     /// The sockets.
     link: L,
     /// The desk.
@@ -93,8 +110,8 @@ pub struct Worker<L> {
 struct Desk {
     /// The pipeline.
     pipeline: Pipeline<ReturnTo>,
-    /// What the plan calls each socket group.
-    groups: Vec<SocketAddr>,
+    /// What the plan calls each socket group; `None` for one that was closed.
+    groups: Vec<Option<SocketAddr>>,
     /// The plan's listener of each socket group; out of range where the plan has none.
     listeners: Vec<usize>,
     /// The counters.
@@ -109,7 +126,10 @@ impl Desk {
             self.listeners = self
                 .groups
                 .iter()
-                .map(|group| plan.listeners.iter().position(|l| l.addr == *group).unwrap_or(usize::MAX))
+                .map(|group| {
+                    let listener = plan.listeners.iter().position(|listener| Some(listener.addr) == *group);
+                    listener.unwrap_or(usize::MAX)
+                })
                 .collect();
         }
     }
@@ -134,16 +154,17 @@ impl Answerer for Desk {
 
 impl<L: Link> Worker<L> {
     /// A worker on `link`, whose sockets are those of `options.groups` in order.
-    pub fn new(link: L, options: WorkerOptions) -> Self {
+    pub fn new(link: L, options: WorkerOptions<L::Sockets>) -> Self {
         let counters = options.pipeline.counters.clone();
         let mut desk = Desk {
             pipeline: Pipeline::new(options.pipeline),
-            groups: options.groups,
+            groups: options.groups.into_iter().map(Some).collect(),
             listeners: Vec::new(),
             counters,
         };
         desk.refresh();
         Self {
+            orders: options.orders,
             link,
             desk,
             streams: Streams::new(options.stream),
@@ -204,6 +225,9 @@ impl<L: Link> Worker<L> {
         let until = deadlines.into_iter().flatten().min();
         let mut ready = std::mem::take(&mut self.ready);
         self.link.wait(until, &mut ready);
+        if ready.contains(&Ready::Woken) {
+            self.obey();
+        }
         self.desk.refresh();
         let mut woken = false;
         for &event in &ready {
@@ -236,6 +260,41 @@ impl<L: Link> Worker<L> {
             }
             until > now
         });
+    }
+
+    /// Does what was ordered. Sockets that go are emptied first, under the plan that they belong to.
+    fn obey(&mut self) {
+        let orders = std::mem::take(&mut *self.orders.lock());
+        for order in orders {
+            match order {
+                Order::Adopt(wanted, sockets) => match self.link.adopt(sockets) {
+                    Ok(number) => {
+                        if self.desk.groups.len() <= number {
+                            self.desk.groups.resize(number + 1, None);
+                        }
+                        if let Some(group) = self.desk.groups.get_mut(number) {
+                            *group = Some(wanted);
+                        }
+                        self.desk.listeners.clear();
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "listening on {wanted}: a worker could not take the sockets")
+                    }
+                },
+                Order::Retire(wanted) => {
+                    let Some(number) = self.desk.groups.iter().position(|group| *group == Some(wanted))
+                    else {
+                        continue;
+                    };
+                    self.connections(number, self.link.now());
+                    while self.datagrams(number) {}
+                    self.link.retire(number);
+                    if let Some(group) = self.desk.groups.get_mut(number) {
+                        *group = None;
+                    }
+                }
+            }
+        }
     }
 
     /// Answers one batch of a datagram socket; false when nothing more waits there.

@@ -1,7 +1,7 @@
 //! The crew: as many workers as the machine gives us processors, each on a thread of its own.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::task::Waker;
 use std::thread::JoinHandle;
@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use super::bind::Group;
 use super::kernel_link::{KernelLink, wake_handle};
 use super::stream::StreamLimits;
-use super::worker::{Phase, Worker, WorkerOptions};
+use super::worker::{Order, Orders, Phase, Worker, WorkerOptions};
 use crate::chain::{Active, PipelineOptions};
 use crate::metrics::Counters;
 use crate::time::Clock;
@@ -36,8 +36,10 @@ pub struct Crew {
     phase: Arc<Phase>,
     /// Their counters.
     counters: Vec<Arc<Counters>>,
-    /// The addresses that are served.
-    addresses: Vec<SocketAddr>,
+    /// The addresses that are served: what the plan calls each, and what was bound.
+    addresses: Vec<(SocketAddr, SocketAddr)>,
+    /// Where each worker takes orders.
+    orders: Vec<Orders<(UdpSocket, TcpListener)>>,
 }
 
 impl Crew {
@@ -52,7 +54,8 @@ impl Crew {
             wakers: Vec::new(),
             phase: phase.clone(),
             counters: Vec::new(),
-            addresses: groups.iter().map(|group| group.addr).collect(),
+            addresses: groups.iter().map(|group| (group.wanted, group.addr)).collect(),
+            orders: Vec::new(),
         };
         let mut sockets: Vec<_> = groups
             .into_iter()
@@ -68,7 +71,9 @@ impl Crew {
             }
             let link = KernelLink::new(datagrams, listeners, event, options.clock.clone())?;
             let counters = Arc::new(Counters::default());
+            let orders: Orders<(UdpSocket, TcpListener)> = Arc::default();
             let worker_options = WorkerOptions {
+                orders: orders.clone(),
                 pipeline: PipelineOptions {
                     active: options.active.clone(),
                     waiting: options.waiting,
@@ -88,14 +93,36 @@ impl Crew {
             crew.threads.push(thread);
             crew.wakers.push(waker);
             crew.counters.push(counters);
+            crew.orders.push(orders);
         }
         Ok(crew)
     }
 
-    /// The addresses that are served, ports known.
+    /// The addresses that are served: what the plan calls each, and what was bound, the port known.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[(SocketAddr, SocketAddr)] {
         &self.addresses
+    }
+
+    /// Gives the workers the sockets of new addresses, and takes those of `gone` from them; the plan in force is the new
+    /// one already. Sockets that go are emptied first.
+    pub fn change(&mut self, new: Vec<Group>, gone: &[SocketAddr]) {
+        for wanted in gone {
+            self.addresses.retain(|(known, _)| known != wanted);
+            for orders in &self.orders {
+                orders.lock().push(Order::Retire(*wanted));
+            }
+        }
+        for group in new {
+            self.addresses.push((group.wanted, group.addr));
+            let sockets = group.datagrams.into_iter().zip(group.listeners);
+            for (orders, sockets) in self.orders.iter().zip(sockets) {
+                orders.lock().push(Order::Adopt(group.wanted, sockets));
+            }
+        }
+        for waker in &self.wakers {
+            waker.wake_by_ref();
+        }
     }
 
     /// Each worker's counters.

@@ -1,0 +1,238 @@
+//! The long-lived parts: stores with what feeds them, and where queries are counted.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::ServeError;
+use crate::chain::{self, Parts, StoreSource, StoreSpec};
+use crate::metrics::Tally;
+use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
+use crate::source::manifests::{Manifests, ManifestsOptions};
+use crate::store::{Store, Wanted, Writer};
+use crate::time::Clock;
+
+/// How often a folder of manifests is looked at.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// A store with what feeds it.
+pub(super) struct Fed {
+    /// Whether the plan that is being built, or in force, asked for it.
+    used: bool,
+    /// What it was asked for by.
+    pub(super) spec: StoreSpec,
+    /// What is wanted of it.
+    wanted: Wanted,
+    /// The store.
+    pub(super) store: Arc<Store>,
+    /// Its writer, until the source takes it.
+    writer: Option<Writer>,
+    /// What feeds it.
+    feeder: Option<Feeder>,
+}
+
+/// What feeds a store; dropping it ends it.
+enum Feeder {
+    /// A folder that is looked at.
+    Manifests {
+        /// Its thread.
+        _thread: Looker,
+    },
+    /// An API server that is watched.
+    Cluster {
+        /// Its thread.
+        _thread: Cluster,
+    },
+}
+
+/// The thread that looks at a folder, and the way to end it.
+struct Looker {
+    /// The thread.
+    thread: Option<JoinHandle<()>>,
+    /// Set and signalled to end it.
+    stop: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Drop for Looker {
+    fn drop(&mut self) {
+        *self.stop.0.lock() = true;
+        self.stop.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // Had it panicked, the panic was printed; the store keeps what it has.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where queries are counted, by server and zone; kept over all plans, so that counters never fall.
+#[derive(Clone, Default)]
+pub(super) struct Tallies(Arc<Mutex<Vec<ZoneTally>>>);
+
+/// The tallies of one zone of one server.
+#[derive(Clone)]
+pub(super) struct ZoneTally {
+    /// Label `server`.
+    server: String,
+    /// Label `zone`.
+    zone: String,
+    /// One a worker.
+    workers: Arc<[Tally]>,
+}
+
+impl Tallies {
+    /// The tallies of a zone of a server, made if there are none.
+    fn get(&self, server: &str, zone: &str, workers: usize) -> Arc<[Tally]> {
+        let mut known = self.0.lock();
+        if let Some(found) = known.iter().find(|tally| tally.server == server && tally.zone == zone) {
+            return found.workers.clone();
+        }
+        let made: Arc<[Tally]> = (0..workers).map(|_| Tally::new(chain::ANSWERERS)).collect();
+        known.push(ZoneTally { server: server.to_owned(), zone: zone.to_owned(), workers: made.clone() });
+        made
+    }
+}
+
+/// The long-lived parts.
+pub(super) struct Registry {
+    /// Stores.
+    pub(super) stores: Vec<Fed>,
+    /// Where queries are counted.
+    pub(super) tallies: Tallies,
+    /// How many workers there are.
+    pub(super) workers: usize,
+    /// How long things of an API server may take.
+    pub(super) timing: Timing,
+    /// The clock.
+    pub(super) clock: Clock,
+}
+
+impl Parts for Registry {
+    fn store(&mut self, spec: &StoreSpec, wanted: Wanted) -> Arc<Store> {
+        if let Some(known) = self.stores.iter_mut().find(|fed| fed.spec == *spec && fed.wanted == wanted) {
+            known.used = true;
+            return known.store.clone();
+        }
+        let (store, writer) = Store::new(wanted, self.clock.clone());
+        self.stores.push(Fed {
+            used: true,
+            spec: spec.clone(),
+            wanted,
+            store: store.clone(),
+            writer: Some(writer),
+            feeder: None,
+        });
+        store
+    }
+
+    fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
+        self.tallies.get(server, zone, self.workers)
+    }
+
+    fn interfaces(&self) -> Vec<(String, IpAddr)> {
+        if_addrs::get_if_addrs()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|interface| (interface.name.clone(), interface.ip()))
+            .collect()
+    }
+}
+
+impl Registry {
+    /// Before a plan is built: nothing is asked for yet.
+    pub(super) fn begin(&mut self) {
+        self.stores.iter_mut().for_each(|fed| fed.used = false);
+    }
+
+    /// The plan that was built is in force: what it did not ask for ends.
+    pub(super) fn commit(&mut self) {
+        self.stores.retain(|fed| fed.used);
+    }
+
+    /// Ends the sources; the stores keep what they have.
+    pub(super) fn end(&mut self) {
+        self.stores.iter_mut().for_each(|fed| fed.feeder = None);
+    }
+
+    /// The plan could not be built: what was made for it goes, what runs goes on.
+    pub(super) fn abandon(&mut self) {
+        self.stores.retain(|fed| fed.feeder.is_some());
+        self.stores.iter_mut().for_each(|fed| fed.used = true);
+    }
+
+    /// Starts the sources that are not running.
+    pub(super) fn feed(&mut self) -> Result<(), ServeError> {
+        for fed in &mut self.stores {
+            let Some(writer) = fed.writer.take() else { continue };
+            fed.feeder = Some(match &fed.spec.source {
+                StoreSource::Manifests(dir) => {
+                    let manifests = Manifests::new(ManifestsOptions {
+                        dir: dir.clone(),
+                        labels: fed.spec.labels.clone(),
+                        pods: fed.wanted.pods,
+                        endpoints: fed.wanted.endpoints,
+                    });
+                    Feeder::Manifests { _thread: look(manifests, writer).map_err(ServeError::Start)? }
+                }
+                StoreSource::Cluster(access) => {
+                    let options = ClusterOptions {
+                        access: access.clone(),
+                        labels: fed.spec.labels.clone(),
+                        endpoints: fed.wanted.endpoints,
+                        pods: fed.wanted.pods,
+                        throttle: fed.spec.throttle,
+                        timing: self.timing,
+                        seed: fastrand::u64(..),
+                    };
+                    let thread = Cluster::start(options, Box::new(writer)).map_err(ServeError::Start)?;
+                    Feeder::Cluster { _thread: thread }
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Starts the thread that looks at a folder of manifests.
+fn look(mut manifests: Manifests, mut writer: Writer) -> std::io::Result<Looker> {
+    let stop = Arc::new((Mutex::new(false), Condvar::new()));
+    let stopped = stop.clone();
+    let thread = std::thread::Builder::new().name("manifests".to_owned()).spawn(move || {
+        loop {
+            tell(&manifests.look(&mut writer));
+            let mut ended = stopped.0.lock();
+            if !*ended {
+                stopped.1.wait_for(&mut ended, LOOK);
+            }
+            if *ended {
+                break;
+            }
+        }
+    })?;
+    Ok(Looker { thread: Some(thread), stop })
+}
+
+/// A source in words.
+pub(super) fn source_text(source: &StoreSource) -> String {
+    match source {
+        StoreSource::Manifests(dir) => dir.display().to_string(),
+        StoreSource::Cluster(Access::InCluster) => "the cluster's API server".to_owned(),
+        StoreSource::Cluster(Access::Kubeconfig { file, context: None }) => file.display().to_string(),
+        StoreSource::Cluster(Access::Kubeconfig { file, context: Some(context) }) => {
+            format!("{} ({context})", file.display())
+        }
+        StoreSource::Cluster(Access::Endpoint { url, .. }) => url.clone(),
+    }
+}
+
+/// Writes down what a look at the manifests found.
+fn tell(report: &crate::source::manifests::Report) {
+    for problem in &report.problems {
+        tracing::warn!(target: "plugin/kubernetes", "{problem}");
+    }
+    for file in &report.healed {
+        tracing::info!(target: "plugin/kubernetes", "{}: read again without a problem", file.display());
+    }
+}
