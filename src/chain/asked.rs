@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::step::Held;
+use super::step::{Held, Reply};
 use crate::time::Tick;
-use crate::wire::{Query, Question, Sections, Shape};
+use crate::wire::{Query, Question, Sections, Shape, assemble};
 
 /// How long a query may take in all, waiting included: below glibc's 5 seconds (rule F-03 as section 0 decides).
 pub const BUDGET: Duration = Duration::from_secs(4);
@@ -141,6 +141,12 @@ impl Asked {
         if self.drafts.len() < 2 {
             self.drafts.push(sections);
         }
+    }
+
+    /// Writes a reply to the client's question into `out`; returns its length and whether it was cut.
+    pub(super) fn assemble(&self, reply: &Reply, out: &mut [u8]) -> (usize, bool) {
+        let edns = self.query.edns.as_ref();
+        assemble(self.query.header, self.sent(), &reply.head, edns, &reply.sections, self.shape, out)
     }
 
     /// The question as the client sent it.

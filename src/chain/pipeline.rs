@@ -337,27 +337,11 @@ impl<R> Pipeline<R> {
         let chain = plan.chains.get(self.asked.chain).filter(|_| chosen);
         reply.head.recursion_available = chain.is_some_and(|chain| chain.forwards);
         let asked = &mut *self.asked;
-        let (mut length, cut) = assemble(
-            asked.query.header,
-            asked.sent(),
-            &reply.head,
-            asked.query.edns.as_ref(),
-            &reply.sections,
-            asked.shape,
-            out,
-        );
+        let (mut length, cut) = asked.assemble(&reply, out);
         if cut {
             // No record of a large set may be hidden for good: a cut reply starts at a random one.
             rotate_answers(&mut reply.sections, &mut self.rng);
-            (length, _) = assemble(
-                asked.query.header,
-                asked.sent(),
-                &reply.head,
-                asked.query.edns.as_ref(),
-                &reply.sections,
-                asked.shape,
-                out,
-            );
+            (length, _) = asked.assemble(&reply, out);
             self.counters.truncated.add(1);
             if asked.client.transport == Transport::Tcp && self.cut_names.len() < CUT_NAMES {
                 let name = asked.sent().lower();
