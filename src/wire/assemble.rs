@@ -1,6 +1,7 @@
 //! The one encoder: header, the client's question bytes, sections, OPT, cut to what fits.
 
 use super::query::{HEADER, bits};
+use super::rtype;
 use super::sections::{name_length, target_offset};
 use super::{
     Ede, Edns, Header, MAX_MESSAGE, MAX_UDP_REPLY, Owner, PLAIN_UDP_REPLY, Question, Rcode, Section, Sections,
@@ -160,6 +161,20 @@ fn write_header(out: &mut [u8], id: u16, flags: u16, questions: u16, counts: [u1
     }
 }
 
+/// How many bytes at the front of `name` the question does not end with, and the label of the question where the rest
+/// begins; `None` where they share nothing but the root.
+fn shared_end(name: &[u8], question: &Question) -> Option<(usize, usize)> {
+    let mut kept = 0;
+    while let Some(&length) = name.get(kept).filter(|length| **length > 0) {
+        let rest = name.get(kept..)?;
+        if let Some(label) = (0..question.labels()).find(|&label| question.suffix(label) == rest) {
+            return Some((kept, label));
+        }
+        kept += 1 + usize::from(length);
+    }
+    None
+}
+
 /// How many records can be pointed to by `Owner::Target`; later ones spell the name out.
 const TARGETS: usize = 128;
 
@@ -213,17 +228,26 @@ impl Writer<'_> {
             },
         };
         let rdata = sections.rdata(record);
+        // Targets of aliases share their end with the question where they can: long chains must fit (RFC 1035 §4.1.4).
+        let shared = if record.rtype == rtype::CNAME { shared_end(rdata, question) } else { None };
+        let (rdata, pointer) = match shared {
+            Some((kept, label)) => {
+                (rdata.get(..kept).unwrap_or_default(), Some(HEADER + question.start(label)))
+            }
+            None => (rdata, None),
+        };
+        let length = rdata.len() + if pointer.is_some() { 2 } else { 0 };
         let [t0, t1] = record.rtype.to_be_bytes();
         let [l0, l1, l2, l3] = record.ttl.to_be_bytes();
         let [c0, c1] = super::CLASS_IN.to_be_bytes();
-        let [d0, d1] = u16::try_from(rdata.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let [d0, d1] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
         if !(owner && self.bytes(&[t0, t1, c0, c1, l0, l1, l2, l3, d0, d1])) {
             return false;
         }
         if let Some(place) = self.targets.get_mut(usize::from(record.id)) {
             *place = u16::try_from(self.at + target_offset(record.rtype)).unwrap_or(0);
         }
-        self.bytes(rdata)
+        self.bytes(rdata) && pointer.is_none_or(|place| self.pointer(place))
     }
 
     /// Appends the whole name at the front of `wire`.
