@@ -154,6 +154,17 @@ fn bind_all(
     Ok(groups)
 }
 
+/// Random bytes that nobody can guess: the kernel's.
+fn secrets() -> Box<dyn FnMut(&mut [u8]) + Send> {
+    let source = ring::rand::SystemRandom::new();
+    Box::new(move |bytes| {
+        // The kernel's generator does not fail once it has been seeded; were it to, ids from another one still serve.
+        if ring::rand::SecureRandom::fill(&source, bytes).is_err() {
+            fastrand::fill(bytes);
+        }
+    })
+}
+
 /// Starts a server.
 ///
 /// Nothing is bound or started unless the whole Corefile is sound, and nothing is served unless every address could be bound.
@@ -164,6 +175,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let mut registry = Registry {
         stores: Vec::new(),
         tallies: Tallies::default(),
+        upstreams: Vec::new(),
         workers,
         timing: options.cluster,
         clock: options.clock.clone(),
@@ -198,6 +210,8 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             waiting: options.waiting,
             stream: options.stream,
             clock: options.clock,
+            secrets,
+            streams: None,
         },
     )
     .map_err(ServeError::Start)?;

@@ -63,7 +63,8 @@ impl ClusterAuthority {
         let wire = name.to_bytes().unwrap_or_default();
         let Ok(question) = Question::new(&wire, rtype.into()) else { return refused() };
         let mut rng = fastrand::Rng::new();
-        let mut context = Context { now: self.clock.now(), rng: &mut rng, clock: &self.clock };
+        let mut errands = Vec::new();
+        let mut context = Context::new(self.clock.now(), &mut rng, &self.clock, &mut errands);
         let Some(reply) = self.kubernetes.resolve(&question, &mut context) else {
             return LookupControlFlow::Skip;
         };

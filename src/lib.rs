@@ -4,6 +4,7 @@ pub mod admin;
 pub mod app;
 pub mod chain;
 pub mod corefile;
+pub mod forward;
 #[cfg(feature = "hickory")]
 pub mod hickory;
 pub mod logging;

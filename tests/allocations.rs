@@ -25,6 +25,12 @@ use signpost::store::{Change, Kind, Object, ObjectKey, Protocol, Sink as _, Stor
 use signpost::time::{Clock, Wall};
 use signpost::wire::parse_name;
 
+/// Bytes that a test can foretell.
+fn seeded() -> Box<dyn FnMut(&mut [u8]) + Send> {
+    let mut rng = fastrand::Rng::with_seed(1);
+    Box::new(move |bytes| rng.fill(bytes))
+}
+
 /// So many allocations are shown with their place: a backtrace costs milliseconds.
 const SHOWN: u64 = 8;
 
@@ -108,6 +114,10 @@ struct OneStore {
 }
 
 impl Parts for OneStore {
+    fn group(&mut self, _: &signpost::forward::GroupSpec) -> Result<Arc<signpost::forward::Group>, String> {
+        Err("this test asks nobody".to_owned())
+    }
+
     fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
         self.store.get_or_insert_with(|| Store::new(wanted, self.clock.clone())).0.clone()
     }
@@ -240,6 +250,8 @@ fn pipeline() -> (Pipeline<()>, Clock) {
         waker: Waker::noop().clone(),
         counters: Arc::new(Counters::default()),
         worker: 0,
+        secrets: seeded(),
+        streams: None,
     });
     (pipeline, clock)
 }

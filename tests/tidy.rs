@@ -49,7 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "source::cluster::ThrottleOptions",
         ],
     ),
-    ("server", &["wire", "chain", "metrics", "time"]),
+    ("server", &["wire", "chain", "metrics", "time", "forward"]),
     ("admin", &["metrics", "store", "chain"]),
     ("hickory", &["chain", "wire", "store", "time"]),
 ];

@@ -1,7 +1,7 @@
 //! The long-lived parts: stores with what feeds them, and where queries are counted.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::ServeError;
 use crate::chain::{self, Parts, StoreSource, StoreSpec};
+use crate::forward::{Group, GroupSpec, Target, Upstream, UpstreamSpec};
 use crate::metrics::Tally;
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
@@ -101,6 +102,8 @@ pub(super) struct Registry {
     pub(super) stores: Vec<Fed>,
     /// Where queries are counted.
     pub(super) tallies: Tallies,
+    /// Upstreams that somebody asks.
+    pub(super) upstreams: Vec<Weak<Upstream>>,
     /// How many workers there are.
     pub(super) workers: usize,
     /// How long things of an API server may take.
@@ -127,6 +130,17 @@ impl Parts for Registry {
         store
     }
 
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
+        let mut upstreams = Vec::new();
+        for target in &spec.targets {
+            match target {
+                Target::Upstream(spec) => upstreams.push(self.upstream(spec)),
+                Target::File { .. } | Target::Host { .. } => return Err("not served yet".to_owned()),
+            }
+        }
+        Ok(Arc::new(Group::new(spec.options.clone(), upstreams)))
+    }
+
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
         self.tallies.get(server, zone, self.workers)
     }
@@ -141,6 +155,17 @@ impl Parts for Registry {
 }
 
 impl Registry {
+    /// The upstream of a specification: the one that is known already, health and all, or a new one.
+    fn upstream(&mut self, spec: &UpstreamSpec) -> Arc<Upstream> {
+        self.upstreams.retain(|known| known.strong_count() > 0);
+        let known = self.upstreams.iter().filter_map(Weak::upgrade).find(|known| known.spec() == spec);
+        known.unwrap_or_else(|| {
+            let made = Arc::new(Upstream::new(spec.clone()));
+            self.upstreams.push(Arc::downgrade(&made));
+            made
+        })
+    }
+
     /// Before a plan is built: nothing is asked for yet.
     pub(super) fn begin(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.used = false);

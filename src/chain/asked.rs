@@ -1,9 +1,11 @@
 //! A query on its way through the chain: one plain struct, on the worker's desk or in its table of waiting queries.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::step::{Held, Reply};
+use crate::forward::Upstream;
 use crate::time::Tick;
 use crate::wire::{Query, Question, Sections, Shape, assemble};
 
@@ -90,6 +92,10 @@ pub struct Asked {
     pub(super) entry: usize,
     /// Questions that wait for the one being answered, outermost first.
     pub(super) frames: Vec<Frame>,
+    /// Until when the answer of upstreams is worth waiting for, where something is at hand that could be served instead.
+    pub patience: Option<Tick>,
+    /// Which upstream answered, if any did.
+    pub upstream: Option<Arc<Upstream>>,
     /// Place in the list of words of the step that answered, for metrics.
     pub(super) answered_by: usize,
     /// Drafts to reuse.
@@ -116,6 +122,8 @@ impl Default for Asked {
             step: 0,
             entry: 0,
             frames: Vec::new(),
+            patience: None,
+            upstream: None,
             answered_by: super::words::NOBODY,
             drafts: Vec::new(),
         }

@@ -10,6 +10,7 @@ use super::reload::Reload;
 use super::step::Step;
 use super::words::{self, Support};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
+use crate::forward::{Group, GroupSpec};
 use crate::metrics::Tally;
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
@@ -40,6 +41,11 @@ pub trait Parts {
     /// The store of `spec`; `wanted` is what all stanzas together need of it. A new one starts to be fed only after the
     /// whole plan was built.
     fn store(&mut self, spec: &StoreSpec, wanted: Wanted) -> Arc<Store>;
+
+    /// The upstreams of a line; those that run already where they are equal.
+    ///
+    /// Errors: what a target can't be used for, in words for the one who wrote it.
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String>;
 
     /// Where the queries of a zone of a server are counted, a tally a worker; the running ones where there are any.
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]>;
@@ -146,6 +152,10 @@ struct Counting<'a> {
 impl Parts for Counting<'_> {
     fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
         Store::new(wanted, crate::time::Clock::manual(crate::time::Wall(0))).0
+    }
+
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
+        Ok(Arc::new(Group::new(spec.options.clone(), Vec::new())))
     }
 
     fn tallies(&mut self, _: &str, _: &str) -> Arc<[Tally]> {

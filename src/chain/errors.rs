@@ -47,11 +47,11 @@ impl Step for Errors {
         if reply.head.rcode != Rcode::SERVFAIL {
             return;
         }
-        let why = match reply.head.ede {
+        let why = match &reply.head.ede {
             _ if reply.nobody => "no step answered",
             // Said once by the source, not for every query that comes before the first list is complete.
-            Some(ede) if ede == Ede::NOT_READY => return,
-            Some(ede) => ede.text,
+            Some(ede) if *ede == Ede::NOT_READY => return,
+            Some(ede) => &ede.text,
             None => "the query failed",
         };
         let question = &asked.question;

@@ -15,8 +15,9 @@ use std::task::Waker;
 use super::asked::{Asked, Client, Frame, MAX_FRAMES, Transport};
 use super::plan::{Active, Plan};
 use super::signal::Signal;
-use super::step::{Answer, Ask, Context, Flow, Reply, Sent};
+use super::step::{Answer, Ask, Context, Errand, Flow, Reply, Sent};
 use super::words;
+use crate::forward::{Exchange, ExchangeOptions, Group, Inlet, Need, Network, Streams, Waiter};
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
 use crate::wire::{
@@ -41,16 +42,16 @@ struct Parked<R> {
     asked: Box<Asked>,
     /// The plan it began on.
     plan: Arc<Plan>,
-    /// What it waits for.
-    signal: Arc<Signal>,
-    /// Where its reply goes.
-    return_to: R,
+    /// The signal that it waits for; `None` where it waits for upstreams.
+    signal: Option<Arc<Signal>>,
+    /// Where its reply goes; `None` for an errand, which nobody waits for.
+    return_to: Option<R>,
 }
 
 /// Whether a query is done with.
 enum Ended<R> {
     /// It is: where the reply goes, and its length unless nothing is sent.
-    Done(R, Option<usize>),
+    Done(Option<R>, Option<usize>),
     /// It waits.
     Parked,
 }
@@ -95,6 +96,10 @@ pub struct Pipeline<R> {
     worker: usize,
     /// Names whose replies were cut on a stream, each of which is told once.
     cut_names: HashSet<Box<[u8]>>,
+    /// Questions to upstreams.
+    exchange: Exchange,
+    /// Questions to ask in the background.
+    errands: Vec<Errand>,
 }
 
 /// The most names that are remembered as told.
@@ -116,6 +121,10 @@ pub struct PipelineOptions {
     pub counters: Arc<Counters>,
     /// The worker's number.
     pub worker: usize,
+    /// Random bytes that nobody can guess, for ids and ports.
+    pub secrets: Box<dyn FnMut(&mut [u8]) + Send>,
+    /// Who talks to upstreams over streams.
+    pub streams: Option<Arc<dyn Streams>>,
 }
 
 /// How a walk of the chain ended.
@@ -124,8 +133,10 @@ enum Walk {
     Reply(Reply),
     /// With silence.
     Drop,
-    /// Not yet.
+    /// Not before the signal.
     Wait(Arc<Signal>, Tick),
+    /// Not before upstreams have answered.
+    Upstream(Arc<Group>, Tick),
 }
 
 impl<R> Pipeline<R> {
@@ -133,6 +144,13 @@ impl<R> Pipeline<R> {
     #[must_use]
     pub fn new(options: PipelineOptions) -> Self {
         let version = options.active.version();
+        let exchange = Exchange::new(ExchangeOptions {
+            secrets: options.secrets,
+            // One that does not answer can't take all places (RELIABILITY L5).
+            most_per_upstream: (options.waiting / 2).max(1),
+            streams: options.streams,
+            inlet: Arc::new(Inlet::new(options.waker.clone())),
+        });
         Self {
             plan: options.active.plan(),
             active: options.active,
@@ -148,6 +166,8 @@ impl<R> Pipeline<R> {
             counters: options.counters,
             worker: options.worker,
             cut_names: HashSet::new(),
+            exchange,
+            errands: Vec::new(),
         }
     }
 
@@ -193,6 +213,8 @@ impl<R> Pipeline<R> {
         asked.original = None;
         asked.frames.clear();
         asked.answered_by = words::NOBODY;
+        asked.patience = None;
+        asked.upstream = None;
         let query = match Query::parse(bytes, &mut asked.question) {
             Ok(query) => query,
             Err(fault) => return self.refuse(fault, out),
@@ -219,10 +241,35 @@ impl<R> Pipeline<R> {
         asked.step = 0;
         asked.entry = 0;
         let walk = self.walk(&plan, None, now);
-        match self.end(walk, &plan, return_to, now, out) {
+        let outcome = match self.end(walk, &plan, Some(return_to), now, out) {
             Ended::Done(_, Some(length)) => Outcome::Reply(length),
             Ended::Done(_, None) => Outcome::Silent,
             Ended::Parked => Outcome::Waiting,
+        };
+        if !self.errands.is_empty() {
+            self.run_errands(&plan, now);
+        }
+        outcome
+    }
+
+    /// Asks what is to be asked in the background.
+    fn run_errands(&mut self, plan: &Arc<Plan>, now: Tick) {
+        while let Some(errand) = self.errands.pop() {
+            let desk = std::mem::take(&mut self.asked);
+            let asked = &mut *self.asked;
+            asked.query = errand.query;
+            asked.question = *errand.question;
+            // Its records must not point into a question section that there will never be.
+            asked.original = Some(Box::new(asked.question.clone()));
+            asked.client.listener = errand.listener;
+            asked.arrived = now;
+            asked.chain = errand.chain;
+            asked.entry = errand.step;
+            asked.step = errand.step + 1;
+            let walk = self.walk(plan, None, now);
+            // Nothing is sent, so nothing is written.
+            self.end(walk, plan, None, now, &mut []);
+            self.asked = desk;
         }
     }
 
@@ -256,7 +303,7 @@ impl<R> Pipeline<R> {
 
     /// Walks the chain of the query in hand, panics included.
     fn walk(&mut self, plan: &Plan, resumed: Option<Answer>, now: Tick) -> Walk {
-        let mut context = Context { now, rng: &mut self.rng, clock: &self.clock };
+        let mut context = Context::new(now, &mut self.rng, &self.clock, &mut self.errands);
         let asked = &mut *self.asked;
         let debug = plan.chains.get(asked.chain).is_some_and(|chain| chain.debug);
         if debug {
@@ -277,25 +324,57 @@ impl<R> Pipeline<R> {
     }
 
     /// Turns the end of a walk into bytes, silence or a wait.
-    fn end(&mut self, walk: Walk, plan: &Arc<Plan>, return_to: R, now: Tick, out: &mut [u8]) -> Ended<R> {
-        let reply = match walk {
-            Walk::Reply(reply) => reply,
-            Walk::Drop => {
-                self.counters.dropped.add(1);
-                return Ended::Done(return_to, None);
+    fn end(
+        &mut self,
+        mut walk: Walk,
+        plan: &Arc<Plan>,
+        return_to: Option<R>,
+        now: Tick,
+        out: &mut [u8],
+    ) -> Ended<R> {
+        loop {
+            let (signal, group, until) = match walk {
+                Walk::Reply(reply) => return self.served(reply, plan, return_to, out),
+                Walk::Drop => {
+                    self.counters.dropped.add(u64::from(return_to.is_some()));
+                    return Ended::Done(return_to, None);
+                }
+                Walk::Wait(signal, until) => (Some(signal), None, until),
+                Walk::Upstream(group, until) => (None, Some(group), until),
+            };
+            let Some(&place) = self.free.last() else {
+                self.counters.table_full.add(1);
+                self.unwind();
+                let reply = Reply::code(Rcode::SERVFAIL).because(Ede::TOO_BUSY);
+                return self.served(reply, plan, return_to, out);
+            };
+            if let Some(group) = group {
+                let generation = self.slots.get(place).map_or(0, |slot| slot.generation.wrapping_add(1));
+                let asked = &self.asked;
+                let need = Need {
+                    group: &group,
+                    question: &asked.question,
+                    recursion: asked.query.header.recursion_desired(),
+                    checking_disabled: asked.query.header.checking_disabled(),
+                    dnssec_ok: asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
+                };
+                if let Err(failure) = self.exchange.begin(&need, Waiter { place, generation }, now) {
+                    walk = self.walk(plan, Some(Answer::Upstream(Err(failure))), now);
+                    continue;
+                }
             }
-            Walk::Wait(signal, until) => match self.free.pop() {
-                Some(index) => {
-                    self.park(index, signal, until, now, plan, return_to);
-                    return Ended::Parked;
-                }
-                None => {
-                    self.counters.table_full.add(1);
-                    self.unwind();
-                    Reply::code(Rcode::SERVFAIL).because(Ede::TOO_BUSY)
-                }
-            },
-        };
+            self.free.pop();
+            self.park(place, signal, until, now, plan, return_to);
+            return Ended::Parked;
+        }
+    }
+
+    /// A reply to the query in hand, which is nobody's if it is an errand.
+    fn served(&mut self, reply: Reply, plan: &Plan, return_to: Option<R>, out: &mut [u8]) -> Ended<R> {
+        if return_to.is_none() {
+            self.asked.reclaim(reply.sections);
+            return Ended::Done(None, None);
+        }
         Ended::Done(return_to, Some(self.finish(reply, plan, out)))
     }
 
@@ -303,13 +382,15 @@ impl<R> Pipeline<R> {
     fn park(
         &mut self,
         index: usize,
-        signal: Arc<Signal>,
+        signal: Option<Arc<Signal>>,
         until: Tick,
         now: Tick,
         plan: &Arc<Plan>,
-        return_to: R,
+        return_to: Option<R>,
     ) {
-        signal.register(&self.waker);
+        if let Some(signal) = &signal {
+            signal.register(&self.waker);
+        }
         let until = until.min(self.asked.deadline()).max(Tick(now.0 + 1));
         let asked = std::mem::take(&mut self.asked);
         if let Some(slot) = self.slots.get_mut(index) {
@@ -395,15 +476,29 @@ impl<R> Pipeline<R> {
     ///
     /// `send` gets each reply, or `None` where nothing is sent, with the place it goes to.
     pub fn poll(&mut self, now: Tick, woken: bool, mut send: impl FnMut(R, Option<&[u8]>)) {
+        while self.exchange.has_done() {
+            let mut done = self.exchange.done();
+            for (waiter, result) in done.drain(..) {
+                let waits = self
+                    .slots
+                    .get(waiter.place)
+                    .is_some_and(|slot| slot.generation == waiter.generation && slot.parked.is_some());
+                if waits {
+                    self.resume(waiter.place, Some(Answer::Upstream(result)), now, &mut send);
+                }
+            }
+            self.exchange.reuse(done);
+        }
         if woken && self.waiting() > 0 {
             for index in 0..self.slots.len() {
                 let ready = self
                     .slots
                     .get(index)
                     .and_then(|slot| slot.parked.as_ref())
-                    .is_some_and(|parked| parked.signal.fired());
+                    .and_then(|parked| parked.signal.as_ref())
+                    .is_some_and(|signal| signal.fired());
                 if ready {
-                    self.resume(index, now, &mut send);
+                    self.resume(index, None, now, &mut send);
                 }
             }
         }
@@ -417,7 +512,7 @@ impl<R> Pipeline<R> {
             }
             self.deadlines.pop();
             if current {
-                self.resume(index, now, &mut send);
+                self.resume(index, None, now, &mut send);
             }
         }
     }
@@ -425,29 +520,52 @@ impl<R> Pipeline<R> {
     /// When `poll` must be called at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
-        self.deadlines.peek().map(|Reverse((until, ..))| *until)
+        let waiting = self.deadlines.peek().map(|Reverse((until, ..))| *until);
+        [waiting, self.exchange.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Sends questions to upstreams and sees to those under way. Call after a batch of queries and before `poll`.
+    pub fn drive(&mut self, network: &mut dyn Network, now: Tick) {
+        self.exchange.drive(network, now);
+    }
+
+    /// Reads what came from upstreams on a socket of `network`.
+    pub fn readable(&mut self, socket: usize, network: &mut dyn Network, now: Tick) {
+        self.exchange.readable(socket, network, now);
     }
 
     /// Goes on with one waiting query.
-    fn resume(&mut self, index: usize, now: Tick, send: &mut impl FnMut(R, Option<&[u8]>)) {
+    fn resume(
+        &mut self,
+        index: usize,
+        answer: Option<Answer>,
+        now: Tick,
+        send: &mut impl FnMut(R, Option<&[u8]>),
+    ) {
         let Some(parked) = self.slots.get_mut(index).and_then(|slot| slot.parked.take()) else { return };
         self.free.push(index);
-        let answer = if parked.signal.fired() { Answer::Signalled } else { Answer::TimedOut };
+        let answer = answer.unwrap_or_else(|| match &parked.signal {
+            Some(signal) if signal.fired() => Answer::Signalled,
+            _ => Answer::TimedOut,
+        });
         let late = now >= parked.asked.deadline();
         let plan = parked.plan;
         let desk = std::mem::replace(&mut self.asked, parked.asked);
         let mut walked = self.walk(&plan, Some(answer), now);
-        if late && matches!(walked, Walk::Wait(..)) {
+        if late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..)) {
             self.unwind();
             walked = Walk::Reply(Reply::code(Rcode::SERVFAIL));
         }
         let mut out = std::mem::take(&mut self.out);
         out.resize(crate::wire::MAX_MESSAGE, 0);
-        if let Ended::Done(place, length) = self.end(walked, &plan, parked.return_to, now, &mut out) {
+        if let Ended::Done(Some(place), length) = self.end(walked, &plan, parked.return_to, now, &mut out) {
             send(place, length.and_then(|length| out.get(..length)));
         }
         self.out = out;
         self.asked = desk;
+        if !self.errands.is_empty() {
+            self.run_errands(&plan, now);
+        }
     }
 }
 
@@ -465,6 +583,7 @@ fn walk(plan: &Plan, asked: &mut Asked, mut resumed: Option<Answer>, context: &m
             Flow::Next => asked.step += 1,
             Flow::Drop => return Walk::Drop,
             Flow::Wait(Ask::Signal { signal, until }) => return Walk::Wait(signal, until),
+            Flow::Wait(Ask::Upstream { group, until }) => return Walk::Upstream(group, until),
             Flow::Wait(Ask::Question { question, held }) => {
                 resumed = descend(plan, asked, question, held);
             }

@@ -6,8 +6,9 @@ use super::asked::Asked;
 use super::plan::Chain;
 use super::signal::Signal;
 use crate::corefile::Zone;
+use crate::forward::{Failure, Group, Response};
 use crate::time::{Clock, Tick};
-use crate::wire::{Ede, Head, Question, Rcode, Sections};
+use crate::wire::{Ede, Head, Query, Question, Rcode, Sections};
 
 /// What a step decides.
 #[derive(Debug)]
@@ -36,6 +37,13 @@ pub enum Ask {
         /// What is drafted so far.
         held: Held,
     },
+    /// The answer of upstreams to the question as it stands now.
+    Upstream {
+        /// Whom to ask.
+        group: Arc<Group>,
+        /// The longest wait; the query's own deadline is an upper bound.
+        until: Tick,
+    },
     /// Something that is signalled from outside.
     Signal {
         /// What is waited for.
@@ -62,6 +70,8 @@ pub enum Answer {
         /// What was drafted before.
         held: Held,
     },
+    /// What upstreams said, or why nothing came of it.
+    Upstream(Result<Arc<Response>, Failure>),
     /// The signal came.
     Signalled,
     /// The time is up.
@@ -115,6 +125,48 @@ pub struct Context<'a> {
     pub rng: &'a mut fastrand::Rng,
     /// The clock, for those who measure.
     pub clock: &'a Clock,
+    /// Questions to ask in the background once this one is answered.
+    pub(super) errands: &'a mut Vec<Errand>,
+}
+
+/// A question that is asked on behalf of nobody: its reply goes up through the step that wanted it, and no further.
+#[derive(Debug)]
+pub struct Errand {
+    /// The question.
+    pub(super) question: Box<Question>,
+    /// Header and EDNS of the query that brought it up.
+    pub(super) query: Query,
+    /// The listener of that query, for questions on behalf of it.
+    pub(super) listener: usize,
+    /// The chain.
+    pub(super) chain: usize,
+    /// The step that wants it.
+    pub(super) step: usize,
+}
+
+impl<'a> Context<'a> {
+    /// A context at `now`.
+    #[must_use]
+    pub fn new(
+        now: Tick,
+        rng: &'a mut fastrand::Rng,
+        clock: &'a Clock,
+        errands: &'a mut Vec<Errand>,
+    ) -> Self {
+        Self { now, rng, clock, errands }
+    }
+
+    /// Has the question in hand asked again in the background, from the step behind the one in hand on; the reply is told
+    /// to the step in hand alone. Cost: one allocation.
+    pub fn refresh(&mut self, asked: &Asked) {
+        self.errands.push(Errand {
+            question: Box::new(asked.question.clone()),
+            query: asked.query,
+            listener: asked.client.listener,
+            chain: asked.chain,
+            step: asked.step,
+        });
+    }
 }
 
 /// What was sent for a query, for steps that write it down.

@@ -22,6 +22,12 @@ use crate::time::{Clock, Tick, Wall};
 use crate::wire::{Question, Rcode, Section, parse_name, rtype};
 use script::{Diary, Scripted};
 
+/// Bytes that a test can foretell.
+fn seeded() -> Box<dyn FnMut(&mut [u8]) + Send> {
+    let mut rng = fastrand::Rng::with_seed(1);
+    Box::new(move |bytes| rng.fill(bytes))
+}
+
 /// Steps in order.
 type Steps = Vec<Box<dyn Step>>;
 
@@ -130,6 +136,8 @@ impl Desk {
             waker,
             counters: counters.clone(),
             worker: 0,
+            secrets: seeded(),
+            streams: None,
         };
         Self { pipeline: Pipeline::new(options), clock, counters, active, next: 1 }
     }

@@ -2,7 +2,8 @@
 
 use super::build::Draft;
 use super::{
-    bind, debug, errors, health, kubernetes, loadbalance, log, metadata, prometheus, ready, reload, whoami,
+    bind, debug, errors, forward, health, kubernetes, loadbalance, log, metadata, prometheus, ready, reload,
+    whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -117,7 +118,7 @@ pub const WORDS: &[Word] = &[
     refused("secondary", LATER),
     refused("etcd", BACK_END),
     refused("loop", "nothing is forwarded by this version, so nothing can loop: remove the line"),
-    refused("forward", FORWARDING),
+    served(forward::WORD, forward::SYNTAX, forward::HELP, forward::parse),
     refused("grpc", "gRPC upstreams are not asked: remove the line"),
     refused("erratic", LATER),
     served(whoami::WORD, whoami::SYNTAX, whoami::HELP, whoami::parse),

@@ -2,15 +2,17 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use rustix::event::{EventfdFlags, Timespec, epoll};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::kernel::{Inbox, Outbox, Sent};
 use super::link::{Accepted, Link, Ready, StreamId};
+use crate::forward::Network;
 use crate::time::{Clock, Tick};
 
 /// What an epoll event is about: the upper half of its data.
@@ -23,6 +25,8 @@ mod tag {
     pub(super) const STREAM: u64 = 2;
     /// The wake-up.
     pub(super) const WAKE: u64 = 3;
+    /// A datagram socket to an upstream.
+    pub(super) const UPSTREAM: u64 = 4;
 }
 
 /// The data of an epoll event.
@@ -63,6 +67,10 @@ pub struct KernelLink {
     streams: Vec<Option<TcpStream>>,
     /// Free places of `streams`.
     free: Vec<usize>,
+    /// Datagram sockets to upstreams; a free place is `None`.
+    upstreams: Vec<Option<OwnedFd>>,
+    /// Free places of `upstreams`.
+    free_upstreams: Vec<usize>,
     /// The wake-up.
     wake: OwnedFd,
 }
@@ -90,7 +98,17 @@ impl KernelLink {
         epoll::add(&epoll, &wake, data(tag::WAKE, 0), epoll::EventFlags::IN)?;
         let datagrams = datagrams.into_iter().map(Some).collect();
         let listeners = listeners.into_iter().map(Some).collect();
-        Ok(Self { epoll, clock, datagrams, listeners, streams: Vec::new(), free: Vec::new(), wake })
+        Ok(Self {
+            epoll,
+            clock,
+            datagrams,
+            listeners,
+            streams: Vec::new(),
+            free: Vec::new(),
+            upstreams: Vec::new(),
+            free_upstreams: Vec::new(),
+            wake,
+        })
     }
 
     /// A stream that is open.
@@ -110,6 +128,54 @@ fn not_now<T>(result: io::Result<T>) -> io::Result<Option<T>> {
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+impl Network for KernelLink {
+    fn open(&mut self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<usize> {
+        let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+        if let Some(from) = from {
+            rustix::net::bind(&socket, &SocketAddr::new(from, 0))?;
+        }
+        // The kernel picks a port at random when an unbound socket is connected.
+        rustix::net::connect(&socket, &to)?;
+        let index = self.free_upstreams.pop().unwrap_or_else(|| {
+            self.upstreams.push(None);
+            self.upstreams.len() - 1
+        });
+        if let Err(error) =
+            epoll::add(&self.epoll, &socket, data(tag::UPSTREAM, index), epoll::EventFlags::IN)
+        {
+            self.free_upstreams.push(index);
+            return Err(error.into());
+        }
+        if let Some(place) = self.upstreams.get_mut(index) {
+            *place = Some(socket);
+        }
+        Ok(index)
+    }
+
+    fn transmit(&mut self, socket: usize, bytes: &[u8]) -> io::Result<()> {
+        let socket =
+            self.upstreams.get(socket).and_then(Option::as_ref).ok_or(io::ErrorKind::NotConnected)?;
+        rustix::net::send(socket, bytes, SendFlags::empty())?;
+        Ok(())
+    }
+
+    fn take(&mut self, socket: usize, into: &mut [u8]) -> io::Result<Option<usize>> {
+        let socket =
+            self.upstreams.get(socket).and_then(Option::as_ref).ok_or(io::ErrorKind::NotConnected)?;
+        let received = rustix::net::recv(socket, into, RecvFlags::empty());
+        not_now(received.map(|(length, _)| length).map_err(io::Error::from))
+    }
+
+    fn shut(&mut self, socket: usize) {
+        // Closing the descriptor also takes it out of the epoll set.
+        if self.upstreams.get_mut(socket).and_then(Option::take).is_some() {
+            self.free_upstreams.push(socket);
+        }
     }
 }
 
@@ -158,6 +224,7 @@ impl Link for KernelLink {
                 tag::DATAGRAMS => Ready::Datagrams(index),
                 tag::LISTENER => Ready::Connections(index),
                 tag::STREAM => Ready::Stream(StreamId(index)),
+                tag::UPSTREAM => Ready::Upstream(index),
                 _ => {
                     let mut counter = [0_u8; 8];
                     let _ = rustix::io::read(&self.wake, &mut counter);

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::kernel::{Inbox, Outbox, Sent};
+use crate::forward::Network;
 use crate::time::Tick;
 
 /// A stream of a link: an index that is reused after `close`.
@@ -19,6 +20,8 @@ pub enum Ready {
     Connections(usize),
     /// This stream can be read, written, or has ended.
     Stream(StreamId),
+    /// Datagrams of an upstream wait on this socket of ours.
+    Upstream(usize),
     /// Somebody outside woke the worker.
     Woken,
 }
@@ -37,7 +40,7 @@ pub struct Accepted {
 /// A worker's sockets.
 ///
 /// Nothing here waits but `wait`. Datagram sockets and listeners are numbered from 0 in the order of the bound groups.
-pub trait Link {
+pub trait Link: Network {
     /// The sockets of one address that a worker can be given while it runs.
     type Sockets: Send;
 

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::kernel::{Inbox, Outbox, Sent};
 use super::link::{Accepted, Link, Ready, StreamId};
+use crate::forward::Network as Upstreams;
 use crate::time::{Clock, Tick};
 
 /// A stream as both ends see it.
@@ -43,6 +44,12 @@ struct Network {
     waiting: HashMap<usize, VecDeque<(usize, SocketAddr)>>,
     /// Streams.
     pipes: HashMap<usize, Pipe>,
+    /// Sockets to upstreams by number: whom they are connected to, and what came back.
+    upstreams: HashMap<usize, (SocketAddr, VecDeque<io::Result<Vec<u8>>>)>,
+    /// Number of the next of them: none is used again, so that a test can tell ports apart.
+    next_upstream: usize,
+    /// What was sent to upstreams: socket, upstream, bytes.
+    asked: Vec<(usize, SocketAddr, Vec<u8>)>,
     /// Number of the next stream.
     next_stream: usize,
     /// Whether somebody woke the worker.
@@ -84,6 +91,25 @@ impl World {
     #[must_use]
     pub fn received(&self) -> Vec<(usize, SocketAddr, Vec<u8>)> {
         std::mem::take(&mut self.0.lock().outgoing)
+    }
+
+    /// Takes what the worker sent to upstreams: its socket, the upstream and the bytes, in order.
+    #[must_use]
+    pub fn asked(&self) -> Vec<(usize, SocketAddr, Vec<u8>)> {
+        std::mem::take(&mut self.0.lock().asked)
+    }
+
+    /// Sends a datagram of an upstream to the worker, or an error of the network; lost if that socket is closed.
+    pub fn answer(&self, socket: usize, what: io::Result<Vec<u8>>) {
+        if let Some((_, queue)) = self.0.lock().upstreams.get_mut(&socket) {
+            queue.push_back(what);
+        }
+    }
+
+    /// How many sockets to upstreams are open.
+    #[must_use]
+    pub fn upstream_sockets(&self) -> usize {
+        self.0.lock().upstreams.len()
     }
 
     /// Opens a stream to a listener; the peer keeps at most `window` unread bytes.
@@ -137,6 +163,38 @@ pub struct MemoryLink {
     clock: Clock,
 }
 
+impl Upstreams for MemoryLink {
+    fn open(&mut self, to: SocketAddr, _: Option<IpAddr>) -> io::Result<usize> {
+        let mut network = self.network.lock();
+        let number = network.next_upstream;
+        network.next_upstream += 1;
+        network.upstreams.insert(number, (to, VecDeque::new()));
+        Ok(number)
+    }
+
+    fn transmit(&mut self, socket: usize, bytes: &[u8]) -> io::Result<()> {
+        let mut network = self.network.lock();
+        let to = network.upstreams.get(&socket).ok_or(io::ErrorKind::NotConnected)?.0;
+        network.asked.push((socket, to, bytes.to_vec()));
+        Ok(())
+    }
+
+    fn take(&mut self, socket: usize, into: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut network = self.network.lock();
+        let (_, queue) = network.upstreams.get_mut(&socket).ok_or(io::ErrorKind::NotConnected)?;
+        let Some(bytes) = queue.pop_front().transpose()? else { return Ok(None) };
+        let length = bytes.len().min(into.len());
+        for (to, from) in into.iter_mut().zip(bytes) {
+            *to = from;
+        }
+        Ok(Some(length))
+    }
+
+    fn shut(&mut self, socket: usize) {
+        self.network.lock().upstreams.remove(&socket);
+    }
+}
+
 impl Link for MemoryLink {
     type Sockets = usize;
 
@@ -167,11 +225,14 @@ impl Link for MemoryLink {
             !pipe.worker_ended && ((pipe.interest.0 && readable) || (pipe.interest.1 && writable))
         });
         ready.extend(streams.map(|(&id, _)| Ready::Stream(StreamId(id))));
+        let upstreams = network.upstreams.iter().filter(|(_, (_, queue))| !queue.is_empty());
+        ready.extend(upstreams.map(|(&socket, _)| Ready::Upstream(socket)));
         ready.sort_by_key(|event| match event {
             Ready::Datagrams(index) => (0, *index),
             Ready::Connections(index) => (1, *index),
             Ready::Stream(id) => (2, id.0),
-            Ready::Woken => (3, 0),
+            Ready::Upstream(index) => (3, *index),
+            Ready::Woken => (4, 0),
         });
         if std::mem::take(&mut network.woken) {
             ready.push(Ready::Woken);

@@ -21,6 +21,12 @@ use crate::metrics::Counters;
 use crate::time::{Clock, Wall};
 use crate::wire::{Owner, Rcode, Section, parse_name, rtype};
 
+/// Bytes that a test can foretell.
+fn seeded() -> Box<dyn FnMut(&mut [u8]) + Send> {
+    let mut rng = fastrand::Rng::with_seed(1);
+    Box::new(move |bytes| rng.fill(bytes))
+}
+
 /// A window that never fills.
 const WIDE: usize = usize::MAX;
 
@@ -138,6 +144,8 @@ impl Rig {
                 waker: world.waker(),
                 counters: counters.clone(),
                 worker: 0,
+                secrets: seeded(),
+                streams: None,
             },
             groups: vec![group(0), group(1)],
             stream,

@@ -230,6 +230,13 @@ impl<L: Link> Worker<L> {
         }
         self.desk.refresh();
         let mut woken = false;
+        // Those who wait longest first.
+        for &event in &ready {
+            if let Ready::Upstream(socket) = event {
+                let now = self.link.now();
+                self.desk.pipeline.readable(socket, &mut self.link, now);
+            }
+        }
         for &event in &ready {
             match event {
                 Ready::Datagrams(socket) => {
@@ -244,13 +251,17 @@ impl<L: Link> Worker<L> {
                     let now = self.link.now();
                     self.streams.advance(&mut self.link, id, now, &mut self.desk);
                 }
+                Ready::Upstream(_) => {}
                 Ready::Woken => woken = true,
             }
         }
         self.ready = ready;
         let now = self.link.now();
+        self.desk.pipeline.drive(&mut self.link, now);
         if self.waiting() > 0 {
             self.resume(now, woken);
+            // What was asked on behalf of those that went on.
+            self.desk.pipeline.drive(&mut self.link, now);
         }
         self.streams.expire(&mut self.link, now);
         let link = &mut self.link;

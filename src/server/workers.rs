@@ -11,6 +11,7 @@ use super::kernel_link::{KernelLink, wake_handle};
 use super::stream::StreamLimits;
 use super::worker::{Order, Orders, Phase, Worker, WorkerOptions};
 use crate::chain::{Active, PipelineOptions};
+use crate::forward::Streams;
 use crate::metrics::Counters;
 use crate::time::Clock;
 
@@ -24,6 +25,10 @@ pub struct CrewOptions {
     pub stream: StreamLimits,
     /// The clock.
     pub clock: Clock,
+    /// A source of random bytes that nobody can guess, one for each worker.
+    pub secrets: fn() -> Box<dyn FnMut(&mut [u8]) + Send>,
+    /// Who talks to upstreams over streams.
+    pub streams: Option<Arc<dyn Streams>>,
 }
 
 /// The running workers.
@@ -82,6 +87,8 @@ impl Crew {
                     waker: waker.clone(),
                     counters: counters.clone(),
                     worker: number,
+                    secrets: (options.secrets)(),
+                    streams: options.streams.clone(),
                 },
                 groups: wanted.clone(),
                 stream: options.stream.share(workers),

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// What the header of a reply says beyond what it echoes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Head {
     /// The response code; above 15 its upper bits go into the OPT.
     pub rcode: Rcode,
@@ -83,7 +83,7 @@ pub fn assemble(
     shape: Shape,
     out: &mut [u8],
 ) -> (usize, bool) {
-    let ede = head.ede.filter(|_| edns.is_some());
+    let ede = head.ede.as_ref().filter(|_| edns.is_some());
     let opt_size = match (edns, ede) {
         (None, _) => 0,
         (Some(_), None) => OPT,

@@ -10,6 +10,8 @@
 //! once the caller's buffers have grown; no byte of the network is reached by an index that was not checked;
 //! hickory types stay in `codec`.
 
+use std::borrow::Cow;
+
 mod assemble;
 mod codec;
 mod name;
@@ -23,7 +25,8 @@ pub use name::{
     show_name,
 };
 pub use query::{Edns, Fault, Header, Opcode, Query};
-pub use sections::{Owner, Rdata, Record, Section, Sections};
+pub(crate) use sections::target_offset;
+pub use sections::{Kept, Owner, Rdata, Record, Section, Sections};
 
 /// The largest UDP reply that we send, and the size that our OPT advertises (rules K-011, K-012).
 ///
@@ -112,19 +115,31 @@ pub const CLASS_CH: u16 = 3;
 /// An extended error that goes to clients which sent EDNS.
 ///
 /// Source: RFC 8914.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ede {
     /// The INFO-CODE.
     pub code: u16,
     /// The EXTRA-TEXT, UTF-8, empty for none.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
 }
 
 impl Ede {
     /// Not Ready (RFC 8914 §4.15): the first list of the cluster is not complete.
-    pub const NOT_READY: Self = Self { code: 14, text: "the cluster's objects are not loaded yet" };
+    pub const NOT_READY: Self =
+        Self { code: 14, text: Cow::Borrowed("the cluster's objects are not loaded yet") };
     /// No Reachable Authority (RFC 8914 §4.23).
-    pub const NO_AUTHORITY: Self = Self { code: 22, text: "the target of the alias could not be resolved" };
+    pub const NO_AUTHORITY: Self =
+        Self { code: 22, text: Cow::Borrowed("the target of the alias could not be resolved") };
     /// Network Error (RFC 8914 §4.24), said when a bound of ours is reached.
-    pub const TOO_BUSY: Self = Self { code: 23, text: "too many queries are waiting" };
+    pub const TOO_BUSY: Self = Self { code: 23, text: Cow::Borrowed("too many queries are waiting") };
+    /// Stale Answer (RFC 8914 §4.4): kept beyond its time, since nobody can be asked.
+    pub const STALE: Self = Self { code: 3, text: Cow::Borrowed("") };
+
+    /// An extended error with a text of this moment.
+    ///
+    /// Cost: allocates where `text` is owned; for failures, not for answers.
+    #[must_use]
+    pub fn new(code: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, text: text.into() }
+    }
 }

@@ -212,6 +212,50 @@ impl Sections {
     }
 }
 
+/// Records at rest: those of a draft, in as many bytes as they take, shared by all replies that are made of them.
+///
+/// Shape: owners are relative to the question where they were, so that a reply follows the letters of its own question
+/// (rule C-01); RDATA is whole and uncompressed.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// The records.
+    records: Box<[Record]>,
+    /// RDATA and stored names.
+    buffer: Box<[u8]>,
+}
+
+impl Kept {
+    /// The records of a draft that was made without pointers. Cost: two allocations.
+    #[must_use]
+    pub fn new(sections: &Sections) -> Self {
+        debug_assert!(!sections.pointers, "RDATA that points into a question can't be kept");
+        Self { records: sections.records.as_slice().into(), buffer: sections.buffer.as_slice().into() }
+    }
+
+    /// The records, in order.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// What it holds in memory. Unit: bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.records) + self.buffer.len()
+    }
+}
+
+impl Sections {
+    /// Makes the draft a copy of `kept`. Cost: two copies of memory.
+    pub fn load(&mut self, kept: &Kept) {
+        self.records.clear();
+        self.records.extend_from_slice(&kept.records);
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&kept.buffer);
+        self.pointers = false;
+    }
+}
+
 /// Where in its RDATA a record of this type has its name.
 pub(crate) fn target_offset(rtype: u16) -> usize {
     match rtype {

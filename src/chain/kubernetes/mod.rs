@@ -247,7 +247,7 @@ impl Kubernetes {
             Flow::Wait(Ask::Question { held, .. }) => {
                 Some(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())
             }
-            Flow::Wait(Ask::Signal { .. }) | Flow::Next | Flow::Drop => None,
+            Flow::Wait(Ask::Signal { .. } | Ask::Upstream { .. }) | Flow::Next | Flow::Drop => None,
         }
     }
 
@@ -367,7 +367,7 @@ impl Step for Kubernetes {
     fn resume(&self, asked: &mut Asked, answer: Answer, context: &mut Context<'_>) -> Flow {
         match answer {
             Answer::Signalled => self.answer(asked, context, true),
-            Answer::TimedOut => self.answer(asked, context, false),
+            Answer::TimedOut | Answer::Upstream(_) => self.answer(asked, context, false),
             // No step could know the target: the alias alone (K-144).
             Answer::Nobody { held } => {
                 Flow::Reply(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())

@@ -1,0 +1,158 @@
+//! The upstreams of one `forward` line: which is asked first, how many queries at once, and what counts as an answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+use super::upstream::Upstream;
+use crate::wire::Rcode;
+
+/// How the first upstream is chosen (rule F-07).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum Policy {
+    /// Any.
+    #[default]
+    Random,
+    /// One after the other.
+    RoundRobin,
+    /// The first that is up, as written.
+    Sequential,
+}
+
+/// What a `forward` line says, its upstreams aside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GroupOptions {
+    /// How the first upstream is chosen.
+    pub policy: Policy,
+    /// The most questions under way at once, of all workers together; 0 for no bound but the tables (`max_concurrent`).
+    pub max_concurrent: usize,
+    /// Whether nothing is asked while all upstreams are put aside (`failfast_all_unhealthy_upstreams`).
+    pub failfast: bool,
+    /// The most attempts of one question; 0 for as many as the time allows (`max_connect_attempts`).
+    pub max_attempts: usize,
+    /// The longest wait for one attempt (`read_timeout`).
+    pub read_timeout: Duration,
+    /// Codes after which another upstream is asked (`failover`).
+    pub failover: Vec<Rcode>,
+    /// Whether questions go out in letters of random case, and only such replies count (`case_randomization`).
+    pub mixed_case: bool,
+    /// Whether every query leaves from a port of its own (`fresh_port`).
+    pub fresh_port: bool,
+}
+
+impl Default for GroupOptions {
+    fn default() -> Self {
+        Self {
+            policy: Policy::Random,
+            max_concurrent: 0,
+            failfast: false,
+            max_attempts: 0,
+            read_timeout: Duration::from_secs(2),
+            failover: Vec::new(),
+            mixed_case: false,
+            fresh_port: false,
+        }
+    }
+}
+
+/// The share of lost attempts from which on an upstream is only asked after better ones. Unit: millionths.
+const LOSSY: u32 = 150_000;
+
+/// One in so many questions goes to an upstream that did badly, to see how it does now.
+const EXPLORE: u32 = 128;
+
+/// The upstreams of one `forward` line.
+#[derive(Debug)]
+pub struct Group {
+    /// What the line says.
+    pub options: GroupOptions,
+    /// The upstreams now; a file or a name behind them may change them.
+    upstreams: RwLock<Arc<[Arc<Upstream>]>>,
+    /// Questions under way, of all workers.
+    under_way: AtomicUsize,
+    /// Whose turn it is (round robin).
+    turn: AtomicUsize,
+    /// Questions that were not asked since too many were under way.
+    pub rejected: AtomicU64,
+    /// Questions that were asked although every upstream was put aside.
+    pub all_down: AtomicU64,
+    /// Questions that joined one under way.
+    pub coalesced: AtomicU64,
+}
+
+impl Group {
+    /// A group of these upstreams.
+    #[must_use]
+    pub fn new(options: GroupOptions, upstreams: Vec<Arc<Upstream>>) -> Self {
+        Self {
+            options,
+            upstreams: RwLock::new(upstreams.into()),
+            under_way: AtomicUsize::new(0),
+            turn: AtomicUsize::new(0),
+            rejected: AtomicU64::new(0),
+            all_down: AtomicU64::new(0),
+            coalesced: AtomicU64::new(0),
+        }
+    }
+
+    /// The upstreams now.
+    #[must_use]
+    pub fn upstreams(&self) -> Arc<[Arc<Upstream>]> {
+        self.upstreams.read().clone()
+    }
+
+    /// Other upstreams from now on; questions under way end with those that they began with.
+    pub fn replace(&self, upstreams: Vec<Arc<Upstream>>) {
+        *self.upstreams.write() = upstreams.into();
+    }
+
+    /// Takes one place among the questions under way; false when there is none.
+    pub(super) fn enter(&self) -> bool {
+        let most = self.options.max_concurrent;
+        if self.under_way.fetch_add(1, Relaxed) >= most && most > 0 {
+            self.under_way.fetch_sub(1, Relaxed);
+            self.rejected.fetch_add(1, Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Gives the place back.
+    pub(super) fn leave(&self) {
+        self.under_way.fetch_sub(1, Relaxed);
+    }
+
+    /// The upstreams in the order in which they are to be asked: by the policy, those that do badly behind, those that
+    /// are put aside last.
+    pub(super) fn order(&self, rng: &mut fastrand::Rng) -> Vec<Arc<Upstream>> {
+        let all = self.upstreams();
+        let mut order: Vec<Arc<Upstream>> = all.to_vec();
+        match self.options.policy {
+            Policy::Random => rng.shuffle(&mut order),
+            Policy::RoundRobin if !order.is_empty() => {
+                let turn = self.turn.fetch_add(1, Relaxed) % order.len();
+                order.rotate_left(turn);
+            }
+            Policy::RoundRobin | Policy::Sequential => {}
+        }
+        if order.len() > 1 {
+            let explore = self.options.policy != Policy::Sequential && rng.u32(..EXPLORE) == 0;
+            let best = all.iter().filter(|up| up.health.up()).filter_map(|up| up.health.rtt()).min();
+            // Stable: among equals the policy decides.
+            order.sort_by_key(|up| match up.health.up() {
+                false => 2 + u8::from(up.health.looping()),
+                true if explore || self.options.policy == Policy::Sequential => 0,
+                true => {
+                    let slow = match (up.health.rtt(), best) {
+                        (Some(rtt), Some(best)) => rtt > best * 4 + Duration::from_millis(20),
+                        _ => false,
+                    };
+                    u8::from(slow || up.health.lost() > LOSSY)
+                }
+            });
+        }
+        order
+    }
+}

@@ -1,0 +1,217 @@
+//! How an upstream does: round trips, failures, whether it is put aside and when it is probed.
+//!
+//! All of it is shared by the workers, in atomics: nobody waits for anybody, and a lost update costs nothing.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::metrics::DURATION;
+use crate::time::Tick;
+use crate::wire::Rcode;
+
+/// The least that we are patient with an upstream before the next one is asked (RELIABILITY U8).
+const LEAST_PATIENCE: Duration = Duration::from_millis(200);
+
+/// The patience with an upstream of which nothing is known yet.
+const FIRST_PATIENCE: Duration = Duration::from_millis(400);
+
+/// The least time after which a query may be hedged.
+const LEAST_HEDGE: Duration = Duration::from_millis(8);
+
+/// The longest pause between two probes.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// How much one attempt moves the share of lost ones: a sixteenth.
+const LOSS_SHIFT: u32 = 4;
+
+/// A share of 1. Unit: millionths.
+const ONE: u32 = 1_000_000;
+
+/// How an upstream does.
+#[derive(Default, Debug)]
+pub struct Health {
+    /// Smoothed round trip; 0 for none measured yet. Unit: microseconds.
+    rtt: AtomicU32,
+    /// How much round trips vary. Unit: microseconds.
+    spread: AtomicU32,
+    /// Share of attempts that were lost lately. Unit: millionths.
+    lost: AtomicU32,
+    /// Failures in a row.
+    failures: AtomicU32,
+    /// Whether it is put aside.
+    down: AtomicBool,
+    /// Whether it sends back a loop: it is put aside for that, and probes don't bring it back by themselves.
+    looping: AtomicBool,
+    /// When it is probed next.
+    probe_at: AtomicU64,
+    /// The pause after that probe. Unit: milliseconds.
+    pause: AtomicU32,
+    /// Whether it can't cope with letters of mixed case in questions.
+    plain_case: AtomicBool,
+}
+
+impl Health {
+    /// It answered after `took`.
+    pub fn answered(&self, took: Duration) {
+        let sample = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).max(1);
+        let rtt = self.rtt.load(Relaxed);
+        // RFC 6298 §2: the mean moves by an eighth, the deviation by a quarter.
+        let (mean, spread) = match rtt {
+            0 => (sample, sample / 2),
+            _ => {
+                let off = sample.abs_diff(rtt);
+                let spread = self.spread.load(Relaxed);
+                (rtt - rtt / 8 + sample / 8, spread - spread / 4 + off / 4)
+            }
+        };
+        self.rtt.store(mean.max(1), Relaxed);
+        self.spread.store(spread, Relaxed);
+        let lost = self.lost.load(Relaxed);
+        self.lost.store(lost - (lost >> LOSS_SHIFT), Relaxed);
+        self.failures.store(0, Relaxed);
+        if self.down.swap(false, Relaxed) {
+            self.pause.store(0, Relaxed);
+            // What was lost while it was away says nothing about it now.
+            self.lost.store(0, Relaxed);
+        }
+    }
+
+    /// It did not: an attempt or a probe failed or ran out of time. Says whether it was put aside by that.
+    pub fn failed(&self, now: Tick, max_fails: u32, interval: Duration) -> bool {
+        let lost = self.lost.load(Relaxed);
+        self.lost.store(lost + ((ONE - lost.min(ONE)) >> LOSS_SHIFT), Relaxed);
+        let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
+        if max_fails == 0 || failures < max_fails || self.down.swap(true, Relaxed) {
+            return false;
+        }
+        self.pause.store(u32::try_from(interval.as_millis()).unwrap_or(u32::MAX), Relaxed);
+        self.probe_at.store(now.plus(interval).0, Relaxed);
+        true
+    }
+
+    /// Whether it may be asked as if nothing were the matter.
+    #[must_use]
+    pub fn up(&self) -> bool {
+        !self.down.load(Relaxed) && !self.looping.load(Relaxed)
+    }
+
+    /// Whether what we send to it comes back to us.
+    #[must_use]
+    pub fn looping(&self) -> bool {
+        self.looping.load(Relaxed)
+    }
+
+    /// Says whether what we send to it comes back to us; returns what was known before.
+    pub fn set_looping(&self, looping: bool) -> bool {
+        self.looping.swap(looping, Relaxed)
+    }
+
+    /// When it is to be probed; `None` while it is up.
+    #[must_use]
+    pub fn probe_at(&self) -> Option<Tick> {
+        self.down.load(Relaxed).then(|| Tick(self.probe_at.load(Relaxed)))
+    }
+
+    /// Takes the probe that is due at `now`, if no other worker did; the pause after it is twice as long.
+    #[must_use]
+    pub fn claim_probe(&self, now: Tick) -> bool {
+        let due = self.probe_at.load(Relaxed);
+        if !self.down.load(Relaxed) || due > now.0 {
+            return false;
+        }
+        let pause = Duration::from_millis(u64::from(self.pause.load(Relaxed))).max(Duration::from_millis(50));
+        let next = now.plus(pause).0;
+        if self.probe_at.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
+            return false;
+        }
+        let longer = (pause * 2).min(LONGEST_PAUSE);
+        self.pause.store(u32::try_from(longer.as_millis()).unwrap_or(u32::MAX), Relaxed);
+        true
+    }
+
+    /// The smoothed round trip; `None` before the first.
+    #[must_use]
+    pub fn rtt(&self) -> Option<Duration> {
+        let rtt = self.rtt.load(Relaxed);
+        (rtt > 0).then(|| Duration::from_micros(u64::from(rtt)))
+    }
+
+    /// The share of attempts that were lost lately. Unit: millionths.
+    #[must_use]
+    pub fn lost(&self) -> u32 {
+        self.lost.load(Relaxed)
+    }
+
+    /// How long an answer may take before another upstream is asked as well.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        match self.rtt() {
+            None => FIRST_PATIENCE,
+            Some(rtt) => (rtt + self.wide()).max(LEAST_PATIENCE),
+        }
+    }
+
+    /// How long nearly every answer takes: after that a query may be hedged.
+    #[must_use]
+    pub fn usual(&self) -> Option<Duration> {
+        self.rtt().map(|rtt| (rtt + self.wide()).max(LEAST_HEDGE))
+    }
+
+    /// Four deviations.
+    fn wide(&self) -> Duration {
+        Duration::from_micros(u64::from(self.spread.load(Relaxed)) * 4)
+    }
+
+    /// Whether its questions may have letters of mixed case.
+    #[must_use]
+    pub fn mixed_case(&self) -> bool {
+        !self.plain_case.load(Relaxed)
+    }
+
+    /// It can't cope with letters of mixed case.
+    pub fn set_plain_case(&self) {
+        self.plain_case.store(true, Relaxed);
+    }
+}
+
+/// How many codes have a histogram of their own: NOERROR to REFUSED, and all others.
+const CODES: usize = 7;
+
+/// Times of replies by response code, shared by all workers.
+#[derive(Default, Debug)]
+pub struct Durations([Times; CODES]);
+
+/// One histogram.
+#[derive(Default, Debug)]
+struct Times {
+    /// Observations by bucket of `DURATION`, the last one beyond all of them.
+    buckets: [AtomicU64; DURATION.len() + 1],
+    /// Their sum. Unit: microseconds.
+    sum: AtomicU64,
+}
+
+impl Durations {
+    /// Counts one.
+    pub(super) fn observe(&self, rcode: Rcode, took: Duration) {
+        let place = usize::from(rcode.0).min(CODES - 1);
+        let seconds = took.as_secs_f64();
+        let bucket = DURATION.iter().position(|bound| seconds <= *bound).unwrap_or(DURATION.len());
+        if let Some(times) = self.0.get(place) {
+            if let Some(counter) = times.buckets.get(bucket) {
+                counter.fetch_add(1, Relaxed);
+            }
+            times.sum.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        }
+    }
+
+    /// Calls `each` with the code's text, the buckets (not summed up) and the sum in microseconds, for codes that came.
+    pub fn each(&self, mut each: impl FnMut(&'static str, Vec<u64>, u64)) {
+        for (place, times) in self.0.iter().enumerate() {
+            let buckets: Vec<u64> = times.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect();
+            if buckets.iter().any(|count| *count > 0) {
+                let code = Rcode(u16::try_from(place).unwrap_or(u16::MAX));
+                each(code.text(), buckets, times.sum.load(Relaxed));
+            }
+        }
+    }
+}

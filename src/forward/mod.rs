@@ -1,0 +1,34 @@
+//! Asking others: upstreams, what is known of their health, and the questions under way to them.
+//!
+//! ```text
+//! step `forward` ──► Group ──(policy, health)──► Upstream
+//!        │ Need                                     ▲
+//!        ▼                                          │ datagrams, by the worker's own sockets (`Network`)
+//!    Exchange: one a worker ──► Flight, Flight … ───┤
+//!        │ Arc<Response> or Failure                 │ streams, TLS, HTTPS, QUIC: threads of their own (`Streams`)
+//!        ▼                                          ▼
+//!    every query that waits for it
+//! ```
+//!
+//! Invariants: an `Exchange` is a state machine that never waits and is told the time; a reply counts only if id,
+//! question and place match, whatever else comes is counted and the right one awaited; identical questions of a worker
+//! share one flight; nothing is kept of a reply but records on the chain from its question.
+
+mod exchange;
+mod flight;
+mod group;
+mod health;
+mod network;
+mod pool;
+mod query;
+mod response;
+mod target;
+mod upstream;
+
+pub use exchange::{Done, Exchange, ExchangeOptions, Failure, Need, Waiter};
+pub use group::{Group, GroupOptions, Policy};
+pub use health::Health;
+pub use network::{Arrival, Inlet, Job, Network, StreamFault, Streams, Ticket};
+pub use response::{Expect, Response, Unfit, read};
+pub use target::{GroupSpec, Target};
+pub use upstream::{HealthCheck, Protocol, TlsSpec, Upstream, UpstreamCounts, UpstreamSpec};

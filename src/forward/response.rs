@@ -1,0 +1,414 @@
+//! What an upstream said: checked against what was asked, read strictly, and cut to what belongs to the question.
+
+use std::sync::Arc;
+
+use super::upstream::Upstream;
+use crate::wire::{Kept, MAX_NAME, Owner, Question, Rcode, Section, Sections, rtype};
+
+/// The most links of an alias chain (RELIABILITY U10).
+const LINKS: usize = 11;
+
+/// A reply, read and cut down.
+#[derive(Debug)]
+pub struct Response {
+    /// The code, its extended bits included.
+    pub rcode: Rcode,
+    /// AA.
+    pub authoritative: bool,
+    /// AD.
+    pub authentic: bool,
+    /// TC.
+    pub truncated: bool,
+    /// The records on the chain from the question.
+    pub records: Kept,
+    /// Who said it.
+    pub from: Option<Arc<Upstream>>,
+}
+
+/// What a reply must match.
+#[derive(Clone, Copy, Debug)]
+pub struct Expect<'a> {
+    /// The id.
+    pub id: u16,
+    /// The question.
+    pub question: &'a Question,
+    /// The name letter by letter, where the letters were mixed.
+    pub letters: Option<&'a [u8]>,
+    /// Whether DNSSEC's records were asked for: only then they are kept.
+    pub dnssec_ok: bool,
+}
+
+/// Why a message is no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unfit {
+    /// Not to this question: another id, name, type or class, or no reply at all (RFC 5452 §9.1).
+    Mismatch,
+    /// To this question, but in other letters than it was asked in.
+    Letters,
+    /// It can't be read.
+    Malformed,
+}
+
+/// Bytes of a header.
+const HEADER: usize = 12;
+
+/// Reads a reply; `scratch` is reused.
+///
+/// Kept are, of the answer section, the aliases on the chain from the question and the records of its end, of the type asked
+/// for; of the authority, SOA and NS (with DO also DNSSEC's) of a zone that the chain's end lies in; of the additional,
+/// addresses of names that kept records point to. TTLs above 2³¹−1 become 0 (RFC 2181 §8).
+///
+/// Cost: one pass over the bytes and one over the answer for each alias; two allocations for what is kept.
+/// Errors: `Unfit`; never a panic, and nothing is sized by a count of the message.
+/// Source: RFC 1035 §4.1, RFC 2181 §5.4.1, RFC 5452 §9.1, RELIABILITY U1 to U12.
+pub fn read(bytes: &[u8], expect: &Expect<'_>, scratch: &mut Sections) -> Result<Response, Unfit> {
+    let head = bytes.get(..HEADER).ok_or(Unfit::Malformed)?;
+    let word = |at: usize| head.get(at..at + 2).map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
+    let flags = word(2);
+    // QR set, opcode QUERY, one question, our id.
+    if word(0) != expect.id || flags & 0xf800 != 0x8000 || word(4) != 1 {
+        return Err(Unfit::Mismatch);
+    }
+    let mut reader = Reader { bytes, at: HEADER };
+    let mut name = NameBuf::default();
+    reader.name(&mut name)?;
+    let (qtype, qclass) = (reader.word()?, reader.word()?);
+    if qtype != expect.question.qtype
+        || qclass != expect.question.qclass
+        || !name.get().eq_ignore_ascii_case(expect.question.lower())
+    {
+        return Err(Unfit::Mismatch);
+    }
+    if expect.letters.is_some_and(|letters| letters != name.get()) {
+        return Err(Unfit::Letters);
+    }
+    let truncated = flags & 0x0200 != 0;
+    let mut rcode = flags & 0xf;
+    scratch.clear(false);
+    let mut raw: Vec<Raw> = Vec::new();
+    for (section, count) in
+        [(Section::Answer, word(6)), (Section::Authority, word(8)), (Section::Additional, word(10))]
+    {
+        for _ in 0..count {
+            match reader.record(section, &mut name) {
+                Ok(record) if record.rtype == rtype::OPT => {
+                    rcode |= u16::try_from(record.ttl >> 24).unwrap_or(0) << 4;
+                }
+                Ok(record) => raw.push(record),
+                // A truncated message may end anywhere; what it has is not used (RFC 2181 §9).
+                Err(_) if truncated => break,
+                Err(unfit) => return Err(unfit),
+            }
+        }
+    }
+    keep(bytes, &raw, expect, scratch)?;
+    Ok(Response {
+        rcode: Rcode(rcode),
+        authoritative: flags & 0x0400 != 0,
+        authentic: flags & 0x0020 != 0,
+        truncated,
+        records: Kept::new(scratch),
+        from: None,
+    })
+}
+
+/// A record as it stands in the message.
+#[derive(Clone, Debug)]
+struct Raw {
+    /// Where.
+    section: Section,
+    /// The owner in lower case, wire form.
+    owner: Vec<u8>,
+    /// TYPE.
+    rtype: u16,
+    /// CLASS.
+    class: u16,
+    /// TTL as sent; of an OPT its extended code and flags.
+    ttl: u32,
+    /// Where its RDATA begins.
+    at: usize,
+    /// Bytes of RDATA.
+    len: usize,
+}
+
+/// A name in wire form.
+#[derive(Clone)]
+struct NameBuf {
+    /// The bytes.
+    bytes: [u8; MAX_NAME],
+    /// How many.
+    len: usize,
+}
+
+impl Default for NameBuf {
+    fn default() -> Self {
+        Self { bytes: [0; MAX_NAME], len: 0 }
+    }
+}
+
+impl NameBuf {
+    /// The name.
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Appends bytes; false where the name would be longer than a name may be.
+    fn push(&mut self, bytes: &[u8]) -> bool {
+        match self.bytes.get_mut(self.len..self.len + bytes.len()) {
+            Some(to) => {
+                to.copy_from_slice(bytes);
+                self.len += bytes.len();
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Reads a message from front to back.
+struct Reader<'a> {
+    /// The message.
+    bytes: &'a [u8],
+    /// How far it is read.
+    at: usize,
+}
+
+impl Reader<'_> {
+    /// A 16-bit number.
+    fn word(&mut self) -> Result<u16, Unfit> {
+        let two = self.bytes.get(self.at..self.at + 2).ok_or(Unfit::Malformed)?;
+        self.at += 2;
+        Ok(u16::from_be_bytes([two[0], two[1]]))
+    }
+
+    /// A 32-bit number.
+    fn long(&mut self) -> Result<u32, Unfit> {
+        Ok(u32::from(self.word()?) << 16 | u32::from(self.word()?))
+    }
+
+    /// A name, uncompressed into `name`.
+    fn name(&mut self, name: &mut NameBuf) -> Result<(), Unfit> {
+        self.at = expand(self.bytes, self.at, name)?;
+        Ok(())
+    }
+
+    /// A record.
+    fn record(&mut self, section: Section, name: &mut NameBuf) -> Result<Raw, Unfit> {
+        self.name(name)?;
+        let (rtype, class) = (self.word()?, self.word()?);
+        let ttl = self.long()?;
+        let len = usize::from(self.word()?);
+        let at = self.at;
+        if at + len > self.bytes.len() {
+            return Err(Unfit::Malformed);
+        }
+        self.at += len;
+        Ok(Raw { section, owner: name.get().to_ascii_lowercase(), rtype, class, ttl, at, len })
+    }
+}
+
+/// Follows a name from `at`, pointers included, into `name`; returns where the bytes behind it begin.
+///
+/// Pointers must point before themselves, so that following ends (RFC 1035 §4.1.4).
+fn expand(bytes: &[u8], at: usize, name: &mut NameBuf) -> Result<usize, Unfit> {
+    name.len = 0;
+    let mut at = at;
+    let mut behind = None;
+    let mut floor = at;
+    loop {
+        let length = *bytes.get(at).ok_or(Unfit::Malformed)?;
+        match length {
+            0 => {
+                if !name.push(&[0]) {
+                    return Err(Unfit::Malformed);
+                }
+                return Ok(behind.unwrap_or(at + 1));
+            }
+            1..=63 => {
+                let end = at + 1 + usize::from(length);
+                let label = bytes.get(at..end).ok_or(Unfit::Malformed)?;
+                if !name.push(label) {
+                    return Err(Unfit::Malformed);
+                }
+                at = end;
+            }
+            192..=255 => {
+                let low = *bytes.get(at + 1).ok_or(Unfit::Malformed)?;
+                let target = usize::from(length & 0x3f) << 8 | usize::from(low);
+                if target >= floor {
+                    return Err(Unfit::Malformed);
+                }
+                behind.get_or_insert(at + 2);
+                floor = target;
+                at = target;
+            }
+            _ => return Err(Unfit::Malformed),
+        }
+    }
+}
+
+/// Where the names stand in the RDATA of a type that may be compressed: bytes before the names, how many names, and
+/// whether bytes follow. Source: RFC 3597 §4.
+fn names_in(rtype: u16) -> Option<(usize, usize)> {
+    Some(match rtype {
+        // NS MD MF CNAME MB MG MR PTR, DNAME and NSAP-PTR beside them.
+        2 | 3 | 4 | 5 | 7 | 8 | 9 | 12 | 23 | 39 => (0, 1),
+        // SOA MINFO RP.
+        6 | 14 | 17 => (0, 2),
+        // MX AFSDB RT KX.
+        15 | 18 | 21 | 36 => (2, 1),
+        // PX.
+        26 => (2, 2),
+        // SRV.
+        33 => (6, 1),
+        _ => return None,
+    })
+}
+
+/// Writes the RDATA of a record into `out`, its names whole.
+fn rdata(bytes: &[u8], raw: &Raw, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    out.clear();
+    let end = raw.at + raw.len;
+    let whole = bytes.get(raw.at..end).ok_or(Unfit::Malformed)?;
+    let Some((before, names)) = names_in(raw.rtype) else {
+        let fits = match raw.rtype {
+            rtype::A => raw.len == 4,
+            rtype::AAAA => raw.len == 16,
+            _ => true,
+        };
+        if !fits {
+            return Err(Unfit::Malformed);
+        }
+        out.extend_from_slice(whole);
+        return Ok(());
+    };
+    out.extend_from_slice(whole.get(..before).ok_or(Unfit::Malformed)?);
+    let mut at = raw.at + before;
+    let mut name = NameBuf::default();
+    for _ in 0..names {
+        at = expand(bytes, at, &mut name)?;
+        out.extend_from_slice(name.get());
+    }
+    if at > end || (raw.rtype == rtype::SOA && end - at != 20) || (raw.rtype != rtype::SOA && at != end) {
+        return Err(Unfit::Malformed);
+    }
+    out.extend_from_slice(bytes.get(at..end).ok_or(Unfit::Malformed)?);
+    Ok(())
+}
+
+/// Whether `name` is `zone` or lies below it; both in lower case, wire form.
+fn within(name: &[u8], zone: &[u8]) -> bool {
+    let mut rest = name;
+    loop {
+        if rest == zone {
+            return true;
+        }
+        let Some(&length) = rest.first().filter(|length| **length > 0) else { return false };
+        rest = rest.get(1 + usize::from(length)..).unwrap_or_default();
+    }
+}
+
+/// A TTL as it counts (RFC 2181 §8).
+fn ttl(raw: &Raw) -> u32 {
+    if raw.ttl > 0x7fff_ffff { 0 } else { raw.ttl }
+}
+
+/// Whether a type is one of DNSSEC's: DS RRSIG NSEC DNSKEY NSEC3.
+fn is_dnssec(rtype: u16) -> bool {
+    matches!(rtype, 43 | 46 | 47 | 48 | 50)
+}
+
+/// Drafts what belongs to the question.
+fn keep(bytes: &[u8], raw: &[Raw], expect: &Expect<'_>, draft: &mut Sections) -> Result<(), Unfit> {
+    const RRSIG: u16 = 46;
+    const DNAME: u16 = 39;
+    let qtype = expect.question.qtype;
+    let fits = |record: &&Raw| record.class == expect.question.qclass;
+    let answer: Vec<&Raw> =
+        raw.iter().filter(|record| record.section == Section::Answer).filter(fits).collect();
+    let mut data: Vec<u8> = Vec::new();
+    // Names on the chain, each with how its records' owner is written.
+    let mut chain: Vec<(Vec<u8>, Owner)> = vec![(expect.question.lower().to_vec(), Owner::Question)];
+    let mut pointed: Vec<Vec<u8>> = Vec::new();
+    let alias_asked = matches!(qtype, rtype::CNAME | rtype::ANY);
+    for _ in 0..=LINKS {
+        let Some((current, owner)) = chain.last().cloned() else { break };
+        if expect.dnssec_ok || qtype == DNAME {
+            // What a DNAME above says is part of the proof (RFC 6672 §3).
+            for record in &answer {
+                if record.rtype == DNAME && record.owner != current && within(&current, &record.owner) {
+                    rdata(bytes, record, &mut data)?;
+                    let owner = draft.store_name(&record.owner);
+                    draft.push(Section::Answer, owner, DNAME, ttl(record), |to| to.bytes(&data));
+                }
+            }
+        }
+        let here = || answer.iter().filter(|record| record.owner == current);
+        let mut target = None;
+        for record in here() {
+            let signature = record.rtype == RRSIG && expect.dnssec_ok;
+            let asked = record.rtype == qtype || qtype == rtype::ANY;
+            let alias = record.rtype == rtype::CNAME && !alias_asked;
+            if !(signature || asked || alias && target.is_none()) {
+                continue;
+            }
+            rdata(bytes, record, &mut data)?;
+            let id = draft.push(Section::Answer, owner, record.rtype, ttl(record), |to| to.bytes(&data));
+            if alias {
+                target = Some((data.to_ascii_lowercase(), Owner::Target(id)));
+            }
+            if matches!(record.rtype, rtype::NS | rtype::MX | rtype::SRV)
+                && let Some(name) = data.get(crate::wire::target_offset(record.rtype)..)
+            {
+                pointed.push(name.to_ascii_lowercase());
+            }
+        }
+        match target {
+            Some((name, owner)) if !chain.iter().any(|(known, _)| *known == name) => {
+                chain.push((name, owner));
+            }
+            _ => break,
+        }
+    }
+    for record in raw.iter().filter(|record| record.section == Section::Authority).filter(fits) {
+        let kind =
+            matches!(record.rtype, rtype::SOA | rtype::NS) || expect.dnssec_ok && is_dnssec(record.rtype);
+        let ours = chain.iter().any(|(name, _)| within(name, &record.owner));
+        // Proofs of denial stand at names beside the question, but inside of its zone.
+        let proof = matches!(record.rtype, 46 | 47 | 50) && expect.dnssec_ok;
+        if !kind || !(ours || proof) {
+            continue;
+        }
+        rdata(bytes, record, &mut data)?;
+        let owner = suffix_owner(expect.question, &record.owner, draft);
+        draft.push(Section::Authority, owner, record.rtype, ttl(record), |to| to.bytes(&data));
+        if record.rtype == rtype::NS {
+            pointed.push(data.to_ascii_lowercase());
+        }
+    }
+    for record in raw.iter().filter(|record| record.section == Section::Additional).filter(fits) {
+        let kind =
+            matches!(record.rtype, rtype::A | rtype::AAAA) || expect.dnssec_ok && record.rtype == RRSIG;
+        if !kind || !pointed.contains(&record.owner) {
+            continue;
+        }
+        rdata(bytes, record, &mut data)?;
+        let owner = suffix_owner(expect.question, &record.owner, draft);
+        draft.push(Section::Additional, owner, record.rtype, ttl(record), |to| to.bytes(&data));
+    }
+    Ok(())
+}
+
+/// An owner as a part of the question where it is one, else stored.
+fn suffix_owner(question: &Question, owner: &[u8], draft: &mut Sections) -> Owner {
+    // `suffix` is in the question's own letters; compare in lower case.
+    let place = (0..=question.labels()).find(|&label| question.suffix(label).eq_ignore_ascii_case(owner));
+    match place {
+        Some(0) => Owner::Question,
+        Some(label) => match u8::try_from(label) {
+            Ok(label) if label > 0 => Owner::Suffix(label),
+            _ => draft.store_name(owner),
+        },
+        None => draft.store_name(owner),
+    }
+}
