@@ -176,6 +176,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         stores: Vec::new(),
         tallies: Tallies::default(),
         upstreams: Vec::new(),
+        counts: Arc::default(),
         workers,
         timing: options.cluster,
         clock: options.clock.clone(),
@@ -192,9 +193,11 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let counters: Arc<OnceLock<Vec<Arc<metrics::Counters>>>> = Arc::default();
     let reloads = Arc::new(ReloadCounts::default());
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
+    let clusters = registry.counts.clone();
     let render = move || {
         let mut text = Exposition::default();
         exposition::server(&mut text, &scraped.plan(), counted.get().map(Vec::as_slice).unwrap_or_default());
+        exposition::cluster(&mut text, &clusters.read());
         reloaded.write(&mut text);
         exposition::process(&mut text);
         text.finish()

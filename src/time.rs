@@ -1,5 +1,5 @@
-//! The clock that is passed around: monotonic ticks for everything that is measured or awaited, wall seconds
-//! only for what is written into an SOA serial or a log line.
+//! The clock that is passed around: monotonic ticks for everything that is measured or awaited, the wall
+//! clock only for an SOA serial, a log line, or a moment that somebody else wrote down.
 
 use std::fmt;
 use std::sync::Arc;
@@ -88,15 +88,19 @@ impl Clock {
 
     /// The wall clock now.
     #[must_use]
-    #[allow(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
     pub fn wall(&self) -> Wall {
+        Wall(self.since_1970().as_secs())
+    }
+
+    /// Time since 1970 on the wall clock, as finely as it is kept; zero before that.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
+    pub fn since_1970(&self) -> Duration {
         match &self.0 {
-            Source::System(_) => {
-                Wall(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-            }
+            Source::System(_) => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             Source::Manual(hands) => {
-                let passed = Duration::from_nanos(hands.tick.load(Ordering::Acquire)).as_secs();
-                Wall(hands.epoch.load(Ordering::Acquire).saturating_add(passed))
+                let epoch = Duration::from_secs(hands.epoch.load(Ordering::Acquire));
+                epoch.saturating_add(Duration::from_nanos(hands.tick.load(Ordering::Acquire)))
             }
         }
     }

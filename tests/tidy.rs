@@ -14,7 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("corefile", &[]),
     ("logging", &[]),
-    ("store", &["wire", "time"]),
+    // The writer counts how soon a change is served: nobody else knows when that is.
+    ("store", &["wire", "time", "metrics"]),
     // Of the store only what a source tells it.
     (
         "source",

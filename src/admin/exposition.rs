@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::chain::{Plan, word_at};
-use crate::metrics::{Bounds, Counters, DURATION, FIELDS, HistogramSum, SIZE, TallySum, sum};
+use crate::metrics::{
+    Bounds, ClusterNumbers, Counters, DURATION, FIELDS, HistogramSum, LATENCY, PROGRAMMING, SIZE,
+    ServiceKind, TallySum, sum,
+};
 
 /// A text in the making (Prometheus text format 0.0.4).
 #[derive(Default)]
@@ -134,6 +137,56 @@ fn queries(text: &mut Exposition, plan: &Plan) {
             text.value(name, &all, count);
         });
     });
+}
+
+/// Adds what is counted about API servers and the changes that they tell (rules K-260, K-275).
+pub fn cluster(text: &mut Exposition, numbers: &ClusterNumbers) {
+    let name = "coredns_kubernetes_dns_programming_duration_seconds";
+    text.family(name, "histogram", "Time from the change of an endpoint until it is served.");
+    for kind in ServiceKind::ALL {
+        let empty = HistogramSum::default();
+        let histogram = numbers.programming.get(&kind).unwrap_or(&empty);
+        text.histogram(name, &[("service_kind", kind.label())], PROGRAMMING, histogram);
+    }
+
+    let name = "coredns_kubernetes_rest_client_requests_total";
+    text.family(name, "counter", "Requests to API servers by status; `<error>` for one that got no answer.");
+    for ((host, status), count) in &numbers.requests {
+        let code = status.map_or_else(|| "<error>".to_owned(), |status| status.to_string());
+        text.value(name, &[("code", &code), ("method", "GET"), ("host", host)], count);
+    }
+    for (name, help, hosts) in [
+        (
+            "coredns_kubernetes_rest_client_request_duration_seconds",
+            "Time from a request to an API server until its answer begins.",
+            &numbers.latency,
+        ),
+        (
+            "coredns_kubernetes_rest_client_rate_limiter_duration_seconds",
+            "Time that a request to an API server waits for our own limits.",
+            &numbers.limited,
+        ),
+    ] {
+        text.family(name, "histogram", help);
+        for (host, histogram) in hosts {
+            text.histogram(name, &[("verb", "GET"), ("host", host)], LATENCY, histogram);
+        }
+    }
+
+    let name = "signpost_watch_lists_total";
+    text.family(
+        name,
+        "counter",
+        "Lists of an API server that were complete: one at start, one for each relist.",
+    );
+    for (resource, count) in &numbers.lists {
+        text.value(name, &[("resource", resource)], count);
+    }
+    let name = "signpost_watch_failures_total";
+    text.family(name, "counter", "Lists and watches of an API server that failed, by reason.");
+    for ((resource, reason), count) in &numbers.failures {
+        text.value(name, &[("resource", resource), ("reason", reason)], count);
+    }
 }
 
 /// Calls `visit` with the label `server` of every zone that is served.
