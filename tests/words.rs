@@ -18,13 +18,6 @@ use signpost::time::{Clock, Wall};
 struct Bare;
 
 impl Parts for Bare {
-    fn group(
-        &mut self,
-        spec: &signpost::forward::GroupSpec,
-    ) -> Result<Arc<signpost::forward::Group>, String> {
-        Ok(Arc::new(signpost::forward::Group::new(spec.options.clone(), Vec::new())))
-    }
-
     fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
         Store::new(wanted, Clock::manual(Wall(0))).0
     }

@@ -44,8 +44,12 @@ pub trait Parts {
 
     /// The upstreams of a line; those that run already where they are equal.
     ///
+    /// Unless somebody keeps them, they are without upstreams: enough to read a Corefile.
+    ///
     /// Errors: what a target can't be used for, in words for the one who wrote it.
-    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String>;
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
+        Ok(Arc::new(Group::new(spec.options.clone(), Vec::new())))
+    }
 
     /// Where the queries of a zone of a server are counted, a tally a worker; the running ones where there are any.
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]>;
@@ -152,10 +156,6 @@ struct Counting<'a> {
 impl Parts for Counting<'_> {
     fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
         Store::new(wanted, crate::time::Clock::manual(crate::time::Wall(0))).0
-    }
-
-    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
-        Ok(Arc::new(Group::new(spec.options.clone(), Vec::new())))
     }
 
     fn tallies(&mut self, _: &str, _: &str) -> Arc<[Tally]> {
