@@ -12,6 +12,7 @@ use self::reload::{ReloadCounts, Reloader};
 use crate::admin::{AdminError, AdminServer, Exposition, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
+use crate::logging;
 use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits};
 use crate::source::cluster::Timing;
@@ -184,6 +185,12 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         let mut text = Exposition::default();
         exposition::server(&mut text, &scraped.plan(), counted.get().map(Vec::as_slice).unwrap_or_default());
         reloaded.write(&mut text);
+        text.family(
+            "signpost_log_dropped_total",
+            "counter",
+            "Log lines that were not written because stdout is too slow.",
+        );
+        text.value("signpost_log_dropped_total", &[], logging::dropped());
         exposition::process(&mut text);
         text.finish()
     };
@@ -360,9 +367,11 @@ impl Running {
         self.state.lock().plan.admin.health.as_ref().map_or(Duration::ZERO, |health| health.lameduck)
     }
 
-    /// Says to probes that no more queries should come; answering goes on.
+    /// Says to probes that no more queries should come; answering goes on, and what comes is counted as late.
     pub fn not_ready(&self) {
-        self.state.lock().admin.not_ready();
+        let mut state = self.state.lock();
+        state.admin.not_ready();
+        state.crew.leave();
     }
 
     /// What is served, a line each: zone and port as CoreDNS prints them, with the address where `bind` names one (rule S-18).
@@ -447,6 +456,10 @@ impl Running {
         self.not_ready();
         let mut state = self.state.lock();
         state.crew.drain();
+        let late = metrics::sum(state.crew.counters().iter().map(AsRef::as_ref), |c| &c.late_queries);
+        if late > 0 {
+            tracing::info!("{late} queries came after SIGTERM and were answered");
+        }
         state.registry.end();
     }
 

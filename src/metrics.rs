@@ -51,6 +51,16 @@ pub struct Counters {
     pub connections_refused: Counter,
     /// Replies whose query waited and whose connection was gone by then.
     pub orphaned: Counter,
+    /// Queries that came after the process was asked to end, and were answered.
+    pub late_queries: Counter,
+}
+
+impl Counters {
+    /// Messages so far that have a reply or will have one.
+    #[must_use]
+    pub fn answerable(&self) -> u64 {
+        self.queries.read().saturating_sub(self.silent.read()).saturating_sub(self.dropped.read())
+    }
 }
 
 /// A counter of `Counters`, by name.
@@ -71,6 +81,7 @@ pub const FIELDS: &[(&str, Field)] = &[
     ("connections", |c| &c.connections),
     ("connections_refused", |c| &c.connections_refused),
     ("orphaned", |c| &c.orphaned),
+    ("late_queries", |c| &c.late_queries),
 ];
 
 /// The sum of one counter over all workers.

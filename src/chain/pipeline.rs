@@ -373,8 +373,11 @@ impl<R> Pipeline<R> {
             }
         }
         let listener = plan.listeners.get(asked.client.listener);
-        let served = listener.and_then(|listener| listener.zones.get(asked.place));
-        if let Some(tally) = served.and_then(|served| served.tallies.as_ref()?.get(self.worker)) {
+        let tallies = listener.and_then(|listener| match listener.zones.get(asked.place) {
+            Some(served) => served.tallies.as_ref(),
+            None => listener.dropped.as_ref(),
+        });
+        if let Some(tally) = tallies.and_then(|tallies| tallies.get(self.worker)) {
             tally.observe(&Observation {
                 proto: usize::from(asked.client.transport == Transport::Tcp),
                 family: usize::from(asked.client.addr.is_ipv6()),

@@ -61,6 +61,8 @@ pub struct Listener {
     pub label: String,
     /// What is served here, most labels first.
     pub zones: Vec<Served>,
+    /// Where queries are counted that reach no block, a tally a worker; none without a `prometheus` behind this address.
+    pub dropped: Option<Arc<[Tally]>>,
 }
 
 /// A zone on a listener.

@@ -140,6 +140,7 @@ fn with_debug_a_panic_goes_through() {
         addr: SocketAddr::from(([127, 0, 0, 1], 53)),
         label: String::new(),
         zones: vec![served],
+        dropped: None,
     });
     let mut desk = Desk::new(Arc::new(plan), 4);
     assert!(catch_unwind(AssertUnwindSafe(|| desk.ask("panic."))).is_err());
