@@ -9,7 +9,8 @@ use parking_lot::{Condvar, Mutex};
 
 use self::registry::{Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
-use crate::admin::{AdminError, AdminServer, Exposition, exposition};
+use self::upkeep::Upkeep;
+use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
 use crate::logging;
@@ -21,6 +22,7 @@ use crate::time::Clock;
 
 mod registry;
 mod reload;
+mod upkeep;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +102,8 @@ struct State {
     crew: Crew,
     /// HTTP.
     admin: AdminServer,
+    /// What falls due apart from queries.
+    upkeep: Upkeep,
     /// Stores and sources.
     registry: Registry,
     /// The plan in force.
@@ -180,11 +184,17 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     // Known once the workers run; until then there is nothing to count.
     let counters: Arc<OnceLock<Vec<Arc<metrics::Counters>>>> = Arc::default();
     let reloads = Arc::new(ReloadCounts::default());
+    let polls = Arc::new(HealthCounts::default());
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
+    let polled = polls.clone();
     let render = move || {
         let mut text = Exposition::default();
-        exposition::server(&mut text, &scraped.plan(), counted.get().map(Vec::as_slice).unwrap_or_default());
+        let plan = scraped.plan();
+        exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
         reloaded.write(&mut text);
+        if plan.admin.health.is_some() {
+            polled.write(&mut text);
+        }
         text.family(
             "signpost_log_dropped_total",
             "counter",
@@ -194,8 +204,15 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         exposition::process(&mut text);
         text.finish()
     };
-    let mut admin = AdminServer::start(active.clone(), Arc::new(render))?;
+    let mut admin = AdminServer::start(AdminOptions {
+        active: active.clone(),
+        render: Arc::new(render),
+        polls,
+        clock: options.clock.clone(),
+    })?;
     admin.set(&plan.admin)?;
+    logging::set_debug(plan.debugs());
+    let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone());
     registry.feed()?;
     let crew = Crew::start(
         groups,
@@ -213,6 +230,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let state = Arc::new(Mutex::new(State {
         crew,
         admin,
+        upkeep,
         registry,
         plan,
         active,
@@ -269,7 +287,9 @@ impl State {
         self.registry.feed()?;
         self.active.swap(plan.clone());
         self.crew.change(groups, &gone);
-        self.plan = plan;
+        logging::set_debug(plan.debugs());
+        self.upkeep.plan_changed();
+        std::mem::replace(&mut self.plan, plan).close();
         self.canonical = prepared.canonical;
         for warning in &prepared.warnings {
             tracing::warn!("{warning}");
@@ -456,6 +476,7 @@ impl Running {
         self.not_ready();
         let mut state = self.state.lock();
         state.crew.drain();
+        state.plan.close();
         let late = metrics::sum(state.crew.counters().iter().map(AsRef::as_ref), |c| &c.late_queries);
         if late > 0 {
             tracing::info!("{late} queries came after SIGTERM and were answered");

@@ -122,7 +122,8 @@ fn write_to(receiver: &Receiver<Message>, dropped: &AtomicU64, mut write: impl F
             let lost = dropped.load(Ordering::Relaxed);
             if lost > told {
                 // Writing into a String cannot fail.
-                let _ = writeln!(text, "[WARNING] {} log lines were dropped: stdout is too slow", lost - told);
+                let _ =
+                    writeln!(text, "[WARNING] {} log lines were dropped: stdout is too slow", lost - told);
                 told = lost;
             }
             write(text.as_bytes());

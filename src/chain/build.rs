@@ -77,6 +77,8 @@ pub(super) struct Draft<'a> {
     pub(super) bind: Option<Vec<IpAddr>>,
     /// `debug`.
     pub(super) debug: bool,
+    /// `errors { stacktrace }`.
+    pub(super) stacktrace: bool,
     /// `health`.
     pub(super) health: Option<Health>,
     /// `ready`.
@@ -221,12 +223,10 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         plan.admin.reload = plan.admin.reload.or(draft.reload);
         join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
-        plan.chains.push(Chain::new(
-            draft.steps,
-            block.zones().cloned().collect(),
-            draft.metadata,
-            draft.debug,
-        ));
+        let zones = block.zones().cloned().collect();
+        let mut chain = Chain::new(draft.steps, zones, draft.metadata, draft.debug);
+        chain.stacktrace = draft.stacktrace;
+        plan.chains.push(chain);
     }
     plan.listeners = listeners
         .into_iter()
@@ -257,6 +257,7 @@ fn read_block<'a>(
         steps: Vec::new(),
         bind: None,
         debug: false,
+        stacktrace: false,
         health: None,
         ready: None,
         reload: None,

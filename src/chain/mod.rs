@@ -12,6 +12,7 @@
 mod asked;
 mod bind;
 mod build;
+mod caught;
 mod debug;
 mod errors;
 mod health;
