@@ -247,6 +247,22 @@ mod tests {
     }
 
     #[test]
+    fn whoever_sends_line_after_line_finds_the_writer_at_rest_nearly_always() {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let mut writes = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for number in 0..2000 {
+                    sender.send(Message::Line(number.to_string())).unwrap();
+                    std::thread::yield_now();
+                }
+            });
+            write_to(&receiver, &AtomicU64::new(0), |text| writes.push(text.len()));
+        });
+        assert!(writes.len() < 1000, "{} writes for 2000 lines", writes.len());
+    }
+
+    #[test]
     fn lost_lines_are_named_once() {
         let writes = written(lines(WRITE + 1), 7).concat();
         assert_eq!(writes.matches("[WARNING] 7 log lines were dropped: stdout is too slow\n").count(), 1);

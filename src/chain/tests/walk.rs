@@ -106,8 +106,7 @@ fn written(act: impl FnOnce()) -> String {
     let subscriber =
         tracing_subscriber::fmt().with_writer(move || Writer(writer.clone())).with_ansi(false).finish();
     tracing::subscriber::with_default(subscriber, act);
-    let text = String::from_utf8_lossy(&text.lock()).into_owned();
-    text
+    String::from_utf8_lossy(&text.lock()).into_owned()
 }
 
 /// Writes into a text that others hold too.
