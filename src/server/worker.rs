@@ -31,15 +31,26 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Phase(AtomicU8);
 
 impl Phase {
-    /// Asks the workers to empty their sockets, answer what waits, and end.
-    pub fn drain(&self) {
-        self.0.store(1, Ordering::Release);
+    /// Says that no more queries should come: those that do are late, and answered.
+    pub fn leave(&self) {
+        self.0.fetch_max(1, Ordering::Release);
     }
 
-    /// Whether they were asked to.
+    /// Asks the workers to empty their sockets, answer what waits, and end.
+    pub fn drain(&self) {
+        self.0.fetch_max(2, Ordering::Release);
+    }
+
+    /// Whether no more queries should come.
+    #[must_use]
+    pub fn leaving(&self) -> bool {
+        self.0.load(Ordering::Acquire) >= 1
+    }
+
+    /// Whether the workers were asked to end.
     #[must_use]
     pub fn draining(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 1
+        self.0.load(Ordering::Acquire) == 2
     }
 }
 
@@ -104,6 +115,8 @@ pub struct Worker<L: Link> {
     phase: Arc<Phase>,
     /// When draining must be over.
     drained_by: Option<Tick>,
+    /// How many queries there were when late ones began.
+    punctual: Option<u64>,
 }
 
 /// The pipeline with what ties sockets to the plan.
@@ -174,6 +187,7 @@ impl<L: Link> Worker<L> {
             resting: Vec::new(),
             phase: options.phase,
             drained_by: None,
+            punctual: None,
         }
     }
 
@@ -211,6 +225,7 @@ impl<L: Link> Worker<L> {
             self.streams.advance(&mut self.link, id, now, &mut self.desk);
         }
         self.streams.close_idle(&mut self.link);
+        self.count_late();
         (self.waiting() == 0 && self.streams.len() == 0) || now >= by
     }
 
@@ -225,6 +240,9 @@ impl<L: Link> Worker<L> {
         let until = deadlines.into_iter().flatten().min();
         let mut ready = std::mem::take(&mut self.ready);
         self.link.wait(until, &mut ready);
+        if self.punctual.is_none() && self.phase.leaving() {
+            self.punctual = Some(self.desk.counters.answerable());
+        }
         if ready.contains(&Ready::Woken) {
             self.obey();
         }
@@ -260,6 +278,16 @@ impl<L: Link> Worker<L> {
             }
             until > now
         });
+        self.count_late();
+    }
+
+    /// Counts what came since no more queries should come. Cost: one branch a turn until then.
+    fn count_late(&self) {
+        if let Some(punctual) = self.punctual {
+            let counters = &self.desk.counters;
+            let late = counters.answerable().saturating_sub(punctual);
+            counters.late_queries.add(late.saturating_sub(counters.late_queries.read()));
+        }
     }
 
     /// Does what was ordered. Sockets that go are emptied first, under the plan that they belong to.
