@@ -8,6 +8,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -260,7 +261,9 @@ impl<R> Pipeline<R> {
         let asked = &mut *self.asked;
         let chain = plan.chains.get(asked.chain);
         if chain.is_some_and(|chain| chain.debug) {
-            return walk(plan, asked, resumed, &mut context);
+            // Nobody else may catch it: the whole process ends, its message printed (rules K-017, S-07).
+            let walked = catch_unwind(AssertUnwindSafe(|| walk(plan, asked, resumed, &mut context)));
+            return walked.unwrap_or_else(|_| std::process::abort());
         }
         let catching = catching(chain);
         catch(catching, || walk(plan, asked, resumed, &mut context)).unwrap_or_else(|caught| {

@@ -1,6 +1,7 @@
 //! A worker: one thread's loop over its link, its desk and its streams.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -192,9 +193,19 @@ impl<L: Link> Worker<L> {
     }
 
     /// Serves until the server drains and everything is answered.
+    ///
+    /// A panic outside of any query is printed and counted, and the loop begins anew: sockets must not be left with nobody to
+    /// read them.
     pub fn run(&mut self) {
-        while !self.finished() {
-            self.turn();
+        let mut serve = || {
+            while !self.finished() {
+                self.turn();
+            }
+        };
+        while catch_unwind(AssertUnwindSafe(&mut serve)).is_err() {
+            tracing::error!("a worker panicked outside of a query; it goes on");
+            // Were it to happen at every turn, it must not fill the log.
+            std::thread::sleep(REST);
         }
     }
 
