@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signpost::app::{self, Running, ServeOptions};
+use signpost::time::show_duration;
 
 mod flags;
 
@@ -142,7 +143,10 @@ fn listen(mut signals: Signals, running: &Arc<Running>) -> Arc<Ends> {
                     }
                     told.changed.notify_all();
                 }
-                SIGQUIT => std::process::exit(0),
+                SIGQUIT => {
+                    signpost::logging::flush();
+                    std::process::exit(0)
+                }
                 SIGUSR1 => {
                     if let Some(running) = running.upgrade() {
                         running.reload();
@@ -210,7 +214,7 @@ fn end(running: &Running, ends: &Ends) {
     running.not_ready();
     let lameduck = running.lameduck();
     if !lameduck.is_zero() {
-        tracing::info!(target: "plugin/health", "Going into lameduck mode for {lameduck:?}");
+        tracing::info!(target: "plugin/health", "Going into lameduck mode for {}", show_duration(lameduck));
         std::thread::sleep(lameduck);
     }
     running.stop();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::chain::{Plan, word_at};
+use crate::chain::{DROPPED, Plan, word_at};
 use crate::metrics::{
     Bounds, ClusterNumbers, Counters, DURATION, FIELDS, HistogramSum, LATENCY, PROGRAMMING, SIZE,
     ServiceKind, TallySum, sum,
@@ -203,13 +203,21 @@ fn each_zone(plan: &Plan, mut visit: impl FnMut(&str, &crate::chain::Served)) {
     }
 }
 
-/// Calls `visit` with the labels and the tally of every zone that is counted.
+/// Calls `visit` with the labels and the tally of every zone that is counted, then of what reached no block.
 fn each_tally(plan: &Plan, mut visit: impl FnMut(&[(&str, &str)], &TallySum<'_>)) {
     each_zone(plan, |server, served| {
         if let Some(tallies) = &served.tallies {
             visit(&[("server", server), ("zone", served.zone.text()), ("view", "")], &TallySum(tallies));
         }
     });
+    let mut seen: Vec<&str> = Vec::new();
+    for listener in &plan.listeners {
+        let Some(tallies) = &listener.dropped else { continue };
+        if !seen.contains(&listener.label.as_str()) {
+            seen.push(&listener.label);
+            visit(&[("server", &listener.label), ("zone", DROPPED), ("view", "")], &TallySum(tallies));
+        }
+    }
 }
 
 /// Adds what the kernel counts of this process.
