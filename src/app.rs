@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use self::registry::{Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
+use self::upstreams::Upstreams;
 use crate::admin::{AdminError, AdminServer, Exposition, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
@@ -20,6 +21,7 @@ use crate::time::Clock;
 
 mod registry;
 mod reload;
+mod upstreams;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -175,7 +177,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let mut registry = Registry {
         stores: Vec::new(),
         tallies: Tallies::default(),
-        upstreams: Vec::new(),
+        upstreams: Upstreams::default(),
         counts: Arc::default(),
         workers,
         timing: options.cluster,
@@ -193,12 +195,14 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let counters: Arc<OnceLock<Vec<Arc<metrics::Counters>>>> = Arc::default();
     let reloads = Arc::new(ReloadCounts::default());
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
+    let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
     let render = move || {
         let mut text = Exposition::default();
         exposition::server(&mut text, &scraped.plan(), counted.get().map(Vec::as_slice).unwrap_or_default());
         exposition::cluster(&mut text, &clusters.read());
         reloaded.write(&mut text);
+        numbers.write(&mut text);
         exposition::process(&mut text);
         text.finish()
     };
