@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use self::registry::{Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
+use self::upstreams::Upstreams;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
@@ -23,6 +24,7 @@ use crate::time::Clock;
 mod registry;
 mod reload;
 mod upkeep;
+mod upstreams;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +182,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let mut registry = Registry {
         stores: Vec::new(),
         tallies: Tallies::default(),
-        upstreams: Vec::new(),
+        upstreams: Upstreams::default(),
         counts: Arc::default(),
         workers,
         timing: options.cluster,
@@ -199,6 +201,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let reloads = Arc::new(ReloadCounts::default());
     let polls = Arc::new(HealthCounts::default());
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
+    let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
     let polled = polls.clone();
     let render = move || {
@@ -216,6 +219,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             "Log lines that were not written because stdout is too slow.",
         );
         text.value("signpost_log_dropped_total", &[], logging::dropped());
+        numbers.write(&mut text);
         exposition::process(&mut text);
         text.finish()
     };

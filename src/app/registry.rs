@@ -1,15 +1,16 @@
 //! The long-lived parts: stores with what feeds them, and where queries are counted.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::ServeError;
+use super::upstreams::Upstreams;
 use crate::chain::{self, Parts, StoreSource, StoreSpec};
-use crate::forward::{Group, GroupSpec, Target, Upstream, UpstreamSpec};
+use crate::forward::{Group, GroupSpec, TargetFault};
 use crate::metrics::{ClusterCounts, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
@@ -102,8 +103,8 @@ pub(super) struct Registry {
     pub(super) stores: Vec<Fed>,
     /// Where queries are counted.
     pub(super) tallies: Tallies,
-    /// Upstreams that somebody asks.
-    pub(super) upstreams: Vec<Weak<Upstream>>,
+    /// Groups and upstreams that somebody asks.
+    pub(super) upstreams: Upstreams,
     /// Where all stores and sources count; kept over all plans, as tallies are.
     pub(super) counts: Arc<ClusterCounts>,
     /// How many workers there are.
@@ -132,15 +133,8 @@ impl Parts for Registry {
         store
     }
 
-    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
-        let mut upstreams = Vec::new();
-        for target in &spec.targets {
-            match target {
-                Target::Upstream(spec) => upstreams.push(self.upstream(spec)),
-                Target::File { .. } | Target::Host { .. } => return Err("not served yet".to_owned()),
-            }
-        }
-        Ok(Arc::new(Group::new(spec.options.clone(), upstreams)))
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, TargetFault> {
+        self.upstreams.group(spec)
     }
 
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
@@ -148,29 +142,15 @@ impl Parts for Registry {
     }
 
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
-        if_addrs::get_if_addrs()
-            .unwrap_or_default()
-            .into_iter()
-            .map(|interface| (interface.name.clone(), interface.ip()))
-            .collect()
+        interfaces()
     }
 }
 
 impl Registry {
-    /// The upstream of a specification: the one that is known already, health and all, or a new one.
-    fn upstream(&mut self, spec: &UpstreamSpec) -> Arc<Upstream> {
-        self.upstreams.retain(|known| known.strong_count() > 0);
-        let known = self.upstreams.iter().filter_map(Weak::upgrade).find(|known| known.spec() == spec);
-        known.unwrap_or_else(|| {
-            let made = Arc::new(Upstream::new(spec.clone()));
-            self.upstreams.push(Arc::downgrade(&made));
-            made
-        })
-    }
-
     /// Before a plan is built: nothing is asked for yet.
     pub(super) fn begin(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
+        self.upstreams.begin();
     }
 
     /// The plan that was built is in force: what it did not ask for ends.
@@ -181,6 +161,7 @@ impl Registry {
     /// Ends the sources; the stores keep what they have.
     pub(super) fn end(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.feeder = None);
+        self.upstreams.end();
     }
 
     /// The plan could not be built: what was made for it goes, what runs goes on.
@@ -219,8 +200,18 @@ impl Registry {
                 }
             });
         }
+        self.upstreams.tend().map_err(ServeError::Start)?;
         Ok(())
     }
+}
+
+/// The machine's own addresses by interface, loopback included; none where the kernel does not tell.
+pub(super) fn interfaces() -> Vec<(String, IpAddr)> {
+    if_addrs::get_if_addrs()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|interface| (interface.name.clone(), interface.ip()))
+        .collect()
 }
 
 /// Starts the thread that looks at a folder of manifests.

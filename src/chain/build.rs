@@ -10,7 +10,7 @@ use super::reload::Reload;
 use super::step::Step;
 use super::words::{self, Support};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
-use crate::forward::{Group, GroupSpec};
+use crate::forward::{Group, GroupSpec, TargetFault};
 use crate::metrics::Tally;
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
@@ -47,7 +47,7 @@ pub trait Parts {
     /// Unless somebody keeps them, they are without upstreams: enough to read a Corefile.
     ///
     /// Errors: what a target can't be used for, in words for the one who wrote it.
-    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, TargetFault> {
         Ok(Arc::new(Group::new(spec.options.clone(), Vec::new())))
     }
 
@@ -77,6 +77,8 @@ pub struct Built {
 pub(super) struct Draft<'a> {
     /// The block.
     pub(super) block: &'a Block,
+    /// The port of keys that name none.
+    pub(super) port: u16,
     /// The long-lived parts.
     pub(super) parts: &'a mut dyn Parts,
     /// What all stanzas want of each store.
@@ -188,7 +190,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
     let mut listeners: BTreeMap<(u16, IpAddr), Vec<Served>> = BTreeMap::new();
     let mut counted: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
     for block in &spec.blocks {
-        let draft = read_block(block, parts, wants)?;
+        let draft = read_block(block, options, parts, wants)?;
         if draft.steps.is_empty() {
             let zones: Vec<&str> = block.zones().map(Zone::text).collect();
             warnings.push(format!(
@@ -257,11 +259,13 @@ pub const DROPPED: &str = "dropped";
 /// Reads a block's directives in the order of the chain.
 fn read_block<'a>(
     block: &'a Block,
+    options: BuildOptions,
     parts: &'a mut dyn Parts,
     wants: &'a mut Wants,
 ) -> Result<Draft<'a>, Error> {
     let mut draft = Draft {
         block,
+        port: options.port,
         parts,
         wants,
         steps: Vec::new(),
