@@ -12,6 +12,7 @@ use self::reload::{ReloadCounts, Reloader};
 use crate::admin::{AdminError, AdminServer, Exposition, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
+use crate::forward::{Desk, DeskOptions, Streams};
 use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits};
 use crate::source::cluster::Timing;
@@ -202,6 +203,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let mut admin = AdminServer::start(active.clone(), Arc::new(render))?;
     admin.set(&plan.admin)?;
     registry.feed()?;
+    let streams: Arc<dyn Streams> = Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()));
     let crew = Crew::start(
         groups,
         workers,
@@ -211,7 +213,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             stream: options.stream,
             clock: options.clock,
             secrets,
-            streams: None,
+            streams: Some(streams),
         },
     )
     .map_err(ServeError::Start)?;

@@ -22,6 +22,7 @@ mod network;
 mod pool;
 mod query;
 mod response;
+mod streams;
 mod target;
 mod upstream;
 
@@ -30,5 +31,6 @@ pub use group::{Group, GroupOptions, Policy};
 pub use health::Health;
 pub use network::{Arrival, Inlet, Job, Network, StreamFault, Streams, Ticket};
 pub use response::{Expect, Response, Unfit, read};
+pub use streams::{Desk, DeskOptions};
 pub use target::{GroupSpec, Target};
 pub use upstream::{HealthCheck, Protocol, TlsSpec, Upstream, UpstreamCounts, UpstreamSpec};
