@@ -19,6 +19,9 @@ use crate::time::Tick;
 /// Queries under way on a connection from which on a second one is opened: what usual servers work on side by side.
 const DEEP: usize = 32;
 
+/// The same for HTTPS and QUIC: the streams that usual servers allow at once (RFC 9113 §6.5.2).
+const STREAMS: usize = 100;
+
 /// The most queries under way on a connection; more wait in the backlog.
 const DEEPEST: usize = 512;
 
@@ -144,9 +147,10 @@ impl Lane {
                 best = Some(connection.clone());
             }
         }
-        let (deep, most, all) = match one_shot {
-            true => (1, ONE_SHOTS, ONE_SHOTS + ALL),
-            false => (DEEP, CONNECTIONS, ALL),
+        let (deep, most, all) = match self.protocol {
+            _ if one_shot => (1, ONE_SHOTS, ONE_SHOTS + ALL),
+            Protocol::Https | Protocol::Quic => (STREAMS, CONNECTIONS, ALL),
+            Protocol::Udp | Protocol::Tcp | Protocol::Tls => (DEEP, CONNECTIONS, ALL),
         };
         // A retry may open one where all that are there have been used.
         let more = (good < most || fresh && best.is_none()) && connections.len() < all;
