@@ -14,6 +14,7 @@ use self::upstreams::Upstreams;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
+use crate::forward::{Desk, DeskOptions, Streams};
 use crate::logging;
 use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits};
@@ -233,6 +234,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     logging::set_debug(plan.debugs());
     let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone());
     registry.feed()?;
+    let streams: Arc<dyn Streams> = Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()));
     let crew = Crew::start(
         groups,
         workers,
@@ -242,7 +244,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             stream: options.stream,
             clock: options.clock,
             secrets,
-            streams: None,
+            streams: Some(streams),
         },
     )
     .map_err(ServeError::Start)?;

@@ -24,6 +24,7 @@ mod pool;
 mod query;
 mod resolv;
 mod response;
+mod streams;
 mod target;
 mod upstream;
 
@@ -34,5 +35,6 @@ pub use lookup::{HostName, look_up};
 pub use network::{Arrival, Inlet, Job, Network, StreamFault, Streams, Ticket};
 pub use resolv::{Look, ResolvFile};
 pub use response::{Expect, Response, Unfit, read};
+pub use streams::{Desk, DeskOptions};
 pub use target::{GroupSpec, Target, TargetFault, is_own, scoped};
 pub use upstream::{HealthCheck, Protocol, TlsSpec, Upstream, UpstreamCounts, UpstreamSpec};
