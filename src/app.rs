@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use self::registry::{Registry, Tallies, source_text};
+use self::registry::{Caches, Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
-use crate::admin::{AdminError, AdminServer, Exposition, exposition};
+use crate::admin::{AdminError, AdminServer, Exposition, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
 use crate::metrics;
@@ -176,6 +176,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         stores: Vec::new(),
         tallies: Tallies::default(),
         upstreams: Vec::new(),
+        caches: Caches::default(),
         workers,
         timing: options.cluster,
         clock: options.clock.clone(),
@@ -195,6 +196,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let render = move || {
         let mut text = Exposition::default();
         exposition::server(&mut text, &scraped.plan(), counted.get().map(Vec::as_slice).unwrap_or_default());
+        caches(&mut text, &scraped.plan());
         reloaded.write(&mut text);
         exposition::process(&mut text);
         text.finish()

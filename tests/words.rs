@@ -143,6 +143,7 @@ fn every_word_that_is_served_is_served_in_its_shortest_form() {
         ("log", "log"),
         ("loadbalance", "loadbalance"),
         ("kubernetes", "kubernetes cluster.local {\n        manifests .\n    }"),
+        ("cache", "cache"),
         ("whoami", "whoami"),
     ] {
         let text = format!(". {{\n    {line}\n}}\n");

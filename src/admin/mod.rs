@@ -2,8 +2,10 @@
 //!
 //! Invariants: read only; on a thread of its own, so that no scrape and no slow client delays a query.
 
+mod caches;
 pub mod exposition;
 mod http;
 
+pub use caches::caches;
 pub use exposition::Exposition;
 pub use http::{AdminError, AdminServer, Readiness, Render};

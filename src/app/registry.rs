@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::ServeError;
+use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::chain::{self, Parts, StoreSource, StoreSpec};
 use crate::forward::{Group, GroupSpec, Target, Upstream, UpstreamSpec};
 use crate::metrics::Tally;
@@ -96,6 +97,15 @@ impl Tallies {
     }
 }
 
+/// Caches of plans in force, and where all there ever were are counted.
+#[derive(Default)]
+pub(super) struct Caches {
+    /// Caches that some plan holds.
+    held: Vec<Weak<Cache>>,
+    /// Counts by server and zones; kept over all plans, so that counters never fall.
+    counts: Vec<(String, String, Arc<Counts>)>,
+}
+
 /// The long-lived parts.
 pub(super) struct Registry {
     /// Stores.
@@ -104,6 +114,8 @@ pub(super) struct Registry {
     pub(super) tallies: Tallies,
     /// Upstreams that somebody asks.
     pub(super) upstreams: Vec<Weak<Upstream>>,
+    /// Caches.
+    pub(super) caches: Caches,
     /// How many workers there are.
     pub(super) workers: usize,
     /// How long things of an API server may take.
@@ -139,6 +151,27 @@ impl Parts for Registry {
             }
         }
         Ok(Arc::new(Group::new(spec.options.clone(), upstreams)))
+    }
+
+    fn cache(&mut self, spec: &CacheSpec) -> Arc<Cache> {
+        let held = &mut self.caches.held;
+        held.retain(|known| known.strong_count() > 0);
+        let known = held.iter().filter_map(Weak::upgrade).find(|known| known.spec() == spec);
+        known.unwrap_or_else(|| {
+            let made = Arc::new(Cache::new(spec.clone()));
+            held.push(Arc::downgrade(&made));
+            made
+        })
+    }
+
+    fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
+        let counts = &mut self.caches.counts;
+        if let Some((.., known)) = counts.iter().find(|known| known.0 == server && known.1 == zones) {
+            return known.clone();
+        }
+        let made = Arc::new(Counts::new(self.workers));
+        counts.push((server.to_owned(), zones.to_owned(), made.clone()));
+        made
     }
 
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
