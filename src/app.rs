@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use self::registry::{Registry, Tallies, source_text};
+use self::registry::{Caches, Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
-use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, exposition};
+use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
 use crate::forward::{Desk, DeskOptions, Streams};
@@ -185,6 +185,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         tallies: Tallies::default(),
         upstreams: Upstreams::default(),
         counts: Arc::default(),
+        caches: Caches::default(),
         workers,
         timing: options.cluster,
         clock: options.clock.clone(),
@@ -210,6 +211,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         let plan = scraped.plan();
         exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
         exposition::cluster(&mut text, &clusters.read());
+        caches(&mut text, &plan);
         reloaded.write(&mut text);
         if plan.admin.health.is_some() {
             polled.write(&mut text);

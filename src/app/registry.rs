@@ -1,7 +1,7 @@
 //! The long-lived parts: stores with what feeds them, and where queries are counted.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::ServeError;
 use super::upstreams::Upstreams;
+use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::chain::{self, Parts, StoreSource, StoreSpec};
 use crate::forward::{Group, GroupSpec, TargetFault};
 use crate::metrics::{ClusterCounts, Tally};
@@ -97,6 +98,15 @@ impl Tallies {
     }
 }
 
+/// Caches of plans in force, and where all there ever were are counted.
+#[derive(Default)]
+pub(super) struct Caches {
+    /// Caches that some plan holds.
+    held: Vec<Weak<Cache>>,
+    /// Counts by server and zones; kept over all plans, so that counters never fall.
+    counts: Vec<(String, String, Arc<Counts>)>,
+}
+
 /// The long-lived parts.
 pub(super) struct Registry {
     /// Stores.
@@ -107,6 +117,8 @@ pub(super) struct Registry {
     pub(super) upstreams: Upstreams,
     /// Where all stores and sources count; kept over all plans, as tallies are.
     pub(super) counts: Arc<ClusterCounts>,
+    /// Caches.
+    pub(super) caches: Caches,
     /// How many workers there are.
     pub(super) workers: usize,
     /// How long things of an API server may take.
@@ -135,6 +147,27 @@ impl Parts for Registry {
 
     fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, TargetFault> {
         self.upstreams.group(spec)
+    }
+
+    fn cache(&mut self, spec: &CacheSpec) -> Arc<Cache> {
+        let held = &mut self.caches.held;
+        held.retain(|known| known.strong_count() > 0);
+        let known = held.iter().filter_map(Weak::upgrade).find(|known| known.spec() == spec);
+        known.unwrap_or_else(|| {
+            let made = Arc::new(Cache::new(spec.clone()));
+            held.push(Arc::downgrade(&made));
+            made
+        })
+    }
+
+    fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
+        let counts = &mut self.caches.counts;
+        if let Some((.., known)) = counts.iter().find(|known| known.0 == server && known.1 == zones) {
+            return known.clone();
+        }
+        let made = Arc::new(Counts::new(self.workers));
+        counts.push((server.to_owned(), zones.to_owned(), made.clone()));
+        made
     }
 
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
