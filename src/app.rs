@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use self::hosts::HostsFiles;
 use self::registry::{Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
@@ -20,6 +21,7 @@ use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
 
+mod hosts;
 mod registry;
 mod reload;
 mod upkeep;
@@ -182,6 +184,9 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         tallies: Tallies::default(),
         upstreams: Vec::new(),
         counts: Arc::default(),
+        hosts: HostsFiles::default(),
+        translations: Arc::default(),
+        loops: Arc::default(),
         workers,
         timing: options.cluster,
         clock: options.clock.clone(),
@@ -201,12 +206,16 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
     let clusters = registry.counts.clone();
     let polled = polls.clone();
+    let (hosts, translations, loops) =
+        (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
         exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
         exposition::cluster(&mut text, &clusters.read());
         reloaded.write(&mut text);
+        hosts.write(&mut text);
+        exposition::words(&mut text, &translations, &loops);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }
@@ -229,6 +238,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     logging::set_debug(plan.debugs());
     let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone());
     registry.feed()?;
+    registry.loops.watch(plan.suspects.clone());
     let crew = Crew::start(
         groups,
         workers,
@@ -303,6 +313,7 @@ impl State {
         self.admin.set(&plan.admin)?;
         self.registry.feed()?;
         self.active.swap(plan.clone());
+        self.registry.loops.watch(plan.suspects.clone());
         self.crew.change(groups, &gone);
         logging::set_debug(plan.debugs());
         self.upkeep.plan_changed();

@@ -52,7 +52,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("server", &["wire", "chain", "metrics", "time", "forward"]),
     // Time: the server's own requests for `/health` are measured.
-    ("admin", &["metrics", "store", "chain", "time"]),
+    // Loops: what is known of them is told as a number.
+    ("admin", &["metrics", "store", "chain", "time", "forward::Loops"]),
     ("hickory", &["chain", "wire", "store", "time"]),
 ];
 
