@@ -13,7 +13,7 @@ use std::task::Waker;
 
 use hickory_proto::op::Message;
 use signpost::chain::{
-    self, Active, BuildOptions, Client, Outcome, Parts, Pipeline, PipelineOptions, StoreSpec, Transport,
+    self, Active, BuildOptions, Client, Outcome, Parts, Pipeline, PipelineOptions, Plan, StoreSpec, Transport,
 };
 use signpost::corefile::{self, NoImports};
 use signpost::metrics::{Counters, Tally};
@@ -238,8 +238,13 @@ fn pipeline() -> (Pipeline<()>, Clock) {
         writer.change(Change::End(kind));
     }
     writer.settle();
-    let pipeline = Pipeline::new(PipelineOptions {
-        active: Arc::new(Active::new(Arc::new(built.plan))),
+    (desk(built.plan, &clock), clock)
+}
+
+/// A pipeline on a plan.
+fn desk(plan: Plan, clock: &Clock) -> Pipeline<()> {
+    Pipeline::new(PipelineOptions {
+        active: Arc::new(Active::new(Arc::new(plan))),
         waiting: 4,
         seed: 7,
         clock: clock.clone(),
@@ -248,8 +253,7 @@ fn pipeline() -> (Pipeline<()>, Clock) {
         worker: 0,
         secrets: seeded(),
         streams: None,
-    });
-    (pipeline, clock)
+    })
 }
 
 /// A query: name, type, class; with EDNS where `edns`.
@@ -391,6 +395,63 @@ fn a_reply_that_is_cut_allocates_nothing() {
                 answer(&mut pipeline, &clock, &bytes, Transport::Udp, &mut out, TIMES);
             });
             assert_eq!(count, 0, "{name}, EDNS {edns}, at {places:#?}");
+        }
+    }
+}
+
+/// Names of a stanza, and words that look at what passes or ask twice.
+const HOSTS: &str = "\
+. {
+    bind 127.0.0.1
+    bufsize 1200
+    dns64 {
+        allow_ipv4
+    }
+    any
+    loadbalance
+    minimal
+    hosts none {
+        10.0.0.1 a.example.org b.example.org
+        10.0.0.2 a.example.org
+        10.0.0.3 *.apps.example.org
+        fd00::1 six.example.org
+    }
+    loop
+}
+";
+
+#[test]
+fn hosts_and_the_words_around_it_allocate_nothing() {
+    let clock = Clock::manual(Wall(1_700_000_000));
+    let mut parts = OneStore { store: None, clock: clock.clone() };
+    let spec = corefile::parse("Corefile", HOSTS, &NoImports).unwrap_or_else(|e| panic!("{}", e.render()));
+    let built = chain::build(&spec, BuildOptions { port: 53 }, &mut parts)
+        .unwrap_or_else(|error| panic!("{}", error.render()));
+    let mut pipeline = desk(built.plan, &clock);
+    let mut out = vec![0_u8; 1232];
+    for (name, qtype, rcode, answers) in [
+        ("A.Example.org.", 1, 0, 2),
+        ("six.example.org.", 28, 0, 1),
+        // Made by dns64: asked twice.
+        ("a.example.org.", 28, 0, 2),
+        ("x.apps.example.org.", 1, 0, 1),
+        ("six.example.org.", 1, 0, 0),
+        ("a.example.org.", 16, 0, 0),
+        ("a.example.org.", 255, 0, 1),
+        ("1.0.0.10.in-addr.arpa.", 12, 0, 2),
+        ("missing.example.org.", 1, 2, 0),
+        ("0123456789abcdef.0123456789abcdef.", 13, 2, 0),
+    ] {
+        for edns in [false, true] {
+            let bytes = query(name, qtype, 1, edns);
+            let length = answer(&mut pipeline, &clock, &bytes, Transport::Udp, &mut out, 3).expect("a reply");
+            let reply = Message::from_vec(&out[..length]).expect("a sound reply");
+            let got = (u16::from(reply.metadata.response_code), reply.answers.len());
+            assert_eq!(got, (rcode, answers), "{name} {qtype}");
+            let (count, places) = allocations(|| {
+                answer(&mut pipeline, &clock, &bytes, Transport::Udp, &mut out, TIMES);
+            });
+            assert_eq!(count, 0, "{name} {qtype}, EDNS {edns}, at {places:#?}");
         }
     }
 }

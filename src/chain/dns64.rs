@@ -212,8 +212,9 @@ impl Step for Dns64 {
         }
         if second.head.rcode == Rcode::NOERROR && self.translate(&mut second.sections, longest) {
             self.translations.count(server);
-            // Nobody signed what was made here.
+            // Nobody signed what was made here, and it stands in no zone.
             second.head.authentic = false;
+            second.head.authoritative = false;
             asked.reclaim(first.sections);
             return second;
         }

@@ -630,7 +630,7 @@ fn walk(plan: &Plan, asked: &mut Asked, mut resumed: Option<Answer>, context: &m
                     continue;
                 }
                 let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
-                let question = Box::new(std::mem::replace(&mut asked.question, frame.question));
+                let question = std::mem::replace(&mut asked.question, frame.question);
                 asked.chain = frame.chain;
                 asked.step = frame.step;
                 asked.entry = frame.entry;
@@ -643,6 +643,7 @@ fn walk(plan: &Plan, asked: &mut Asked, mut resumed: Option<Answer>, context: &m
                     };
                     continue;
                 }
+                let question = Box::new(question);
                 resumed = Some(match reply.nobody {
                     true => Answer::Nobody { held: frame.held },
                     false => Answer::Reply { reply, question, held: frame.held },

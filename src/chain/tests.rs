@@ -1,6 +1,7 @@
 //! Tests of the pipeline with scripted steps and a clock that stands still.
 
 mod frames;
+mod joins;
 mod script;
 mod waiting;
 mod walk;
