@@ -60,8 +60,8 @@ pub(crate) struct Figures {
     pub(crate) peak: f64,
     /// Memory when idle behind the relists. Unit: bytes.
     pub(crate) after: f64,
-    /// Processor time of a relist. Unit: seconds.
-    pub(crate) relist_time: f64,
+    /// How long the relists took.
+    pub(crate) relisted: Duration,
     /// The load beside the relists.
     pub(crate) load: Load,
     /// From a Service to its first right answer, sorted.
@@ -129,13 +129,11 @@ pub(crate) fn measure(kind: &Kind, api: &FakeApi, measures: &Measures) -> anyhow
     let stop = Arc::new(AtomicBool::new(false));
     let (stopped, rate) = (stop.clone(), measures.rate);
     let load = std::thread::spawn(move || client::load(addr, rate, &stopped));
-    let used = subject.processor_time()?;
     let begin = clock.now();
     for _ in 0..measures.relists {
         relist(api, &kind.name, &clock)?;
     }
     let relisted = clock.now().since(begin);
-    let spent = subject.processor_time()? - used;
     stop.store(true, Ordering::Relaxed);
     let load = load.join().map_err(|_| anyhow::anyhow!("the load panicked"))??;
     let peak = subject.peak()?;
@@ -148,7 +146,7 @@ pub(crate) fn measure(kind: &Kind, api: &FakeApi, measures: &Measures) -> anyhow
         idle,
         peak,
         after: subject.rss()?,
-        relist_time: spent / f64::from(u32::try_from(measures.relists.max(1))?),
+        relisted,
         load,
         fresh,
     })

@@ -103,12 +103,14 @@ impl Subject {
     }
 
     /// Processor time, user and system. Unit: seconds.
+    #[allow(dead_code, reason = "only the soak asks")]
     pub(crate) fn processor_time(&self) -> anyhow::Result<f64> {
         processor_time(&self.pid().to_string())
     }
 }
 
 /// Processor time of a process, `self` for this one. Unit: seconds.
+#[allow(dead_code, reason = "only the soak asks")]
 pub(crate) fn processor_time(pid: &str) -> anyhow::Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold anything; behind it, utime and stime are the 12th and 13th field.
