@@ -7,20 +7,26 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use self::registry::{Registry, Tallies, source_text};
+use self::hosts::HostsFiles;
+use self::registry::{Caches, Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
+use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
-use crate::admin::{AdminError, AdminServer, Exposition, exposition};
+use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
+use crate::forward::{Desk, DeskOptions, Streams};
+use crate::logging;
 use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits};
 use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
 
+mod hosts;
 mod registry;
 mod reload;
+mod upkeep;
 mod upstreams;
 
 /// Why a server did not start.
@@ -101,6 +107,8 @@ struct State {
     crew: Crew,
     /// HTTP.
     admin: AdminServer,
+    /// What falls due apart from queries.
+    upkeep: Upkeep,
     /// Stores and sources.
     registry: Registry,
     /// The plan in force.
@@ -179,6 +187,10 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         tallies: Tallies::default(),
         upstreams: Upstreams::default(),
         counts: Arc::default(),
+        caches: Caches::default(),
+        hosts: HostsFiles::default(),
+        translations: Arc::default(),
+        loops: Arc::default(),
         workers,
         timing: options.cluster,
         clock: options.clock.clone(),
@@ -194,21 +206,47 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     // Known once the workers run; until then there is nothing to count.
     let counters: Arc<OnceLock<Vec<Arc<metrics::Counters>>>> = Arc::default();
     let reloads = Arc::new(ReloadCounts::default());
+    let polls = Arc::new(HealthCounts::default());
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
     let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
+    let polled = polls.clone();
+    let (hosts, translations, loops) =
+        (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
     let render = move || {
         let mut text = Exposition::default();
-        exposition::server(&mut text, &scraped.plan(), counted.get().map(Vec::as_slice).unwrap_or_default());
+        let plan = scraped.plan();
+        exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
         exposition::cluster(&mut text, &clusters.read());
+        caches(&mut text, &plan);
         reloaded.write(&mut text);
+        hosts.write(&mut text);
+        exposition::words(&mut text, &translations, &loops);
+        if plan.admin.health.is_some() {
+            polled.write(&mut text);
+        }
+        text.family(
+            "signpost_log_dropped_total",
+            "counter",
+            "Log lines that were not written because stdout is too slow.",
+        );
+        text.value("signpost_log_dropped_total", &[], logging::dropped());
         numbers.write(&mut text);
         exposition::process(&mut text);
         text.finish()
     };
-    let mut admin = AdminServer::start(active.clone(), Arc::new(render))?;
+    let mut admin = AdminServer::start(AdminOptions {
+        active: active.clone(),
+        render: Arc::new(render),
+        polls,
+        clock: options.clock.clone(),
+    })?;
     admin.set(&plan.admin)?;
+    logging::set_debug(plan.debugs());
+    let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone());
     registry.feed()?;
+    let streams: Arc<dyn Streams> = Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()));
+    registry.loops.watch(plan.suspects.clone());
     let crew = Crew::start(
         groups,
         workers,
@@ -218,7 +256,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             stream: options.stream,
             clock: options.clock,
             secrets,
-            streams: None,
+            streams: Some(streams),
         },
     )
     .map_err(ServeError::Start)?;
@@ -227,6 +265,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let state = Arc::new(Mutex::new(State {
         crew,
         admin,
+        upkeep,
         registry,
         plan,
         active,
@@ -282,8 +321,11 @@ impl State {
         self.admin.set(&plan.admin)?;
         self.registry.feed()?;
         self.active.swap(plan.clone());
+        self.registry.loops.watch(plan.suspects.clone());
         self.crew.change(groups, &gone);
-        self.plan = plan;
+        logging::set_debug(plan.debugs());
+        self.upkeep.plan_changed();
+        std::mem::replace(&mut self.plan, plan).close();
         self.canonical = prepared.canonical;
         for warning in &prepared.warnings {
             tracing::warn!("{warning}");
@@ -381,9 +423,11 @@ impl Running {
         self.state.lock().plan.admin.health.as_ref().map_or(Duration::ZERO, |health| health.lameduck)
     }
 
-    /// Says to probes that no more queries should come; answering goes on.
+    /// Says to probes that no more queries should come; answering goes on, and what comes is counted as late.
     pub fn not_ready(&self) {
-        self.state.lock().admin.not_ready();
+        let mut state = self.state.lock();
+        state.admin.not_ready();
+        state.crew.leave();
     }
 
     /// What is served, a line each: zone and port as CoreDNS prints them, with the address where `bind` names one (rule S-18).
@@ -468,6 +512,11 @@ impl Running {
         self.not_ready();
         let mut state = self.state.lock();
         state.crew.drain();
+        state.plan.close();
+        let late = metrics::sum(state.crew.counters().iter().map(AsRef::as_ref), |c| &c.late_queries);
+        if late > 0 {
+            tracing::info!("{late} queries came after SIGTERM and were answered");
+        }
         state.registry.end();
     }
 

@@ -55,6 +55,16 @@ pub struct Counters {
     pub connections_refused: Counter,
     /// Replies whose query waited and whose connection was gone by then.
     pub orphaned: Counter,
+    /// Queries that came after the process was asked to end, and were answered.
+    pub late_queries: Counter,
+}
+
+impl Counters {
+    /// Messages so far that have a reply or will have one.
+    #[must_use]
+    pub fn answerable(&self) -> u64 {
+        self.queries.read().saturating_sub(self.silent.read()).saturating_sub(self.dropped.read())
+    }
 }
 
 /// A counter of `Counters`, by name.
@@ -75,6 +85,7 @@ pub const FIELDS: &[(&str, Field)] = &[
     ("connections", |c| &c.connections),
     ("connections_refused", |c| &c.connections_refused),
     ("orphaned", |c| &c.orphaned),
+    ("late_queries", |c| &c.late_queries),
 ];
 
 /// The sum of one counter over all workers.
@@ -104,6 +115,9 @@ pub const PROGRAMMING: Bounds = &[
 
 /// Bounds of the histograms about requests to an API server: those that Prometheus clients start from. Unit: seconds.
 pub const LATENCY: Bounds = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Bounds of `coredns_health_request_duration_seconds`: 0.00025 times ten, four times. Unit: seconds.
+pub const HEALTH: Bounds = &[0.00025, 0.0025, 0.025, 0.25, 2.5];
 
 /// The most buckets of a histogram, `+Inf` included.
 const BUCKETS: usize = 21;

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::chain::{Plan, word_at};
+use crate::chain::{DROPPED, Plan, Translations, word_at};
+use crate::forward::Loops;
 use crate::metrics::{
     Bounds, ClusterNumbers, Counters, DURATION, FIELDS, HistogramSum, LATENCY, PROGRAMMING, SIZE,
     ServiceKind, TallySum, sum,
@@ -189,6 +190,30 @@ pub fn cluster(text: &mut Exposition, numbers: &ClusterNumbers) {
     }
 }
 
+/// Adds what `dns64` and `loop` know, if anything (rules S-14, S-20).
+pub fn words(text: &mut Exposition, translations: &Translations, loops: &Loops) {
+    let translated = translations.all();
+    if !translated.is_empty() {
+        let name = "coredns_dns64_requests_translated_total";
+        text.family(name, "counter", "Replies with AAAA records that dns64 made.");
+        for (server, count) in translated {
+            text.value(name, &[("server", &server)], count);
+        }
+    }
+    let upstreams = loops.all();
+    if !upstreams.is_empty() {
+        let name = "signpost_loop_detected";
+        text.family(
+            name,
+            "gauge",
+            "1 for an upstream that is put aside since what it is asked comes back here.",
+        );
+        for (to, looping) in upstreams {
+            text.value(name, &[("to", &to)], u8::from(looping));
+        }
+    }
+}
+
 /// Calls `visit` with the label `server` of every zone that is served.
 fn each_zone(plan: &Plan, mut visit: impl FnMut(&str, &crate::chain::Served)) {
     let mut seen: Vec<(&str, &str)> = Vec::new();
@@ -203,13 +228,21 @@ fn each_zone(plan: &Plan, mut visit: impl FnMut(&str, &crate::chain::Served)) {
     }
 }
 
-/// Calls `visit` with the labels and the tally of every zone that is counted.
+/// Calls `visit` with the labels and the tally of every zone that is counted, then of what reached no block.
 fn each_tally(plan: &Plan, mut visit: impl FnMut(&[(&str, &str)], &TallySum<'_>)) {
     each_zone(plan, |server, served| {
         if let Some(tallies) = &served.tallies {
             visit(&[("server", server), ("zone", served.zone.text()), ("view", "")], &TallySum(tallies));
         }
     });
+    let mut seen: Vec<&str> = Vec::new();
+    for listener in &plan.listeners {
+        let Some(tallies) = &listener.dropped else { continue };
+        if !seen.contains(&listener.label.as_str()) {
+            seen.push(&listener.label);
+            visit(&[("server", &listener.label), ("zone", DROPPED), ("view", "")], &TallySum(tallies));
+        }
+    }
 }
 
 /// Adds what the kernel counts of this process.

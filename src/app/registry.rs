@@ -1,16 +1,18 @@
 //! The long-lived parts: stores with what feeds them, and where queries are counted.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::ServeError;
+use super::hosts::HostsFiles;
 use super::upstreams::Upstreams;
-use crate::chain::{self, Parts, StoreSource, StoreSpec};
-use crate::forward::{Group, GroupSpec, TargetFault};
+use crate::cache::{Cache, Counts, Spec as CacheSpec};
+use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations};
+use crate::forward::{Group, GroupSpec, Loops, TargetFault};
 use crate::metrics::{ClusterCounts, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
@@ -97,6 +99,15 @@ impl Tallies {
     }
 }
 
+/// Caches of plans in force, and where all there ever were are counted.
+#[derive(Default)]
+pub(super) struct Caches {
+    /// Caches that some plan holds.
+    held: Vec<Weak<Cache>>,
+    /// Counts by server and zones; kept over all plans, so that counters never fall.
+    counts: Vec<(String, String, Arc<Counts>)>,
+}
+
 /// The long-lived parts.
 pub(super) struct Registry {
     /// Stores.
@@ -107,6 +118,14 @@ pub(super) struct Registry {
     pub(super) upstreams: Upstreams,
     /// Where all stores and sources count; kept over all plans, as tallies are.
     pub(super) counts: Arc<ClusterCounts>,
+    /// Caches.
+    pub(super) caches: Caches,
+    /// Files of hosts.
+    pub(super) hosts: HostsFiles,
+    /// Where `dns64` counts; kept over all plans.
+    pub(super) translations: Arc<Translations>,
+    /// Where loops are looked for; kept over all plans.
+    pub(super) loops: Arc<Loops>,
     /// How many workers there are.
     pub(super) workers: usize,
     /// How long things of an API server may take.
@@ -137,6 +156,39 @@ impl Parts for Registry {
         self.upstreams.group(spec)
     }
 
+    fn cache(&mut self, spec: &CacheSpec) -> Arc<Cache> {
+        let held = &mut self.caches.held;
+        held.retain(|known| known.strong_count() > 0);
+        let known = held.iter().filter_map(Weak::upgrade).find(|known| known.spec() == spec);
+        known.unwrap_or_else(|| {
+            let made = Arc::new(Cache::new(spec.clone()));
+            held.push(Arc::downgrade(&made));
+            made
+        })
+    }
+
+    fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
+        let counts = &mut self.caches.counts;
+        if let Some((.., known)) = counts.iter().find(|known| known.0 == server && known.1 == zones) {
+            return known.clone();
+        }
+        let made = Arc::new(Counts::new(self.workers));
+        counts.push((server.to_owned(), zones.to_owned(), made.clone()));
+        made
+    }
+
+    fn hosts(&mut self, spec: &HostsSpec) -> Arc<Hosts> {
+        self.hosts.get(spec)
+    }
+
+    fn translations(&mut self) -> Arc<Translations> {
+        self.translations.clone()
+    }
+
+    fn loops(&mut self) -> Arc<Loops> {
+        self.loops.clone()
+    }
+
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
         self.tallies.get(server, zone, self.workers)
     }
@@ -151,11 +203,13 @@ impl Registry {
     pub(super) fn begin(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
         self.upstreams.begin();
+        self.hosts.begin();
     }
 
     /// The plan that was built is in force: what it did not ask for ends.
     pub(super) fn commit(&mut self) {
         self.stores.retain(|fed| fed.used);
+        self.hosts.commit();
     }
 
     /// Ends the sources; the stores keep what they have.
@@ -168,10 +222,12 @@ impl Registry {
     pub(super) fn abandon(&mut self) {
         self.stores.retain(|fed| fed.feeder.is_some());
         self.stores.iter_mut().for_each(|fed| fed.used = true);
+        self.hosts.abandon();
     }
 
     /// Starts the sources that are not running.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
+        self.hosts.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {

@@ -1,16 +1,20 @@
 //! From `Spec` to `Plan`: every directive read, every part asked for, or one located error and no effect at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cache;
+use super::dns64::Translations;
+use super::hosts::{Hosts, HostsSpec};
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
 use super::step::Step;
 use super::words::{self, Support};
+use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
-use crate::forward::{Group, GroupSpec, TargetFault};
+use crate::forward::{Group, GroupSpec, Loops, TargetFault};
 use crate::metrics::Tally;
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
@@ -51,6 +55,34 @@ pub trait Parts {
         Ok(Arc::new(Group::new(spec.options.clone(), Vec::new())))
     }
 
+    /// The cache of a line; the running one where it is equal.
+    fn cache(&mut self, spec: &CacheSpec) -> Arc<Cache> {
+        Arc::new(Cache::new(spec.clone()))
+    }
+
+    /// Where the questions to the cache of these zones on a server are counted; the running counts where there are any.
+    fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
+        let _ = (server, zones);
+        Arc::new(Counts::new(1))
+    }
+
+    /// The hosts of a stanza; those that are kept already where they are equal.
+    ///
+    /// Unless somebody keeps them, no file is read.
+    fn hosts(&mut self, spec: &HostsSpec) -> Arc<Hosts> {
+        Arc::new(Hosts::new(spec.clone()))
+    }
+
+    /// Where `dns64` counts.
+    fn translations(&mut self) -> Arc<Translations> {
+        Arc::default()
+    }
+
+    /// Where loops are looked for.
+    fn loops(&mut self) -> Arc<Loops> {
+        Arc::default()
+    }
+
     /// Where the queries of a zone of a server are counted, a tally a worker; the running ones where there are any.
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]>;
 
@@ -85,10 +117,16 @@ pub(super) struct Draft<'a> {
     pub(super) wants: &'a mut Wants,
     /// Steps so far, in order.
     pub(super) steps: Vec<Box<dyn Step>>,
+    /// `cache`, which is laid once all steps are there.
+    pub(super) cache: Option<cache::Line>,
     /// `bind`'s addresses.
     pub(super) bind: Option<Vec<IpAddr>>,
     /// `debug`.
     pub(super) debug: bool,
+    /// `errors { stacktrace }`.
+    pub(super) stacktrace: bool,
+    /// `loop`: where loops are looked for.
+    pub(super) loops: Option<Arc<Loops>>,
     /// `health`.
     pub(super) health: Option<Health>,
     /// `ready`.
@@ -186,8 +224,14 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
     let mut plan = Plan::default();
     let mut warnings: Vec<String> = Vec::new();
     let mut listeners: BTreeMap<(u16, IpAddr), Vec<Served>> = BTreeMap::new();
+    let mut counted: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
+    let mut laid: Vec<(usize, cache::Laid)> = Vec::new();
     for block in &spec.blocks {
-        let draft = read_block(block, options, parts, wants)?;
+        let mut draft = read_block(block, options, parts, wants)?;
+        // Where the network is asked first, wherever the word stands: local answers never pass it.
+        if let Some(cache) = cache::lay(&mut draft) {
+            laid.push((plan.chains.len(), cache));
+        }
         if draft.steps.is_empty() {
             let zones: Vec<&str> = block.zones().map(Zone::text).collect();
             warnings.push(format!(
@@ -210,6 +254,9 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
             let port = key.port.unwrap_or(options.port);
             for &address in &addresses {
                 let zones = listeners.entry((port, address)).or_default();
+                if draft.metrics.is_some() {
+                    counted.insert((port, address));
+                }
                 for zone in &key.zones {
                     if zones.iter().any(|served| served.zone == *zone) {
                         let address = SocketAddr::new(address, port);
@@ -229,23 +276,36 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         plan.admin.reload = plan.admin.reload.or(draft.reload);
         join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
-        plan.chains.push(Chain::new(
-            draft.steps,
-            block.zones().cloned().collect(),
-            draft.metadata,
-            draft.debug,
-        ));
+        let zones: Vec<Zone> = block.zones().cloned().collect();
+        if let Some(loops) = draft.loops {
+            plan.loops = Some(loops);
+            plan.suspects.extend(super::loop_::suspects(&draft.steps, &zones));
+        }
+        let mut chain = Chain::new(draft.steps, zones, draft.metadata, draft.debug);
+        chain.stacktrace = draft.stacktrace;
+        plan.chains.push(chain);
     }
     plan.listeners = listeners
         .into_iter()
         .map(|((port, address), mut zones)| {
             zones.sort_by_key(|served| std::cmp::Reverse(served.zone.labels()));
             let bound = (!address.is_unspecified()).then_some(address);
-            Listener { addr: SocketAddr::new(address, port), label: server_label(bound, port), zones }
+            let label = server_label(bound, port);
+            let dropped = counted.contains(&(port, address)).then(|| parts.tallies(&label, DROPPED));
+            Listener { addr: SocketAddr::new(address, port), label, zones, dropped }
         })
         .collect();
+    for (chain, cache) in laid {
+        let counted = cache.count(&plan.listeners, chain, parts);
+        if let Some(chain) = plan.chains.get_mut(chain) {
+            chain.cache = Some(counted);
+        }
+    }
     Ok(Built { plan, warnings })
 }
+
+/// Label `zone` of queries that reach no block: without a dot at its end, so it is no zone.
+pub const DROPPED: &str = "dropped";
 
 /// Reads a block's directives in the order of the chain.
 fn read_block<'a>(
@@ -260,8 +320,11 @@ fn read_block<'a>(
         parts,
         wants,
         steps: Vec::new(),
+        cache: None,
         bind: None,
         debug: false,
+        stacktrace: false,
+        loops: None,
         health: None,
         ready: None,
         reload: None,

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::asked::{Asked, Client, Frame, MAX_FRAMES, Transport};
-use super::plan::{Active, Plan};
+use super::caught::{Catching, catch};
+use super::plan::{Active, Chain, Plan};
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Errand, Flow, Reply, Sent};
 use super::words;
@@ -263,6 +264,7 @@ impl<R> Pipeline<R> {
             asked.original = Some(Box::new(asked.question.clone()));
             asked.client.listener = errand.listener;
             asked.arrived = now;
+            asked.errand = true;
             asked.chain = errand.chain;
             asked.entry = errand.step;
             asked.step = errand.step + 1;
@@ -304,20 +306,22 @@ impl<R> Pipeline<R> {
     /// Walks the chain of the query in hand, panics included.
     fn walk(&mut self, plan: &Plan, resumed: Option<Answer>, now: Tick) -> Walk {
         let mut context = Context::new(now, &mut self.rng, &self.clock, &mut self.errands);
+        context.worker = self.worker;
         let asked = &mut *self.asked;
-        let debug = plan.chains.get(asked.chain).is_some_and(|chain| chain.debug);
-        if debug {
-            return walk(plan, asked, resumed, &mut context);
+        let chain = plan.chains.get(asked.chain);
+        if chain.is_some_and(|chain| chain.debug) {
+            // Nobody else may catch it: the whole process ends, its message printed (rules K-017, S-07).
+            let walked = catch_unwind(AssertUnwindSafe(|| walk(plan, asked, resumed, &mut context)));
+            return walked.unwrap_or_else(|_| std::process::abort());
         }
-        // What a panic leaves half done in `asked` is overwritten by the next query; a step's own state is behind locks or atomics.
-        let walked = catch_unwind(AssertUnwindSafe(|| walk(plan, asked, resumed, &mut context)));
-        walked.unwrap_or_else(|_| {
+        let catching = catching(chain);
+        catch(catching, || walk(plan, asked, resumed, &mut context)).unwrap_or_else(|caught| {
             self.counters.panics.add(1);
             self.unwind();
             tracing::error!(
                 question = ?self.asked.sent(),
                 client = %self.asked.client.addr,
-                "a step panicked while answering; the query gets SERVFAIL"
+                "a step panicked while answering; the query gets SERVFAIL: {caught}"
             );
             Walk::Reply(Reply::code(Rcode::SERVFAIL))
         })
@@ -417,6 +421,10 @@ impl<R> Pipeline<R> {
         let chosen = self.asked.place != usize::MAX;
         let chain = plan.chains.get(self.asked.chain).filter(|_| chosen);
         reply.head.recursion_available = chain.is_some_and(|chain| chain.forwards);
+        // A verdict on signatures goes only to those who said that they understand it (RFC 6840 §5.8).
+        let query = &self.asked.query;
+        reply.head.authentic &=
+            query.header.authentic_data() || query.edns.is_some_and(|edns| edns.dnssec_ok);
         let asked = &mut *self.asked;
         let (mut length, cut) = asked.assemble(&reply, out);
         if cut {
@@ -442,20 +450,24 @@ impl<R> Pipeline<R> {
             let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
             let answers = !reply.sections.range(Section::Answer).is_empty();
             let sent = Sent { rcode: reply.head.rcode, flags, answers, size: length, at: self.clock.now() };
-            let told = catch_unwind(AssertUnwindSafe(|| {
+            let told = catch(catching(Some(chain)), || {
                 for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
                     if let Some(step) = chain.steps.get(*step) {
                         step.sent(asked, &sent, chain);
                     }
                 }
-            }));
-            if told.is_err() {
+            });
+            if let Err(caught) = told {
                 self.counters.panics.add(1);
+                tracing::error!("a step panicked while a reply was written down: {caught}");
             }
         }
         let listener = plan.listeners.get(asked.client.listener);
-        let served = listener.and_then(|listener| listener.zones.get(asked.place));
-        if let Some(tally) = served.and_then(|served| served.tallies.as_ref()?.get(self.worker)) {
+        let tallies = listener.and_then(|listener| match listener.zones.get(asked.place) {
+            Some(served) => served.tallies.as_ref(),
+            None => listener.dropped.as_ref(),
+        });
+        if let Some(tally) = tallies.and_then(|tallies| tallies.get(self.worker)) {
             tally.observe(&Observation {
                 proto: usize::from(asked.client.transport == Transport::Tcp),
                 family: usize::from(asked.client.addr.is_ipv6()),
@@ -521,12 +533,16 @@ impl<R> Pipeline<R> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
         let waiting = self.deadlines.peek().map(|Reverse((until, ..))| *until);
-        [waiting, self.exchange.next_deadline()].into_iter().flatten().min()
+        let loops = self.plan.loops.as_ref().map(|loops| loops.due());
+        [waiting, self.exchange.next_deadline(), loops].into_iter().flatten().min()
     }
 
     /// Sends questions to upstreams and sees to those under way. Call after a batch of queries and before `poll`.
     pub fn drive(&mut self, network: &mut dyn Network, now: Tick) {
         self.exchange.drive(network, now);
+        if let Some(loops) = &self.plan.loops {
+            self.exchange.look_for_loops(loops, network, now);
+        }
     }
 
     /// Reads what came from upstreams on a socket of `network`.
@@ -569,15 +585,26 @@ impl<R> Pipeline<R> {
     }
 }
 
+/// What is kept of a panic in this chain.
+fn catching(chain: Option<&Chain>) -> Catching {
+    match chain.is_some_and(|chain| chain.stacktrace) {
+        true => Catching::Stacktrace,
+        false => Catching::Plain,
+    }
+}
+
 /// Walks down the chain and up again, frame by frame, until there is a reply to the client's own question.
 fn walk(plan: &Plan, asked: &mut Asked, mut resumed: Option<Answer>, context: &mut Context<'_>) -> Walk {
+    let mut joined: Option<Reply> = None;
     loop {
         let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice()).unwrap_or_default();
-        let flow = match (steps.get(asked.step), resumed.take()) {
+        let answered = joined.is_none();
+        let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
+            (Some(reply), ..) => Flow::Reply(reply),
             // The end of the chain: nobody answered (rule S-03).
-            (None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
-            (Some(step), None) => step.ask(asked, context),
-            (Some(step), Some(answer)) => step.resume(asked, answer, context),
+            (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
+            (None, Some(step), None) => step.ask(asked, context),
+            (None, Some(step), Some(answer)) => step.resume(asked, answer, context),
         };
         match flow {
             Flow::Next => asked.step += 1,
@@ -589,19 +616,40 @@ fn walk(plan: &Plan, asked: &mut Asked, mut resumed: Option<Answer>, context: &m
             }
             Flow::Reply(mut reply) => {
                 if asked.frames.is_empty()
+                    && answered
                     && let Some(step) = steps.get(asked.step)
                 {
                     asked.answered_by = words::place(step.word());
                 }
-                let passed = steps.get(asked.entry..asked.step).unwrap_or_default();
-                for step in passed.iter().rev() {
+                let mut also = None;
+                for place in (asked.entry..asked.step.min(steps.len())).rev() {
+                    let Some(step) = steps.get(place) else { break };
+                    also = step.also(asked, &reply).filter(|_| asked.frames.len() < MAX_FRAMES);
+                    if also.is_some() {
+                        asked.step = place;
+                        break;
+                    }
                     step.tell(asked, &mut reply, context);
                 }
+                if let Some(qtype) = also {
+                    ask_behind(asked, qtype, reply);
+                    continue;
+                }
                 let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
-                let question = Box::new(std::mem::replace(&mut asked.question, frame.question));
+                let question = std::mem::replace(&mut asked.question, frame.question);
                 asked.chain = frame.chain;
                 asked.step = frame.step;
                 asked.entry = frame.entry;
+                if let Some(first) = frame.first {
+                    let server = plan.listeners.get(asked.client.listener).map_or("", |known| &known.label);
+                    let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice());
+                    joined = match steps.and_then(|steps| steps.get(asked.step)) {
+                        Some(step) => Some(step.join(asked, first, reply, server)),
+                        None => Some(first),
+                    };
+                    continue;
+                }
+                let question = Box::new(question);
                 resumed = Some(match reply.nobody {
                     true => Answer::Nobody { held: frame.held },
                     false => Answer::Reply { reply, question, held: frame.held },
@@ -625,11 +673,22 @@ fn descend(
     let chain = listener.and_then(|listener| Some(listener.zones.get(listener.choose(&question)?)?.chain));
     let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
-    asked.frames.push(Frame { question, chain: asked.chain, step: asked.step, entry: asked.entry, held });
+    let (from, step, entry) = (asked.chain, asked.step, asked.entry);
+    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None });
     asked.chain = chain;
     asked.step = 0;
     asked.entry = 0;
     None
+}
+
+/// Makes the question in hand one for `qtype`, which is asked from behind the step in hand on; `first` waits for its reply.
+fn ask_behind(asked: &mut Asked, qtype: u16, first: Reply) {
+    let question = asked.question.clone();
+    asked.question.qtype = qtype;
+    let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
+    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first) });
+    asked.step = step + 1;
+    asked.entry = step + 1;
 }
 
 /// Moves the answer's records, those of an alias chain at its front excepted, round to a random start.

@@ -1,6 +1,7 @@
 //! What a step of the chain is: it takes a query and returns a value; it is never handed a writer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::asked::Asked;
 use super::plan::Chain;
@@ -127,6 +128,8 @@ pub struct Context<'a> {
     pub clock: &'a Clock,
     /// Questions to ask in the background once this one is answered.
     pub(super) errands: &'a mut Vec<Errand>,
+    /// The worker's number, for those who count; 0 outside of workers.
+    pub(super) worker: usize,
 }
 
 /// A question that is asked on behalf of nobody: its reply goes up through the step that wanted it, and no further.
@@ -153,18 +156,23 @@ impl<'a> Context<'a> {
         clock: &'a Clock,
         errands: &'a mut Vec<Errand>,
     ) -> Self {
-        Self { now, rng, clock, errands }
+        Self { now, rng, clock, errands, worker: 0 }
     }
 
     /// Has the question in hand asked again in the background, from the step behind the one in hand on; the reply is told
     /// to the step in hand alone. Cost: one allocation.
     pub fn refresh(&mut self, asked: &Asked) {
+        self.refresh_behind(asked, asked.step);
+    }
+
+    /// The same from the step behind `step` on, for a step that is told of a reply.
+    pub(super) fn refresh_behind(&mut self, asked: &Asked, step: usize) {
         self.errands.push(Errand {
             question: Box::new(asked.question.clone()),
             query: asked.query,
             listener: asked.client.listener,
             chain: asked.chain,
-            step: asked.step,
+            step,
         });
     }
 }
@@ -205,6 +213,21 @@ pub trait Step: Send + Sync {
         let _ = (asked, reply, context);
     }
 
+    /// The type for which the steps behind this one are to be asked too, at the same name, before the reply goes further
+    /// up; looked at before `tell`, and where it says so `join` comes instead of it.
+    fn also(&self, asked: &Asked, reply: &Reply) -> Option<u16> {
+        let _ = (asked, reply);
+        None
+    }
+
+    /// Makes one reply of the first one and of that to the type of `also`; `server` is the label of metrics.
+    ///
+    /// Shape: what `second` holds was drafted without pointers, for the same name as the question in hand.
+    fn join(&self, asked: &mut Asked, first: Reply, second: Reply, server: &str) -> Reply {
+        let _ = (asked, second, server);
+        first
+    }
+
     /// Sees what was sent, if the query passed here and `writes_down` says so.
     fn sent(&self, asked: &Asked, sent: &Sent, chain: &Chain) {
         let _ = (asked, sent, chain);
@@ -226,10 +249,28 @@ pub trait Step: Send + Sync {
         None
     }
 
+    /// The zones whose names this step asks upstreams for, and the upstreams; for `loop`.
+    fn asks(&self) -> Option<(&[Zone], &Arc<Group>)> {
+        None
+    }
+
     /// Whether this step asks others on the network: sets RA for its chain (rule K-004 as section 0 decides).
     fn forwards(&self) -> bool {
         false
     }
+
+    /// How often `tend` is to be called; `None` for never.
+    fn rhythm(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Does what falls due apart from queries; called off their road.
+    fn tend(&self, now: Tick) {
+        let _ = now;
+    }
+
+    /// Writes what was kept for later: the plan is not in force any more.
+    fn close(&self) {}
 
     /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.
     fn ready(&self) -> bool {

@@ -1,6 +1,8 @@
 //! Tests of the pipeline with scripted steps and a clock that stands still.
 
+mod cache;
 mod frames;
+mod joins;
 mod script;
 mod waiting;
 mod walk;
@@ -45,6 +47,7 @@ fn plan(chains: Vec<(&str, Steps)>) -> Arc<Plan> {
         addr: SocketAddr::from(([127, 0, 0, 1], 53)),
         label: String::new(),
         zones,
+        dropped: None,
     });
     Arc::new(plan)
 }

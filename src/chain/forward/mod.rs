@@ -74,10 +74,8 @@ impl Forward {
         let mut reply = Reply::new(response.rcode, sections);
         reply.head.authoritative = response.authoritative;
         reply.head.truncated = response.truncated;
-        // Their verdict goes only to those who said that they understand it (RFC 6840 §5.8).
-        let understood =
-            asked.query.header.authentic_data() || asked.query.edns.is_some_and(|edns| edns.dnssec_ok);
-        reply.head.authentic = response.authentic && understood && denied == Denied::Nothing;
+        // Whoever keeps the reply keeps this; the pipeline hides it from clients that don't understand it.
+        reply.head.authentic = response.authentic && denied == Denied::Nothing;
         Flow::Reply(reply)
     }
 }
@@ -108,6 +106,10 @@ impl Step for Forward {
 
     fn forwards(&self) -> bool {
         true
+    }
+
+    fn asks(&self) -> Option<(&[Zone], &Arc<Group>)> {
+        Some((&self.scope.from, &self.group))
     }
 
     fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {
