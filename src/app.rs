@@ -8,12 +8,14 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use self::hosts::HostsFiles;
-use self::registry::{Registry, Tallies, source_text};
+use self::registry::{Caches, Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
-use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, exposition};
+use self::upstreams::Upstreams;
+use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
+use crate::forward::{Desk, DeskOptions, Streams};
 use crate::logging;
 use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits};
@@ -25,6 +27,7 @@ mod hosts;
 mod registry;
 mod reload;
 mod upkeep;
+mod upstreams;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -182,8 +185,9 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let mut registry = Registry {
         stores: Vec::new(),
         tallies: Tallies::default(),
-        upstreams: Vec::new(),
+        upstreams: Upstreams::default(),
         counts: Arc::default(),
+        caches: Caches::default(),
         hosts: HostsFiles::default(),
         translations: Arc::default(),
         loops: Arc::default(),
@@ -204,6 +208,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let reloads = Arc::new(ReloadCounts::default());
     let polls = Arc::new(HealthCounts::default());
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
+    let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
     let polled = polls.clone();
     let (hosts, translations, loops) =
@@ -213,6 +218,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         let plan = scraped.plan();
         exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
         exposition::cluster(&mut text, &clusters.read());
+        caches(&mut text, &plan);
         reloaded.write(&mut text);
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
@@ -225,6 +231,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             "Log lines that were not written because stdout is too slow.",
         );
         text.value("signpost_log_dropped_total", &[], logging::dropped());
+        numbers.write(&mut text);
         exposition::process(&mut text);
         text.finish()
     };
@@ -238,6 +245,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     logging::set_debug(plan.debugs());
     let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone());
     registry.feed()?;
+    let streams: Arc<dyn Streams> = Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()));
     registry.loops.watch(plan.suspects.clone());
     let crew = Crew::start(
         groups,
@@ -248,7 +256,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             stream: options.stream,
             clock: options.clock,
             secrets,
-            streams: None,
+            streams: Some(streams),
         },
     )
     .map_err(ServeError::Start)?;

@@ -62,6 +62,7 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
         workers: signpost::server::worker_count(),
         ..ServeOptions::default()
     };
+    raise_descriptors();
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2])
         .context("listening for signals")?;
     let running = Arc::new(app::serve(options)?);
@@ -83,6 +84,16 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
 /// The Corefile to read: the one of the flags, else the one of this directory.
 fn corefile(flags: &flags::Flags) -> Option<PathBuf> {
     flags.conf.clone().or_else(|| Path::new("Corefile").is_file().then(|| PathBuf::from("Corefile")))
+}
+
+/// As many descriptors as this process may have: ports to upstreams and connections of clients are many, and the soft limit
+/// is there for programs that use `select`.
+fn raise_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is not allowed, the limit stays.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Name and version, and what it was built for.

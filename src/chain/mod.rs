@@ -14,6 +14,7 @@ mod asked;
 mod bind;
 mod bufsize;
 mod build;
+mod cache;
 mod caught;
 mod debug;
 mod dns64;
@@ -41,6 +42,7 @@ mod words;
 
 pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};
 pub use build::{BuildOptions, Built, DROPPED, Parts, StoreSource, StoreSpec, build};
+pub use cache::Cached;
 pub use dns64::Translations;
 pub use hosts::{Hosts, HostsSpec};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
