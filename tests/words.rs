@@ -173,7 +173,7 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
     }
 }
 
-/// The Corefile of k3s, without the words that are not served yet.
+/// The Corefile of k3s.
 const K3S: &str = "\
 .:53 {
     errors
@@ -189,7 +189,8 @@ const K3S: &str = "\
       fallthrough
     }
     prometheus :9153
-    forward . 192.0.2.53
+    forward . /etc/resolv.conf
+    cache 30
     loop
     reload
     loadbalance
