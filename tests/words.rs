@@ -173,13 +173,14 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
     }
 }
 
-/// The Corefile of k3s.
+/// The Corefile of k3s, with the API server named: there is no cluster around this process.
 const K3S: &str = "\
 .:53 {
     errors
     health
     ready
     kubernetes cluster.local in-addr.arpa ip6.arpa {
+      endpoint http://127.0.0.1:8080
       pods insecure
       fallthrough in-addr.arpa ip6.arpa
     }
