@@ -648,6 +648,54 @@ fn what_a_step_behind_the_network_answers_is_not_kept() {
 }
 
 #[test]
+fn every_form_of_the_line_means_what_coredns_means_by_it() {
+    use crate::cache::{Options, Prefetch, Side, Stale, StaleMode};
+    let usual = Options::default();
+    let side = |entries: u64, cap, floor| Side { budget: entries * 512, cap, floor };
+    assert_eq!((usual.success, usual.denial), (side(9984, 3600, 0), side(9984, 1800, 0)));
+    let seconds = Duration::from_secs;
+    let capped = Options { success: side(9984, 30, 0), denial: side(9984, 30, 0), ..usual.clone() };
+    let success = |success| Options { success, ..usual.clone() };
+    let fetch = |amount, gap, percent| {
+        let prefetch = Some(Prefetch { amount, gap: seconds(gap), percent });
+        Options { prefetch, ..usual.clone() }
+    };
+    let stale = |up_to, mode, ttl, recheck| {
+        let (up_to, recheck) = (seconds(up_to), seconds(recheck));
+        Options { stale: Some(Stale { up_to, mode, ttl, recheck, prefer_positive: false }), ..usual.clone() }
+    };
+    let (now, verify) = (StaleMode::Immediate, StaleMode::Verify(None));
+    for (lines, want) in [
+        ("cache", usual.clone()),
+        ("cache 30", capped.clone()),
+        ("cache +30 example.org", capped),
+        ("cache 30 {\n denial 2000\n success 20000 60 10\n }", {
+            Options { success: side(20_000, 60, 10), denial: side(2000, 30, 0), ..usual.clone() }
+        }),
+        ("cache {\n success 0\n }", success(side(1024, 3600, 0))),
+        ("cache {\n success -7 9999999999\n }", success(side(1024, 0x7fff_ffff, 0))),
+        ("cache {\n servfail 0\n }", Options { failure: Duration::ZERO, ..usual.clone() }),
+        ("cache {\n prefetch 0 1m 20%\n }", usual.clone()),
+        ("cache {\n prefetch 5\n }", fetch(5, 60, 10)),
+        ("cache {\n prefetch 5 10s 90%\n }", fetch(5, 10, 90)),
+        ("cache {\n serve_stale\n }", stale(3600, now, 0, 0)),
+        ("cache {\n serve_stale 0\n }", usual.clone()),
+        ("cache {\n serve_stale 5m IMMEDIATE 30s 1m\n }", stale(300, now, 30, 60)),
+        ("cache {\n serve_stale 1h verify 0 30s\n }", stale(3600, verify, 30, 0)),
+        ("cache {\n serve_stale 1h verify 2s 30s 5m\n }", {
+            stale(3600, StaleMode::Verify(Some(seconds(2))), 30, 300)
+        }),
+        ("cache {\n serve_stale 1h verify\n serve_stale 2h\n }", stale(7200, now, 0, 0)),
+        ("cache {\n keepttl\n }", Options { keep_ttl: true, ..usual.clone() }),
+    ] {
+        let (desk, _) = desk(lines);
+        let plan = desk.active.plan();
+        let cached = plan.chains[0].cache.as_ref().expect("there is a cache");
+        assert_eq!(cached.cache.options(), &want, "{lines}");
+    }
+}
+
+#[test]
 fn a_cache_in_front_of_nothing_is_told() {
     let (plan, warnings) = built(".:53 {\n cache 30\n whoami\n}\n", &Upstreams::default());
     assert_eq!(plan.chains[0].steps.len(), 1);
