@@ -219,6 +219,13 @@ impl Cache {
         }
     }
 
+    /// Forgets all that is kept for a key: there is a newer word that is not kept.
+    pub fn forget(&self, key: &Key) {
+        for store in [&self.positive, &self.negative, &self.failures] {
+            store.remove(key);
+        }
+    }
+
     /// Whether a positive answer is preferred to newer ones of other kinds.
     fn prefers_positive(&self) -> bool {
         self.spec.options.stale.is_some_and(|stale| stale.prefer_positive)

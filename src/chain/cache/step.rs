@@ -127,30 +127,38 @@ impl CacheStep {
             wall: context.clock.wall(),
         };
         let options = self.cache.options();
+        let answering = seen.answered_by(&reply.sections);
         let verdict = judge(&seen, &mut reply.sections, options);
         let prefers = options.stale.is_some_and(|stale| stale.prefer_positive);
         let answers = match reply.head.rcode {
-            Rcode::NOERROR => !prefers || verdict.is_some_and(|verdict| verdict.answering),
+            Rcode::NOERROR => answering || !prefers,
             Rcode::NXDOMAIN => !prefers,
             _ => false,
         };
         // A bound of ours says nothing of upstreams, nor does a wait that was cut short; and what was asked without RD may be
         // a referral where others want an answer.
         let ours = reply.head.ede.as_ref().is_some_and(|ede| ede.code == Ede::TOO_BUSY.code);
-        let Some(verdict) = verdict.filter(|_| !ours && !lost && asked.query.header.recursion_desired())
-        else {
+        if ours || lost || !asked.query.header.recursion_desired() {
             return answers;
-        };
-        let disabled = match verdict.kind {
-            Kind::Positive => &self.no_success,
-            Kind::Negative | Kind::Failure => &self.no_denial,
-        };
-        if !within(disabled, asked) && !reply.sections.pointers() {
-            let (rcode, authentic) = (reply.head.rcode, reply.head.authentic);
-            let evicted = self.cache.keep(key, verdict, rcode, authentic, &reply.sections, context.now);
-            if evicted > 0 {
-                self.count(asked, context, |counts| counts.evicted(verdict.kind, evicted));
+        }
+        let kept = verdict.filter(|verdict| {
+            let disabled = match verdict.kind {
+                Kind::Positive => &self.no_success,
+                Kind::Negative | Kind::Failure => &self.no_denial,
+            };
+            !within(disabled, asked) && !reply.sections.pointers()
+        });
+        match kept {
+            Some(verdict) => {
+                let (rcode, authentic) = (reply.head.rcode, reply.head.authentic);
+                let evicted = self.cache.keep(key, verdict, rcode, authentic, &reply.sections, context.now);
+                if evicted > 0 {
+                    self.count(asked, context, |counts| counts.evicted(verdict.kind, evicted));
+                }
             }
+            // What was kept before must not outlive a newer word only because that is too short-lived to be kept.
+            None if answers && !reply.head.truncated => self.cache.forget(key),
+            None => {}
         }
         answers || reply.head.truncated
     }
@@ -221,8 +229,8 @@ impl Step for CacheStep {
                 self.count(asked, context, |counts| counts.prefetches.add(1));
                 context.refresh_behind(asked, self.place);
             }
-        } else if !entry.fresh(now) {
-            // The pause begins; without one the next question may try again, unless the failure itself is kept.
+        } else if !entry.fresh(now) && !stale.recheck.is_zero() {
+            // The pause begins; without one the claim of a refresh ends by itself.
             entry.rest(now.plus(stale.recheck));
         }
         if !asked.errand {
