@@ -609,6 +609,11 @@ fn what_is_popular_is_asked_for_again_before_it_ends() {
     }
     assert_eq!(shows(&desk.ask("web.example.").reply()), (0, vec![60]), "it was renewed behind the hit");
     assert_eq!(count(&desk, |c| &c.prefetches), 1);
+    for (seconds, asked) in [(25, 0), (24, 1)] {
+        desk.pass(seconds * 1000);
+        desk.ask("web.example.").reply();
+        assert_eq!(upstreams.asked().len(), asked, "the new answer inherits the hits");
+    }
     desk.pass(55_000);
     desk.ask("web.example.").reply();
     assert!(upstreams.asked().is_empty(), "the gap was too long");
