@@ -601,8 +601,8 @@ fn prefer_positive_keeps_the_last_good_answer_over_newer_ones_of_other_kinds() {
 
 #[test]
 fn what_is_popular_is_asked_for_again_before_it_ends() {
-    let (mut desk, upstreams) = desk("cache {\n prefetch 3 30s 20%\n }");
-    for (seconds, asked) in [(0, 1), (20, 0), (20, 0), (7, 0), (1, 1), (0, 0)] {
+    let (mut desk, upstreams) = desk("cache {\n prefetch 6 30s 20%\n }");
+    for (seconds, asked) in [(0, 1), (10, 0), (10, 0), (10, 0), (10, 0), (7, 0), (1, 1), (0, 0)] {
         desk.pass(seconds * 1000);
         desk.ask("web.example.").reply();
         assert_eq!(upstreams.asked().len(), asked, "after {seconds} s");
