@@ -12,7 +12,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use serde_json::Value;
-use signpost::chain::{self, BuildOptions, Parts, Plan, StoreSpec, Support, WORDS};
+use signpost::chain::{self, BuildOptions, Parts, Plan, StoreSpec};
 use signpost::corefile::{self, NoImports, Spec};
 use signpost::metrics::Tally;
 use signpost::store::{Store, Wanted};
