@@ -15,7 +15,7 @@ use self::upstreams::Upstreams;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
-use crate::forward::{Desk, DeskOptions, Streams};
+use crate::forward::{Desk, DeskOptions, Random, Streams};
 use crate::logging;
 use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits};
@@ -165,7 +165,7 @@ fn bind_all(
 }
 
 /// Random bytes that nobody can guess: the kernel's.
-fn secrets() -> Box<dyn FnMut(&mut [u8]) + Send> {
+fn secrets() -> Random {
     let source = ring::rand::SystemRandom::new();
     Box::new(move |bytes| {
         // The kernel's generator does not fail once it has been seeded; were it to, ids from another one still serve.

@@ -28,7 +28,7 @@ use signpost::time::{Clock, Wall};
 use signpost::wire::{Kept, Owner, Rcode, Section, parse_name};
 
 /// Bytes that a test can foretell.
-fn seeded() -> Box<dyn FnMut(&mut [u8]) + Send> {
+fn seeded() -> signpost::forward::Random {
     let mut rng = fastrand::Rng::with_seed(1);
     Box::new(move |bytes| rng.fill(bytes))
 }

@@ -18,7 +18,7 @@ use super::plan::{Active, Chain, Plan};
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Errand, Flow, Reply, Sent};
 use super::words;
-use crate::forward::{Exchange, ExchangeOptions, Group, Inlet, Need, Network, Streams, Waiter};
+use crate::forward::{Exchange, ExchangeOptions, Group, Inlet, Need, Network, Random, Streams, Waiter};
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
 use crate::wire::{
@@ -123,7 +123,7 @@ pub struct PipelineOptions {
     /// The worker's number.
     pub worker: usize,
     /// Random bytes that nobody can guess, for ids and ports.
-    pub secrets: Box<dyn FnMut(&mut [u8]) + Send>,
+    pub secrets: Random,
     /// Who talks to upstreams over streams.
     pub streams: Option<Arc<dyn Streams>>,
 }

@@ -25,7 +25,7 @@ use crate::wire::{Question, Rcode, Section, parse_name, rtype};
 use script::{Diary, Scripted};
 
 /// Bytes that a test can foretell.
-fn seeded() -> Box<dyn FnMut(&mut [u8]) + Send> {
+fn seeded() -> crate::forward::Random {
     let mut rng = fastrand::Rng::with_seed(1);
     Box::new(move |bytes| rng.fill(bytes))
 }

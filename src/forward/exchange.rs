@@ -80,10 +80,13 @@ impl Failure {
     }
 }
 
+/// A source of random bytes that nobody can guess.
+pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
+
 /// What an exchange is made of.
 pub struct ExchangeOptions {
     /// Random bytes that nobody can guess: ids, ports, letters.
-    pub secrets: Box<dyn FnMut(&mut [u8]) + Send>,
+    pub secrets: Random,
     /// The most attempts under way to one upstream.
     pub most_per_upstream: usize,
     /// Who serves streams; without one, upstreams over streams fail.
@@ -134,7 +137,7 @@ pub struct Exchange {
 /// Unguessable bytes, drawn in bunches.
 struct Secrets {
     /// Where they come from.
-    source: Box<dyn FnMut(&mut [u8]) + Send>,
+    source: Random,
     /// The bunch.
     bunch: [u8; 512],
     /// How many of it were given out.
@@ -709,7 +712,7 @@ impl Exchange {
         match response::read(bytes, &expect, &mut self.scratch) {
             Ok(mut response) => {
                 response.from = Some(upstream.clone());
-                Judged::Response(upstream, Box::new(response))
+                Judged::Response(upstream, response)
             }
             Err(Unfit::Letters) if attempt.protocol != Protocol::Udp => {
                 // Nobody forges on a stream: this upstream changes letters.
@@ -717,7 +720,7 @@ impl Exchange {
                 match response::read(bytes, &Expect { letters: None, ..expect }, &mut self.scratch) {
                     Ok(mut response) => {
                         response.from = Some(upstream.clone());
-                        Judged::Response(upstream, Box::new(response))
+                        Judged::Response(upstream, response)
                     }
                     Err(unfit) => Judged::Unfit(upstream, unfit),
                 }
@@ -753,7 +756,7 @@ impl Exchange {
     fn response_came(
         &mut self,
         ticket: Ticket,
-        response: Box<Response>,
+        response: Response,
         network: &mut dyn Network,
         now: Tick,
     ) {
@@ -777,7 +780,7 @@ impl Exchange {
         }
         pool.answered();
         let Some(group) = flight.group.clone() else {
-            self.finish(place, generation, Ok(Arc::new(*response)));
+            self.finish(place, generation, Ok(Arc::new(response)));
             return;
         };
         if response.truncated && protocol == Protocol::Udp {
@@ -797,11 +800,11 @@ impl Exchange {
             matches!(response.rcode, Rcode::SERVFAIL | Rcode::REFUSED | Rcode::NOTIMP | Rcode::FORMERR)
                 || group.options.failover.contains(&response.rcode);
         if !refusal {
-            return self.finish(place, generation, Ok(Arc::new(*response)));
+            return self.finish(place, generation, Ok(Arc::new(response)));
         }
         let failover = group.options.failover.contains(&response.rcode);
         let refusals = flight.order.iter().filter(|upstream| flight.asked(upstream) > 0).count();
-        flight.refusal = Some(Arc::new(*response));
+        flight.refusal = Some(Arc::new(response));
         // Another one is asked once; with `failover`, every other one (rule F-06).
         let another = flight.order.iter().any(|other| flight.asked(other) == 0);
         if another && (failover || refusals < 2) {
@@ -918,7 +921,7 @@ enum Judged {
     /// Nobody waits for it any more.
     Gone,
     /// Sound.
-    Response(Arc<Upstream>, Box<Response>),
+    Response(Arc<Upstream>, Response),
     /// No answer.
     Unfit(Arc<Upstream>, Unfit),
 }

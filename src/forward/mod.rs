@@ -29,7 +29,7 @@ mod streams;
 mod target;
 mod upstream;
 
-pub use exchange::{Done, Exchange, ExchangeOptions, Failure, Need, Waiter};
+pub use exchange::{Done, Exchange, ExchangeOptions, Failure, Need, Random, Waiter};
 pub use group::{Group, GroupCounts, GroupOptions, Policy};
 pub use health::{Durations, Health};
 pub use lookup::{HostName, look_up};

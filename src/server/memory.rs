@@ -33,6 +33,9 @@ struct Pipe {
     interest: (bool, bool),
 }
 
+/// What came back from an upstream and was not taken yet.
+type Queue = VecDeque<io::Result<Vec<u8>>>;
+
 /// What both sides of the network share.
 #[derive(Default, Debug)]
 struct Network {
@@ -45,7 +48,7 @@ struct Network {
     /// Streams.
     pipes: HashMap<usize, Pipe>,
     /// Sockets to upstreams by number: whom they are connected to, and what came back.
-    upstreams: HashMap<usize, (SocketAddr, VecDeque<io::Result<Vec<u8>>>)>,
+    upstreams: HashMap<usize, (SocketAddr, Queue)>,
     /// Number of the next of them: none is used again, so that a test can tell ports apart.
     next_upstream: usize,
     /// What was sent to upstreams: socket, upstream, bytes.

@@ -22,7 +22,7 @@ use crate::time::{Clock, Wall};
 use crate::wire::{Owner, Rcode, Section, parse_name, rtype};
 
 /// Bytes that a test can foretell.
-fn seeded() -> Box<dyn FnMut(&mut [u8]) + Send> {
+fn seeded() -> crate::forward::Random {
     let mut rng = fastrand::Rng::with_seed(1);
     Box::new(move |bytes| rng.fill(bytes))
 }

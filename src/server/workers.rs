@@ -11,7 +11,7 @@ use super::kernel_link::{KernelLink, wake_handle};
 use super::stream::StreamLimits;
 use super::worker::{Order, Orders, Phase, Worker, WorkerOptions};
 use crate::chain::{Active, PipelineOptions};
-use crate::forward::Streams;
+use crate::forward::{Random, Streams};
 use crate::metrics::Counters;
 use crate::time::Clock;
 
@@ -26,7 +26,7 @@ pub struct CrewOptions {
     /// The clock.
     pub clock: Clock,
     /// A source of random bytes that nobody can guess, one for each worker.
-    pub secrets: fn() -> Box<dyn FnMut(&mut [u8]) + Send>,
+    pub secrets: fn() -> Random,
     /// Who talks to upstreams over streams.
     pub streams: Option<Arc<dyn Streams>>,
 }
