@@ -1,8 +1,10 @@
 //! What the hand-over costs, for docs/decisions/0004-upstream-streams.md. Wants a server that answers `hN.example.org`:
 //! `UPSTREAM=ADDRESS:PORT cargo test --release --lib streams::tests::measure -- --ignored --nocapture`
+//! With `PROTOCOL` (`tls`, `https`, `quic`) and `AUTHORITY` (a CA file), another server over that protocol.
 
 use std::io::{Read as _, Write as _};
 
+use super::super::super::upstream::TlsSpec;
 use super::*;
 
 /// Queries of one measurement.
@@ -45,10 +47,21 @@ fn row(what: &str, window: usize, start: Instant, own: u64, thread: u64) {
 fn what_the_hand_over_costs() {
     let addr: SocketAddr = std::env::var("UPSTREAM").expect("UPSTREAM is set").parse().unwrap();
     let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap().trim().to_owned();
+    let protocol = match std::env::var("PROTOCOL").as_deref() {
+        Ok("tls") => Protocol::Tls,
+        Ok("https") => Protocol::Https,
+        Ok("quic") => Protocol::Quic,
+        _ => Protocol::Tcp,
+    };
+    let authority = std::env::var("AUTHORITY").ok().map(Into::into);
+    let tls = (protocol != Protocol::Tcp).then(|| TlsSpec { authority, ..TlsSpec::default() });
+    let spec = UpstreamSpec { tls, ..spec(protocol, addr) };
     for window in [1, 32, 200] {
         for _ in 0..3 {
-            direct(addr, window, &name);
-            handed_over(addr, window, &name);
+            if protocol == Protocol::Tcp {
+                direct(addr, window, &name);
+            }
+            handed_over(spec.clone(), window, &name);
         }
     }
 }
@@ -85,8 +98,8 @@ fn direct(addr: SocketAddr, window: usize, name: &str) {
 }
 
 /// Asks through a desk.
-fn handed_over(addr: SocketAddr, window: usize, name: &str) {
-    let mut rig = Rig::usual(spec(Protocol::Tcp, addr));
+fn handed_over(spec: UpstreamSpec, window: usize, name: &str) {
+    let mut rig = Rig::usual(spec);
     assert!(rig.exchange(real(7, 0)).is_ok());
     let (start, own, thread) = (Instant::now(), spent(name), spent("upstreams"));
     let (mut sent, mut came) = (0, 0);
@@ -102,5 +115,5 @@ fn handed_over(addr: SocketAddr, window: usize, name: &str) {
         }
     }
     row("handed over", window, start, spent(name) - own, spent("upstreams") - thread);
-    eprintln!("{:<28} connections {}", "", rig.counts().0);
+    eprintln!("{:<28} connections {}, queries given to those there {}", "", rig.counts().0, rig.counts().1);
 }
