@@ -9,9 +9,11 @@ use parking_lot::{Condvar, Mutex};
 
 use self::registry::{Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
-use crate::admin::{AdminError, AdminServer, Exposition, exposition};
+use self::upkeep::Upkeep;
+use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
+use crate::logging;
 use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits};
 use crate::source::cluster::Timing;
@@ -20,6 +22,7 @@ use crate::time::Clock;
 
 mod registry;
 mod reload;
+mod upkeep;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +102,8 @@ struct State {
     crew: Crew,
     /// HTTP.
     admin: AdminServer,
+    /// What falls due apart from queries.
+    upkeep: Upkeep,
     /// Stores and sources.
     registry: Registry,
     /// The plan in force.
@@ -176,6 +181,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         stores: Vec::new(),
         tallies: Tallies::default(),
         upstreams: Vec::new(),
+        counts: Arc::default(),
         workers,
         timing: options.cluster,
         clock: options.clock.clone(),
@@ -191,16 +197,37 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     // Known once the workers run; until then there is nothing to count.
     let counters: Arc<OnceLock<Vec<Arc<metrics::Counters>>>> = Arc::default();
     let reloads = Arc::new(ReloadCounts::default());
+    let polls = Arc::new(HealthCounts::default());
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
+    let clusters = registry.counts.clone();
+    let polled = polls.clone();
     let render = move || {
         let mut text = Exposition::default();
-        exposition::server(&mut text, &scraped.plan(), counted.get().map(Vec::as_slice).unwrap_or_default());
+        let plan = scraped.plan();
+        exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
+        exposition::cluster(&mut text, &clusters.read());
         reloaded.write(&mut text);
+        if plan.admin.health.is_some() {
+            polled.write(&mut text);
+        }
+        text.family(
+            "signpost_log_dropped_total",
+            "counter",
+            "Log lines that were not written because stdout is too slow.",
+        );
+        text.value("signpost_log_dropped_total", &[], logging::dropped());
         exposition::process(&mut text);
         text.finish()
     };
-    let mut admin = AdminServer::start(active.clone(), Arc::new(render))?;
+    let mut admin = AdminServer::start(AdminOptions {
+        active: active.clone(),
+        render: Arc::new(render),
+        polls,
+        clock: options.clock.clone(),
+    })?;
     admin.set(&plan.admin)?;
+    logging::set_debug(plan.debugs());
+    let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone());
     registry.feed()?;
     let crew = Crew::start(
         groups,
@@ -220,6 +247,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let state = Arc::new(Mutex::new(State {
         crew,
         admin,
+        upkeep,
         registry,
         plan,
         active,
@@ -276,7 +304,9 @@ impl State {
         self.registry.feed()?;
         self.active.swap(plan.clone());
         self.crew.change(groups, &gone);
-        self.plan = plan;
+        logging::set_debug(plan.debugs());
+        self.upkeep.plan_changed();
+        std::mem::replace(&mut self.plan, plan).close();
         self.canonical = prepared.canonical;
         for warning in &prepared.warnings {
             tracing::warn!("{warning}");
@@ -374,9 +404,11 @@ impl Running {
         self.state.lock().plan.admin.health.as_ref().map_or(Duration::ZERO, |health| health.lameduck)
     }
 
-    /// Says to probes that no more queries should come; answering goes on.
+    /// Says to probes that no more queries should come; answering goes on, and what comes is counted as late.
     pub fn not_ready(&self) {
-        self.state.lock().admin.not_ready();
+        let mut state = self.state.lock();
+        state.admin.not_ready();
+        state.crew.leave();
     }
 
     /// What is served, a line each: zone and port as CoreDNS prints them, with the address where `bind` names one (rule S-18).
@@ -461,6 +493,11 @@ impl Running {
         self.not_ready();
         let mut state = self.state.lock();
         state.crew.drain();
+        state.plan.close();
+        let late = metrics::sum(state.crew.counters().iter().map(AsRef::as_ref), |c| &c.late_queries);
+        if late > 0 {
+            tracing::info!("{late} queries came after SIGTERM and were answered");
+        }
         state.registry.end();
     }
 

@@ -1,21 +1,39 @@
 //! Log lines to stdout: written by a thread of their own, dropped and counted when stdout does not keep up.
 //!
 //! A query never waits for a line: the queue is bounded, and what does not fit is counted and named in the next line that
-//! gets through.
+//! gets through. The writer is woken for a bunch of lines, not for each: once the first line is there it rests for
+//! `BUNCH` without waiting on the queue, so that whoever sends meanwhile has nobody to wake. Without lines it sleeps.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Lines that wait for stdout. Unit: lines.
 const QUEUE: usize = 8192;
+
+/// How long lines gather before they are written together.
+const BUNCH: Duration = Duration::from_millis(5);
+
+/// The most lines of one write.
+const WRITE: usize = 1024;
+
+/// A buffer that grew beyond this is given back. Unit: bytes.
+const KEPT: usize = 256 * 1024;
+
+/// How long `flush` goes on.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// How often `flush` looks for a place in a full queue.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What goes to the writer.
 enum Message {
@@ -27,6 +45,14 @@ enum Message {
 
 /// The queue of the process, once logging was started.
 static LOG: OnceLock<(SyncSender<Message>, Arc<AtomicU64>)> = OnceLock::new();
+
+/// Whether lines of level DEBUG are written.
+static DEBUG: AtomicBool = AtomicBool::new(false);
+
+/// Says whether lines of level DEBUG are written, as `debug` in a Corefile asks.
+pub fn set_debug(on: bool) {
+    DEBUG.store(on, Ordering::Relaxed);
+}
 
 /// Starts the writer and makes it the destination of all log lines of the process. Later calls do nothing.
 pub fn start() {
@@ -42,13 +68,18 @@ pub fn start() {
     let _ = tracing_subscriber::registry().with(Lines { sender, dropped }).try_init();
 }
 
-/// Waits until the lines so far are written, at most as long as stdout takes them.
+/// Waits until the lines so far are written, at most as long as stdout takes them and not much longer than a second.
 pub fn flush() {
-    if let Some((sender, _)) = LOG.get() {
-        let (done, wait) = sync_channel(1);
-        if sender.try_send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(std::time::Duration::from_secs(1));
+    let Some((sender, _)) = LOG.get() else { return };
+    let (done, wait) = sync_channel(1);
+    // A full queue has a place again as soon as stdout took something.
+    for _ in 0..FLUSH.as_millis() / LOOK.as_millis() {
+        if sender.try_send(Message::Flush(done.clone())).is_ok() {
+            // What is not written by then stays unwritten.
+            let _ = wait.recv_timeout(FLUSH);
+            return;
         }
+        std::thread::sleep(LOOK);
     }
 }
 
@@ -60,32 +91,50 @@ pub fn dropped() -> u64 {
 
 /// The writer's loop: ends when nobody can send any more.
 fn write_lines(receiver: &Receiver<Message>, dropped: &AtomicU64) {
-    let mut told = 0;
-    let mut text = String::new();
-    while let Ok(first) = receiver.recv() {
-        let mut flushed = Vec::new();
-        // What waits goes out in one write.
-        for message in std::iter::once(first).chain(receiver.try_iter().take(256)) {
-            match message {
-                Message::Line(line) => {
-                    text.push_str(&line);
-                    text.push('\n');
-                }
-                Message::Flush(done) => flushed.push(done),
-            }
-        }
-        let lost = dropped.load(Ordering::Relaxed);
-        if lost > told {
-            // Writing into a String cannot fail.
-            let _ = writeln!(text, "[WARNING] {} log lines were dropped: stdout is too slow", lost - told);
-            told = lost;
-        }
+    write_to(receiver, dropped, |text| {
         // A closed stdout loses lines, never queries.
         let mut stdout = std::io::stdout().lock();
-        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        text.clear();
-        for done in flushed {
-            let _ = done.try_send(());
+        let _ = stdout.write_all(text).and_then(|()| stdout.flush());
+    });
+}
+
+/// Writes bunches of lines with `write`, one call a bunch.
+fn write_to(receiver: &Receiver<Message>, dropped: &AtomicU64, mut write: impl FnMut(&[u8])) {
+    let mut told = 0;
+    let mut text = String::new();
+    while let Ok(mut first) = receiver.recv().map(Some) {
+        // A line that waits alone is nearly always the first of many; somebody who waits for the end is not kept.
+        if matches!(first, Some(Message::Line(_))) {
+            std::thread::sleep(BUNCH);
+        }
+        loop {
+            let (mut taken, mut flushed) = (0, Vec::new());
+            for message in first.take().into_iter().chain(receiver.try_iter()).take(WRITE) {
+                taken += 1;
+                match message {
+                    Message::Line(line) => {
+                        text.push_str(&line);
+                        text.push('\n');
+                    }
+                    Message::Flush(done) => flushed.push(done),
+                }
+            }
+            let lost = dropped.load(Ordering::Relaxed);
+            if lost > told {
+                // Writing into a String cannot fail.
+                let _ =
+                    writeln!(text, "[WARNING] {} log lines were dropped: stdout is too slow", lost - told);
+                told = lost;
+            }
+            write(text.as_bytes());
+            text.clear();
+            text.shrink_to(KEPT);
+            for done in flushed {
+                let _ = done.try_send(());
+            }
+            if taken < WRITE {
+                break;
+            }
         }
     }
 }
@@ -98,12 +147,31 @@ struct Lines {
     dropped: Arc<AtomicU64>,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        let ours = metadata.target().starts_with("signpost")
-            || metadata.target().starts_with("plugin/")
-            || metadata.target() == "query";
+impl Lines {
+    /// Whether an event is one of ours at level DEBUG, which are written only on demand.
+    fn on_demand(metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::DEBUG && metadata.target().starts_with("plugin/")
+    }
+
+    /// Whether an event is always written.
+    fn always(metadata: &Metadata<'_>) -> bool {
+        let target = metadata.target();
+        let ours = target.starts_with("signpost") || target.starts_with("plugin/") || target == "query";
         *metadata.level() <= if ours { Level::INFO } else { Level::WARN }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match (Self::always(metadata), Self::on_demand(metadata)) {
+            (true, _) => Interest::always(),
+            (false, true) => Interest::sometimes(),
+            (false, false) => Interest::never(),
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        Self::always(metadata) || Self::on_demand(metadata) && DEBUG.load(Ordering::Relaxed)
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -141,5 +209,82 @@ impl Visit for Line {
             "message" => write!(self.text, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The writer with a queue and a stdout of the test.
+
+    use super::*;
+
+    /// Sends these messages, ends the queue, and collects what each write got.
+    fn written(messages: Vec<Message>, dropped: u64) -> Vec<String> {
+        let (sender, receiver) = sync_channel(QUEUE);
+        for message in messages {
+            sender.try_send(message).map_err(|_| "the queue is long enough").unwrap();
+        }
+        drop(sender);
+        let mut writes = Vec::new();
+        write_to(&receiver, &AtomicU64::new(dropped), |text| {
+            writes.push(String::from_utf8_lossy(text).into_owned());
+        });
+        writes
+    }
+
+    /// So many lines.
+    fn lines(count: usize) -> Vec<Message> {
+        (0..count).map(|number| Message::Line(number.to_string())).collect()
+    }
+
+    #[test]
+    fn lines_that_wait_together_are_written_together_and_in_order() {
+        assert_eq!(written(lines(3), 0), ["0\n1\n2\n"]);
+        let writes = written(lines(WRITE * 2 + 1), 0);
+        assert_eq!(writes.len(), 3, "no write is longer than {WRITE} lines");
+        let all: Vec<String> = writes.concat().lines().map(ToOwned::to_owned).collect();
+        assert_eq!(all, (0..=WRITE * 2).map(|number| number.to_string()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn whoever_sends_line_after_line_finds_the_writer_at_rest_nearly_always() {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let mut writes = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for number in 0..2000 {
+                    sender.send(Message::Line(number.to_string())).unwrap();
+                    std::thread::yield_now();
+                }
+            });
+            write_to(&receiver, &AtomicU64::new(0), |text| writes.push(text.len()));
+        });
+        assert!(writes.len() < 1000, "{} writes for 2000 lines", writes.len());
+    }
+
+    #[test]
+    fn lost_lines_are_named_once() {
+        let writes = written(lines(WRITE + 1), 7).concat();
+        assert_eq!(writes.matches("[WARNING] 7 log lines were dropped: stdout is too slow\n").count(), 1);
+    }
+
+    #[test]
+    fn a_flush_is_told_after_the_lines_before_it_are_written() {
+        let (done, wait) = sync_channel(1);
+        let mut messages = lines(2);
+        messages.push(Message::Flush(done));
+        let (sender, receiver) = sync_channel(QUEUE);
+        for message in messages {
+            sender.try_send(message).map_err(|_| "the queue is long enough").unwrap();
+        }
+        drop(sender);
+        let mut told_early = false;
+        let mut text = String::new();
+        write_to(&receiver, &AtomicU64::new(0), |bytes| {
+            told_early |= wait.try_recv().is_ok();
+            text.push_str(&String::from_utf8_lossy(bytes));
+        });
+        assert!(!told_early && wait.try_recv().is_ok());
+        assert_eq!(text, "0\n1\n");
     }
 }

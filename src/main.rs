@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signpost::app::{self, Running, ServeOptions};
+use signpost::time::show_duration;
 
 mod flags;
 
@@ -61,6 +62,7 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
         workers: signpost::server::worker_count(),
         ..ServeOptions::default()
     };
+    raise_descriptors();
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2])
         .context("listening for signals")?;
     let running = Arc::new(app::serve(options)?);
@@ -82,6 +84,16 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
 /// The Corefile to read: the one of the flags, else the one of this directory.
 fn corefile(flags: &flags::Flags) -> Option<PathBuf> {
     flags.conf.clone().or_else(|| Path::new("Corefile").is_file().then(|| PathBuf::from("Corefile")))
+}
+
+/// As many descriptors as this process may have: ports to upstreams and connections of clients are many, and the soft limit
+/// is there for programs that use `select`.
+fn raise_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is not allowed, the limit stays.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Name and version, and what it was built for.
@@ -142,7 +154,10 @@ fn listen(mut signals: Signals, running: &Arc<Running>) -> Arc<Ends> {
                     }
                     told.changed.notify_all();
                 }
-                SIGQUIT => std::process::exit(0),
+                SIGQUIT => {
+                    signpost::logging::flush();
+                    std::process::exit(0)
+                }
                 SIGUSR1 => {
                     if let Some(running) = running.upgrade() {
                         running.reload();
@@ -210,7 +225,7 @@ fn end(running: &Running, ends: &Ends) {
     running.not_ready();
     let lameduck = running.lameduck();
     if !lameduck.is_zero() {
-        tracing::info!(target: "plugin/health", "Going into lameduck mode for {lameduck:?}");
+        tracing::info!(target: "plugin/health", "Going into lameduck mode for {}", show_duration(lameduck));
         std::thread::sleep(lameduck);
     }
     running.stop();

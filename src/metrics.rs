@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+mod cluster;
+
+pub use cluster::{ClusterCounts, ClusterNumbers, ServiceKind};
+
 /// A number that only its worker adds to.
 #[derive(Default, Debug)]
 pub struct Counter(AtomicU64);
@@ -51,6 +55,16 @@ pub struct Counters {
     pub connections_refused: Counter,
     /// Replies whose query waited and whose connection was gone by then.
     pub orphaned: Counter,
+    /// Queries that came after the process was asked to end, and were answered.
+    pub late_queries: Counter,
+}
+
+impl Counters {
+    /// Messages so far that have a reply or will have one.
+    #[must_use]
+    pub fn answerable(&self) -> u64 {
+        self.queries.read().saturating_sub(self.silent.read()).saturating_sub(self.dropped.read())
+    }
 }
 
 /// A counter of `Counters`, by name.
@@ -71,6 +85,7 @@ pub const FIELDS: &[(&str, Field)] = &[
     ("connections", |c| &c.connections),
     ("connections_refused", |c| &c.connections_refused),
     ("orphaned", |c| &c.orphaned),
+    ("late_queries", |c| &c.late_queries),
 ];
 
 /// The sum of one counter over all workers.
@@ -98,8 +113,25 @@ pub const PROGRAMMING: Bounds = &[
     32.768, 65.536, 131.072, 262.144, 524.288,
 ];
 
+/// Bounds of the histograms about requests to an API server: those that Prometheus clients start from. Unit: seconds.
+pub const LATENCY: Bounds = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Bounds of `coredns_health_request_duration_seconds`: 0.00025 times ten, four times. Unit: seconds.
+pub const HEALTH: Bounds = &[0.00025, 0.0025, 0.025, 0.25, 2.5];
+
 /// The most buckets of a histogram, `+Inf` included.
 const BUCKETS: usize = 21;
+
+/// The bucket of a value.
+fn bucket(bounds: Bounds, value: f64) -> usize {
+    bounds.partition_point(|&bound| bound < value)
+}
+
+/// A value in millionths, none below zero.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates at both ends")]
+fn millionths(value: f64) -> u64 {
+    (value * 1e6) as u64
+}
 
 /// A histogram that one thread writes.
 #[derive(Default, Debug)]
@@ -113,12 +145,10 @@ pub struct Histogram {
 impl Histogram {
     /// Counts one observation. Cost: a search over the bounds and two additions.
     pub fn observe(&self, bounds: Bounds, value: f64) {
-        let place = bounds.partition_point(|&bound| bound < value);
-        if let Some(bucket) = self.buckets.get(place) {
+        if let Some(bucket) = self.buckets.get(bucket(bounds, value)) {
             bucket.add(1);
         }
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates at both ends")]
-        self.sum.add((value * 1e6) as u64);
+        self.sum.add(millionths(value));
     }
 
     /// Adds what this histogram holds to `total`.
@@ -130,7 +160,7 @@ impl Histogram {
     }
 }
 
-/// Several histograms added up.
+/// Several histograms added up, or one that is written under a lock.
 #[derive(Clone, Default, Debug)]
 pub struct HistogramSum {
     /// Observations by bucket, not summed up.
@@ -145,6 +175,20 @@ impl HistogramSum {
         let mut total = Self::default();
         histograms.into_iter().for_each(|histogram| histogram.add_to(&mut total));
         total
+    }
+
+    /// Counts one observation, where nobody else writes.
+    pub fn observe(&mut self, bounds: Bounds, value: f64) {
+        if let Some(bucket) = self.buckets.get_mut(bucket(bounds, value)) {
+            *bucket += 1;
+        }
+        self.sum = self.sum.saturating_add(millionths(value));
+    }
+
+    /// How many observations there were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
     }
 }
 

@@ -114,10 +114,6 @@ struct OneStore {
 }
 
 impl Parts for OneStore {
-    fn group(&mut self, _: &signpost::forward::GroupSpec) -> Result<Arc<signpost::forward::Group>, String> {
-        Err("this test asks nobody".to_owned())
-    }
-
     fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
         self.store.get_or_insert_with(|| Store::new(wanted, self.clock.clone())).0.clone()
     }

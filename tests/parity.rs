@@ -21,6 +21,8 @@ mod harness;
 mod coredns;
 #[path = "parity/exceptions.rs"]
 mod exceptions;
+#[path = "parity/numbers.rs"]
+mod numbers;
 #[path = "parity/questions.rs"]
 mod questions;
 #[path = "parity/reply.rs"]

@@ -14,7 +14,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("corefile", &[]),
     ("logging", &[]),
-    ("store", &["wire", "time"]),
+    // The writer counts how soon a change is served: nobody else knows when that is.
+    ("store", &["wire", "time", "metrics"]),
     // Of the store only what a source tells it.
     (
         "source",
@@ -50,7 +51,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["wire", "chain", "metrics", "time", "forward"]),
-    ("admin", &["metrics", "store", "chain"]),
+    // Time: the server's own requests for `/health` are measured.
+    ("admin", &["metrics", "store", "chain", "time"]),
     ("hickory", &["chain", "wire", "store", "time"]),
 ];
 

@@ -17,6 +17,8 @@ mod converge;
 mod gone;
 #[path = "watch/load.rs"]
 mod load;
+#[path = "watch/numbers.rs"]
+mod numbers;
 #[path = "watch/objects.rs"]
 mod objects;
 #[path = "watch/outage.rs"]

@@ -18,13 +18,6 @@ use signpost::time::{Clock, Wall};
 struct Bare;
 
 impl Parts for Bare {
-    fn group(
-        &mut self,
-        spec: &signpost::forward::GroupSpec,
-    ) -> Result<Arc<signpost::forward::Group>, String> {
-        Ok(Arc::new(signpost::forward::Group::new(spec.options.clone(), Vec::new())))
-    }
-
     fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
         Store::new(wanted, Clock::manual(Wall(0))).0
     }
@@ -131,7 +124,7 @@ fn every_word_that_is_served_has_its_misuses_in_the_corpus() {
 }
 
 #[test]
-fn every_word_that_is_served_is_served_in_its_shortest_form() {
+fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_longest() {
     for (word, line) in [
         ("metadata", "metadata"),
         ("bind", "bind 127.0.0.1"),
@@ -140,6 +133,10 @@ fn every_word_that_is_served_is_served_in_its_shortest_form() {
         ("health", "health"),
         ("prometheus", "prometheus"),
         ("errors", "errors"),
+        (
+            "errors",
+            "errors stdout {\n        consolidate 5m \".* i/o timeout$\" warning show_first\n        consolidate 30s \"^refused\"\n        stacktrace\n    }",
+        ),
         ("log", "log"),
         ("loadbalance", "loadbalance"),
         ("kubernetes", "kubernetes cluster.local {\n        manifests .\n    }"),

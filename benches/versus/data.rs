@@ -26,6 +26,15 @@ pub(crate) const MANIFESTS: &str = "manifests";
 /// File of the zone.
 pub(crate) const ZONE: &str = "cluster.local.zone";
 
+/// File of the zone that upstreams have.
+pub(crate) const OUTSIDE: &str = "example.org.zone";
+
+/// Names outside that are asked again and again.
+const NAMES: usize = 10_000;
+
+/// Names that are asked once: more than the fastest server asks for in a run.
+const NEW_NAMES: usize = 1_000_000;
+
 /// What is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Work {
@@ -37,11 +46,30 @@ pub(crate) enum Work {
     Srv,
     /// A of Services that there are not.
     Missing,
+    /// A of names outside, out of a cache that holds all of them.
+    Cached,
+    /// A of names outside, each asked once: an upstream is asked for every one.
+    New,
 }
 
 impl Work {
     /// All kinds.
-    pub(crate) const ALL: [Self; 4] = [Self::ClusterIp, Self::Headless, Self::Srv, Self::Missing];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::ClusterIp, Self::Headless, Self::Srv, Self::Missing, Self::Cached, Self::New];
+
+    /// Whether upstreams are asked.
+    pub(crate) fn forwarded(self) -> bool {
+        matches!(self, Self::Cached | Self::New)
+    }
+
+    /// How many names there are to ask for.
+    fn names(self) -> usize {
+        match self {
+            Self::ClusterIp | Self::Headless | Self::Srv | Self::Missing => SERVICES,
+            Self::Cached => NAMES,
+            Self::New => NEW_NAMES,
+        }
+    }
 
     /// As flags and tables call it.
     pub(crate) fn name(self) -> &'static str {
@@ -50,6 +78,8 @@ impl Work {
             Self::Headless => "headless",
             Self::Srv => "srv",
             Self::Missing => "nxdomain",
+            Self::Cached => "cached",
+            Self::New => "new",
         }
     }
 
@@ -61,7 +91,7 @@ impl Work {
     /// Type of its questions, by number.
     pub(crate) fn qtype(self) -> u16 {
         match self {
-            Self::ClusterIp | Self::Headless | Self::Missing => 1,
+            Self::ClusterIp | Self::Headless | Self::Missing | Self::Cached | Self::New => 1,
             Self::Srv => 33,
         }
     }
@@ -74,7 +104,7 @@ impl Work {
     /// Response code and number of answer records that are right.
     pub(crate) fn right(self) -> (u8, usize) {
         match self {
-            Self::ClusterIp => (0, 1),
+            Self::ClusterIp | Self::Cached | Self::New => (0, 1),
             Self::Headless | Self::Srv => (0, ENDPOINTS),
             Self::Missing => (3, 0),
         }
@@ -89,6 +119,9 @@ impl Work {
             Self::Headless => owner(headless(number)),
             Self::Srv => format!("_http._tcp.{}", owner(headless(number))),
             Self::Missing => owner(number).replace("svc-", "non-"),
+            Self::Cached => format!("host-{number:07}.example.org"),
+            // Answered by a wildcard.
+            Self::New => format!("new-{number:07}.w.example.org"),
         }
     }
 }
@@ -131,13 +164,23 @@ pub(crate) fn write(dir: &Path) -> anyhow::Result<()> {
         std::fs::write(manifests.join(name), text).with_context(|| format!("writing {name}"))?;
     }
     std::fs::write(dir.join(ZONE), zone()).context("writing the zone")?;
+    std::fs::write(dir.join(OUTSIDE), outside()).context("writing the upstream's zone")?;
     for work in Work::ALL {
         // The same questions at every run.
         let mut rng = fastrand::Rng::with_seed(7);
         let kind = if work.qtype() == 33 { "SRV" } else { "A" };
         let mut text = String::new();
-        for _ in 0..QUESTIONS {
-            writeln!(text, "{} {kind}", work.question(rng.usize(..SERVICES)))?;
+        match work {
+            Work::New => {
+                for number in 0..NEW_NAMES {
+                    writeln!(text, "{} {kind}", work.question(number))?;
+                }
+            }
+            _ => {
+                for _ in 0..QUESTIONS {
+                    writeln!(text, "{} {kind}", work.question(rng.usize(..work.names())))?;
+                }
+            }
         }
         std::fs::write(dir.join(work.file()), text).context("writing questions")?;
     }
@@ -184,6 +227,19 @@ fn slice_object(number: usize) -> String {
         namespace(number),
         endpoints.join(","),
     )
+}
+
+/// The zone of the upstream.
+fn outside() -> String {
+    let mut text = String::from(
+        "$ORIGIN example.org.\n$TTL 3600\n\
+         @ IN SOA ns.example.org. hostmaster.example.org. 1 7200 1800 86400 5\n\
+         @ IN NS ns.example.org.\nns IN A 127.0.0.1\n*.w IN A 192.0.2.1\n",
+    );
+    for number in 0..NAMES {
+        text.push_str(&format!("host-{number:07} IN A 10.1.{}.{}\n", number / 250, number % 250 + 1));
+    }
+    text
 }
 
 /// The same names as a zone file.

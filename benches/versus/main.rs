@@ -38,7 +38,7 @@ struct Flags {
     /// How many rounds over all servers.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
-    /// Which work to do: clusterip, headless, srv, nxdomain; all unless named.
+    /// Which work to do: clusterip, headless, srv, nxdomain, cached, new; all unless named.
     #[arg(long, value_delimiter = ',', num_args = 1..)]
     work: Vec<String>,
     /// Which servers to run; all that can be run unless named.
@@ -134,12 +134,19 @@ fn compare(flags: &Flags) -> anyhow::Result<()> {
     let dir = tempfile::tempdir().context("making a folder")?;
     data::write(dir.path())?;
     let mut rows: Vec<Row> = Vec::new();
+    let upstream = works
+        .iter()
+        .any(|work| work.forwarded())
+        .then(|| servers::upstream(dir.path(), other_core))
+        .transpose()?;
+    let asked = upstream.as_ref().map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9)), |server| server.addr);
     for work in works {
+        let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| kind.does(work)).collect();
         rows.extend(compare_at(
             flags,
             work,
             &kinds,
-            &Place { dir: dir.path(), listen: flags.listen, core: server_core, pad: 0 },
+            &Place { dir: dir.path(), listen: flags.listen, core: server_core, pad: 0, upstream: asked },
             client_core,
         )?);
     }
@@ -175,12 +182,17 @@ fn compare_at(
         running.push((server, Vec::<Sample>::new()));
     }
     let queries = place.dir.join(work.file());
-    for (server, _) in &running {
+    // Names that are asked once are asked of a server that has just been started.
+    let anew = work == Work::New;
+    for (server, _) in running.iter().filter(|_| !anew) {
         // Warms caches and heaps up; not counted.
         measure::run(server, work, &queries, 1, (place.core, client_core))?;
     }
     for round in 1..=flags.rounds {
         for (server, samples) in &mut running {
+            if anew && round > 1 {
+                *server = servers::start(server.kind, work, &place)?.0;
+            }
             let sample =
                 measure::quiet_run(server, work, &queries, flags.seconds, (place.core, client_core))?;
             say(&format!(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal};
 
-use super::data::{MANIFESTS, Work, ZONE};
+use super::data::{MANIFESTS, OUTSIDE, Work, ZONE};
 use super::measure;
 
 /// How long a server may take to read the data.
@@ -42,13 +42,17 @@ pub(crate) enum Kind {
     Hickory,
     /// NSD with a zone file.
     Nsd,
+    /// Unbound as a forwarder.
+    Unbound,
+    /// dnsmasq as a forwarder.
+    Dnsmasq,
     /// CoreDNS with its `file` plugin and the same zone file: its `kubernetes` plugin needs an API server.
     CoreDns,
 }
 
 impl Kind {
     /// All kinds.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Echo,
         Self::EchoAgain,
         Self::EchoBlocking,
@@ -57,8 +61,19 @@ impl Kind {
         Self::Ours,
         Self::Hickory,
         Self::Nsd,
+        Self::Unbound,
+        Self::Dnsmasq,
         Self::CoreDns,
     ];
+
+    /// Whether it can do this work: only some have the cluster zone, only some forward.
+    pub(crate) fn does(self, work: Work) -> bool {
+        match self {
+            Self::Hickory | Self::Nsd => !work.forwarded(),
+            Self::Unbound | Self::Dnsmasq => work.forwarded(),
+            _ => true,
+        }
+    }
 
     /// As flags and tables call it.
     pub(crate) fn name(self) -> &'static str {
@@ -71,6 +86,8 @@ impl Kind {
             Self::Ours => "ours",
             Self::Hickory => "hickory",
             Self::Nsd => "nsd",
+            Self::Unbound => "unbound",
+            Self::Dnsmasq => "dnsmasq",
             Self::CoreDns => "coredns",
         }
     }
@@ -79,7 +96,7 @@ impl Kind {
     pub(crate) fn is_echo(self) -> bool {
         match self {
             Self::Echo | Self::EchoAgain | Self::EchoBlocking | Self::EchoPlain | Self::EchoTokio => true,
-            Self::Ours | Self::Hickory | Self::Nsd | Self::CoreDns => false,
+            Self::Ours | Self::Hickory | Self::Nsd | Self::Unbound | Self::Dnsmasq | Self::CoreDns => false,
         }
     }
 
@@ -88,8 +105,10 @@ impl Kind {
         match self {
             Self::Echo | Self::EchoAgain | Self::EchoBlocking | Self::EchoPlain | Self::EchoTokio => None,
             Self::Ours | Self::Hickory => None,
-            Self::Nsd if nsd().is_none() => Some("there is no `nsd` on PATH or in /usr/sbin".to_owned()),
-            Self::Nsd => None,
+            Self::Nsd | Self::Unbound | Self::Dnsmasq if system(self.name()).is_none() => {
+                Some(format!("there is no `{}` on PATH or in /usr/sbin", self.name()))
+            }
+            Self::Nsd | Self::Unbound | Self::Dnsmasq => None,
             Self::CoreDns if coredns().is_none() => Some("COREDNS_BIN names no file".to_owned()),
             Self::CoreDns => None,
         }
@@ -98,7 +117,9 @@ impl Kind {
     /// What it says about its version, for the report.
     pub(crate) fn version(self) -> Option<String> {
         let (program, flag) = match self {
-            Self::Nsd => (nsd()?, "-v"),
+            Self::Nsd => (system("nsd")?, "-v"),
+            Self::Unbound => (system("unbound")?, "-V"),
+            Self::Dnsmasq => (system("dnsmasq")?, "-v"),
             Self::CoreDns => (coredns()?, "-version"),
             _ => return None,
         };
@@ -119,9 +140,9 @@ fn on_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-/// Where NSD is: often not on the PATH of a user.
-fn nsd() -> Option<PathBuf> {
-    on_path("nsd").or_else(|| Some(PathBuf::from("/usr/sbin/nsd")).filter(|file| file.is_file()))
+/// Where a system's server is: often not on the PATH of a user.
+fn system(name: &str) -> Option<PathBuf> {
+    on_path(name).or_else(|| Some(Path::new("/usr/sbin").join(name)).filter(|file| file.is_file()))
 }
 
 /// Where CoreDNS is.
@@ -140,6 +161,8 @@ pub(crate) struct Place<'a> {
     pub(crate) core: usize,
     /// What an echo adds. Unit: bytes.
     pub(crate) pad: usize,
+    /// Whom to ask for names outside.
+    pub(crate) upstream: SocketAddr,
 }
 
 /// A running server; dropping it ends it.
@@ -182,6 +205,21 @@ impl Drop for Server {
     }
 }
 
+/// Starts the upstream of all: NSD with the zone of names outside. Its answers are not waited for.
+pub(crate) fn upstream(dir: &Path, core: usize) -> anyhow::Result<Server> {
+    let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("finding a port")?.local_addr()?.port();
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let own = dir.join("upstream");
+    std::fs::create_dir_all(&own).context("making the upstream's folder")?;
+    std::fs::copy(dir.join(OUTSIDE), own.join(OUTSIDE)).context("copying the upstream's zone")?;
+    let file = own.join("nsd.conf");
+    std::fs::write(&file, nsd_config(addr, &own, "example.org", OUTSIDE)).context("writing nsd.conf")?;
+    let mut command = Command::new(system("nsd").context("names outside need `nsd` as their upstream")?);
+    command.arg("-d").arg("-c").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = measure::spawn_on(core, &mut command).context("starting the upstream")?;
+    Ok(Server { kind: Kind::Nsd, addr, child })
+}
+
 /// Starts a server and waits until it answers, rightly unless it is an echo; says what its reply looks like.
 pub(crate) fn start(kind: Kind, work: Work, place: &Place<'_>) -> anyhow::Result<(Server, Reply)> {
     let mut tries = 1;
@@ -212,9 +250,10 @@ fn spawn(kind: Kind, place: &Place<'_>) -> anyhow::Result<Server> {
             let file = dir.join("Corefile.ours");
             let manifests = dir.join(MANIFESTS);
             let text = format!(
-                ".:{port} {{\n  bind {}\n  errors\n  loadbalance\n  kubernetes cluster.local in-addr.arpa ip6.arpa {{\n    manifests {}\n  }}\n}}\n",
+                ".:{port} {{\n  bind {}\n  errors\n  loadbalance\n  kubernetes cluster.local in-addr.arpa ip6.arpa {{\n    manifests {}\n  }}\n  forward . {} {{\n    max_concurrent 1000\n  }}\n  cache 3600\n}}\n",
                 place.listen,
-                manifests.display()
+                manifests.display(),
+                place.upstream,
             );
             std::fs::write(&file, text).context("writing a Corefile")?;
             let mut command = Command::new(env!("CARGO_BIN_EXE_signpost"));
@@ -228,18 +267,46 @@ fn spawn(kind: Kind, place: &Place<'_>) -> anyhow::Result<Server> {
         }
         Kind::Nsd => {
             let file = dir.join("nsd.conf");
-            std::fs::write(&file, nsd_config(bound, dir)).context("writing nsd.conf")?;
-            let mut command = Command::new(nsd().context("there is no nsd")?);
+            std::fs::write(&file, nsd_config(bound, dir, "cluster.local", ZONE)).context("writing nsd.conf")?;
+            let mut command = Command::new(system("nsd").context("there is no nsd")?);
             command.arg("-d").arg("-c").arg(file);
+            command
+        }
+        Kind::Unbound => {
+            let file = dir.join("unbound.conf");
+            let text = format!(
+                "server:\n  interface: {}@{port}\n  num-threads: 1\n  username: \"\"\n  chroot: \"\"\n  directory: \"{dir}\"\n  \
+                 pidfile: \"{dir}/unbound.pid\"\n  use-syslog: no\n  module-config: \"iterator\"\n  do-not-query-localhost: no\n  \
+                 access-control: 127.0.0.0/8 allow\n  msg-cache-size: 64m\n  rrset-cache-size: 128m\n  outgoing-range: 4096\n  \
+                 num-queries-per-thread: 2048\nremote-control:\n  control-enable: no\n\
+                 forward-zone:\n  name: \".\"\n  forward-addr: {}@{}\n",
+                place.listen,
+                place.upstream.ip(),
+                place.upstream.port(),
+                dir = dir.display(),
+            );
+            std::fs::write(&file, text).context("writing unbound.conf")?;
+            let mut command = Command::new(system("unbound").context("there is no unbound")?);
+            command.arg("-d").arg("-c").arg(file);
+            command
+        }
+        Kind::Dnsmasq => {
+            let mut command = Command::new(system("dnsmasq").context("there is no dnsmasq")?);
+            command
+                .args(["--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--conf-file=/dev/null"])
+                .args(["--cache-size=20000", "--dns-forward-max=2000", "--pid-file="])
+                .arg(format!("--port={port}"))
+                .arg(format!("--server={}#{}", place.upstream.ip(), place.upstream.port()));
             command
         }
         Kind::CoreDns => {
             let file = dir.join("Corefile.coredns");
             let zone = dir.join(ZONE);
             let text = format!(
-                ".:{port} {{\n  bind {}\n  errors\n  loadbalance\n  file {} cluster.local\n}}\n",
+                ".:{port} {{\n  bind {}\n  errors\n  loadbalance\n  file {} cluster.local\n  forward . {}\n  cache 3600 {{\n    success 20000\n  }}\n}}\n",
                 place.listen,
-                zone.display()
+                zone.display(),
+                place.upstream,
             );
             std::fs::write(&file, text).context("writing a Corefile")?;
             let mut command = Command::new(coredns().context("there is no CoreDNS")?);
@@ -265,14 +332,14 @@ fn echo(flag: &str, bound: SocketAddr, place: &Place<'_>) -> anyhow::Result<Comm
 }
 
 /// NSD without limits, control and daemon; one process answers.
-fn nsd_config(bound: SocketAddr, dir: &Path) -> String {
+fn nsd_config(bound: SocketAddr, dir: &Path, zone: &str, file: &str) -> String {
     let dir = dir.display();
     format!(
         "server:\n  server-count: 1\n  ip-address: {}@{}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{dir}\"\n  database: \"\"\n  \
          pidfile: \"{dir}/nsd.pid\"\n  xfrdfile: \"{dir}/xfrd.state\"\n  xfrdir: \"{dir}\"\n  zonelistfile: \"{dir}/zone.list\"\n  \
          logfile: \"{dir}/nsd.log\"\n  rrl-ratelimit: 0\n  rrl-whitelist-ratelimit: 0\n\
          remote-control:\n  control-enable: no\n\
-         zone:\n  name: cluster.local\n  zonefile: \"{ZONE}\"\n",
+         zone:\n  name: {zone}\n  zonefile: \"{file}\"\n",
         bound.ip(),
         bound.port()
     )

@@ -3,8 +3,11 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::chain::{Plan, word_at};
-use crate::metrics::{Bounds, Counters, DURATION, FIELDS, HistogramSum, SIZE, TallySum, sum};
+use crate::chain::{DROPPED, Plan, word_at};
+use crate::metrics::{
+    Bounds, ClusterNumbers, Counters, DURATION, FIELDS, HistogramSum, LATENCY, PROGRAMMING, SIZE,
+    ServiceKind, TallySum, sum,
+};
 
 /// A text in the making (Prometheus text format 0.0.4).
 #[derive(Default)]
@@ -136,6 +139,56 @@ fn queries(text: &mut Exposition, plan: &Plan) {
     });
 }
 
+/// Adds what is counted about API servers and the changes that they tell (rules K-260, K-275).
+pub fn cluster(text: &mut Exposition, numbers: &ClusterNumbers) {
+    let name = "coredns_kubernetes_dns_programming_duration_seconds";
+    text.family(name, "histogram", "Time from the change of an endpoint until it is served.");
+    for kind in ServiceKind::ALL {
+        let empty = HistogramSum::default();
+        let histogram = numbers.programming.get(&kind).unwrap_or(&empty);
+        text.histogram(name, &[("service_kind", kind.label())], PROGRAMMING, histogram);
+    }
+
+    let name = "coredns_kubernetes_rest_client_requests_total";
+    text.family(name, "counter", "Requests to API servers by status; `<error>` for one that got no answer.");
+    for ((host, status), count) in &numbers.requests {
+        let code = status.map_or_else(|| "<error>".to_owned(), |status| status.to_string());
+        text.value(name, &[("code", &code), ("method", "GET"), ("host", host)], count);
+    }
+    for (name, help, hosts) in [
+        (
+            "coredns_kubernetes_rest_client_request_duration_seconds",
+            "Time from a request to an API server until its answer begins.",
+            &numbers.latency,
+        ),
+        (
+            "coredns_kubernetes_rest_client_rate_limiter_duration_seconds",
+            "Time that a request to an API server waits for our own limits.",
+            &numbers.limited,
+        ),
+    ] {
+        text.family(name, "histogram", help);
+        for (host, histogram) in hosts {
+            text.histogram(name, &[("verb", "GET"), ("host", host)], LATENCY, histogram);
+        }
+    }
+
+    let name = "signpost_watch_lists_total";
+    text.family(
+        name,
+        "counter",
+        "Lists of an API server that were complete: one at start, one for each relist.",
+    );
+    for (resource, count) in &numbers.lists {
+        text.value(name, &[("resource", resource)], count);
+    }
+    let name = "signpost_watch_failures_total";
+    text.family(name, "counter", "Lists and watches of an API server that failed, by reason.");
+    for ((resource, reason), count) in &numbers.failures {
+        text.value(name, &[("resource", resource), ("reason", reason)], count);
+    }
+}
+
 /// Calls `visit` with the label `server` of every zone that is served.
 fn each_zone(plan: &Plan, mut visit: impl FnMut(&str, &crate::chain::Served)) {
     let mut seen: Vec<(&str, &str)> = Vec::new();
@@ -150,13 +203,21 @@ fn each_zone(plan: &Plan, mut visit: impl FnMut(&str, &crate::chain::Served)) {
     }
 }
 
-/// Calls `visit` with the labels and the tally of every zone that is counted.
+/// Calls `visit` with the labels and the tally of every zone that is counted, then of what reached no block.
 fn each_tally(plan: &Plan, mut visit: impl FnMut(&[(&str, &str)], &TallySum<'_>)) {
     each_zone(plan, |server, served| {
         if let Some(tallies) = &served.tallies {
             visit(&[("server", server), ("zone", served.zone.text()), ("view", "")], &TallySum(tallies));
         }
     });
+    let mut seen: Vec<&str> = Vec::new();
+    for listener in &plan.listeners {
+        let Some(tallies) = &listener.dropped else { continue };
+        if !seen.contains(&listener.label.as_str()) {
+            seen.push(&listener.label);
+            visit(&[("server", &listener.label), ("zone", DROPPED), ("view", "")], &TallySum(tallies));
+        }
+    }
 }
 
 /// Adds what the kernel counts of this process.

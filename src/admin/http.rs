@@ -10,9 +10,12 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
+use super::poll::{HealthCounts, poll};
 use crate::chain::{Active, Admin};
+use crate::time::Clock;
 
 /// Why an endpoint could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +104,18 @@ struct Job {
     ends: watch::Receiver<bool>,
 }
 
+/// What the endpoints need from outside.
+pub struct AdminOptions {
+    /// Where the plan in force is found, for `/ready`.
+    pub active: Arc<Active>,
+    /// Makes the text of `/metrics`.
+    pub render: Render,
+    /// What comes of the server's own requests for `/health`.
+    pub polls: Arc<HealthCounts>,
+    /// The clock that measures them.
+    pub clock: Clock,
+}
+
 /// The endpoints, and the thread that serves them.
 pub struct AdminServer {
     /// The thread.
@@ -113,6 +128,12 @@ pub struct AdminServer {
     readiness: Arc<Readiness>,
     /// For `/metrics`.
     render: Render,
+    /// For the server's own requests for `/health`.
+    polls: Arc<HealthCounts>,
+    /// Measures them.
+    clock: Clock,
+    /// The thread's event loop.
+    tasks: Handle,
 }
 
 /// Opens `[HOST]:PORT`; without a host all addresses of both families, where there is IPv6.
@@ -135,12 +156,13 @@ impl AdminServer {
     /// A server without endpoints yet.
     ///
     /// Errors: no thread or no event loop.
-    pub fn start(active: Arc<Active>, render: Render) -> Result<Self, AdminError> {
+    pub fn start(options: AdminOptions) -> Result<Self, AdminError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .build()
             .map_err(AdminError::Start)?;
+        let tasks = runtime.handle().clone();
         let (jobs, mut inbox) = mpsc::unbounded_channel::<Job>();
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())
@@ -158,8 +180,11 @@ impl AdminServer {
             thread: Some(thread),
             jobs: Some(jobs),
             endpoints: Vec::new(),
-            readiness: Arc::new(Readiness::new(active)),
-            render,
+            readiness: Arc::new(Readiness::new(options.active)),
+            render: options.render,
+            polls: options.polls,
+            clock: options.clock,
+            tasks,
         })
     }
 
@@ -191,6 +216,9 @@ impl AdminServer {
         for (word, addr, listener, bound) in opened {
             let (end, ends) = watch::channel(false);
             let app = self.app(word);
+            if word == "health" {
+                self.spawn(poll(bound, self.polls.clone(), self.clock.clone(), ends.clone()));
+            }
             if let Some(jobs) = &self.jobs {
                 // The thread lives as long as this value.
                 let _ = jobs.send(Job { listener, app, ends });
@@ -198,6 +226,11 @@ impl AdminServer {
             self.endpoints.push(Endpoint { word, addr, bound, end });
         }
         Ok(())
+    }
+
+    /// Does something on the thread of the endpoints, at most as long as this value lives.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     /// What an endpoint answers.

@@ -4,6 +4,8 @@
 
 pub mod exposition;
 mod http;
+mod poll;
 
 pub use exposition::Exposition;
-pub use http::{AdminError, AdminServer, Readiness, Render};
+pub use http::{AdminError, AdminOptions, AdminServer, Readiness, Render};
+pub use poll::HealthCounts;

@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use super::ServeError;
 use crate::chain::{self, Parts, StoreSource, StoreSpec};
 use crate::forward::{Group, GroupSpec, Target, Upstream, UpstreamSpec};
-use crate::metrics::Tally;
+use crate::metrics::{ClusterCounts, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
@@ -104,6 +104,8 @@ pub(super) struct Registry {
     pub(super) tallies: Tallies,
     /// Upstreams that somebody asks.
     pub(super) upstreams: Vec<Weak<Upstream>>,
+    /// Where all stores and sources count; kept over all plans, as tallies are.
+    pub(super) counts: Arc<ClusterCounts>,
     /// How many workers there are.
     pub(super) workers: usize,
     /// How long things of an API server may take.
@@ -124,7 +126,7 @@ impl Parts for Registry {
             spec: spec.clone(),
             wanted,
             store: store.clone(),
-            writer: Some(writer),
+            writer: Some(writer.counting(self.counts.clone())),
             feeder: None,
         });
         store
@@ -209,6 +211,7 @@ impl Registry {
                         pods: fed.wanted.pods,
                         throttle: fed.spec.throttle,
                         timing: self.timing,
+                        counts: self.counts.clone(),
                         seed: fastrand::u64(..),
                     };
                     let thread = Cluster::start(options, Box::new(writer)).map_err(ServeError::Start)?;

@@ -1,6 +1,6 @@
 //! From `Spec` to `Plan`: every directive read, every part asked for, or one located error and no effect at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,8 +44,12 @@ pub trait Parts {
 
     /// The upstreams of a line; those that run already where they are equal.
     ///
+    /// Unless somebody keeps them, they are without upstreams: enough to read a Corefile.
+    ///
     /// Errors: what a target can't be used for, in words for the one who wrote it.
-    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String>;
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
+        Ok(Arc::new(Group::new(spec.options.clone(), Vec::new())))
+    }
 
     /// Where the queries of a zone of a server are counted, a tally a worker; the running ones where there are any.
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]>;
@@ -83,6 +87,8 @@ pub(super) struct Draft<'a> {
     pub(super) bind: Option<Vec<IpAddr>>,
     /// `debug`.
     pub(super) debug: bool,
+    /// `errors { stacktrace }`.
+    pub(super) stacktrace: bool,
     /// `health`.
     pub(super) health: Option<Health>,
     /// `ready`.
@@ -154,10 +160,6 @@ impl Parts for Counting<'_> {
         Store::new(wanted, crate::time::Clock::manual(crate::time::Wall(0))).0
     }
 
-    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
-        Ok(Arc::new(Group::new(spec.options.clone(), Vec::new())))
-    }
-
     fn tallies(&mut self, _: &str, _: &str) -> Arc<[Tally]> {
         Arc::new([])
     }
@@ -184,6 +186,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
     let mut plan = Plan::default();
     let mut warnings: Vec<String> = Vec::new();
     let mut listeners: BTreeMap<(u16, IpAddr), Vec<Served>> = BTreeMap::new();
+    let mut counted: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
     for block in &spec.blocks {
         let draft = read_block(block, parts, wants)?;
         if draft.steps.is_empty() {
@@ -208,6 +211,9 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
             let port = key.port.unwrap_or(options.port);
             for &address in &addresses {
                 let zones = listeners.entry((port, address)).or_default();
+                if draft.metrics.is_some() {
+                    counted.insert((port, address));
+                }
                 for zone in &key.zones {
                     if zones.iter().any(|served| served.zone == *zone) {
                         let address = SocketAddr::new(address, port);
@@ -227,23 +233,26 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         plan.admin.reload = plan.admin.reload.or(draft.reload);
         join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
-        plan.chains.push(Chain::new(
-            draft.steps,
-            block.zones().cloned().collect(),
-            draft.metadata,
-            draft.debug,
-        ));
+        let zones = block.zones().cloned().collect();
+        let mut chain = Chain::new(draft.steps, zones, draft.metadata, draft.debug);
+        chain.stacktrace = draft.stacktrace;
+        plan.chains.push(chain);
     }
     plan.listeners = listeners
         .into_iter()
         .map(|((port, address), mut zones)| {
             zones.sort_by_key(|served| std::cmp::Reverse(served.zone.labels()));
             let bound = (!address.is_unspecified()).then_some(address);
-            Listener { addr: SocketAddr::new(address, port), label: server_label(bound, port), zones }
+            let label = server_label(bound, port);
+            let dropped = counted.contains(&(port, address)).then(|| parts.tallies(&label, DROPPED));
+            Listener { addr: SocketAddr::new(address, port), label, zones, dropped }
         })
         .collect();
     Ok(Built { plan, warnings })
 }
+
+/// Label `zone` of queries that reach no block: without a dot at its end, so it is no zone.
+pub const DROPPED: &str = "dropped";
 
 /// Reads a block's directives in the order of the chain.
 fn read_block<'a>(
@@ -258,6 +267,7 @@ fn read_block<'a>(
         steps: Vec::new(),
         bind: None,
         debug: false,
+        stacktrace: false,
         health: None,
         ready: None,
         reload: None,

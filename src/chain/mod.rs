@@ -12,6 +12,7 @@
 mod asked;
 mod bind;
 mod build;
+mod caught;
 mod debug;
 mod errors;
 mod forward;
@@ -33,7 +34,7 @@ mod whoami;
 mod words;
 
 pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};
-pub use build::{BuildOptions, Built, Parts, StoreSource, StoreSpec, build};
+pub use build::{BuildOptions, Built, DROPPED, Parts, StoreSource, StoreSpec, build};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready, Served};
 pub use reload::Reload;

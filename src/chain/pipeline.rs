@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::asked::{Asked, Client, Frame, MAX_FRAMES, Transport};
-use super::plan::{Active, Plan};
+use super::caught::{Catching, catch};
+use super::plan::{Active, Chain, Plan};
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Errand, Flow, Reply, Sent};
 use super::words;
@@ -305,19 +306,20 @@ impl<R> Pipeline<R> {
     fn walk(&mut self, plan: &Plan, resumed: Option<Answer>, now: Tick) -> Walk {
         let mut context = Context::new(now, &mut self.rng, &self.clock, &mut self.errands);
         let asked = &mut *self.asked;
-        let debug = plan.chains.get(asked.chain).is_some_and(|chain| chain.debug);
-        if debug {
-            return walk(plan, asked, resumed, &mut context);
+        let chain = plan.chains.get(asked.chain);
+        if chain.is_some_and(|chain| chain.debug) {
+            // Nobody else may catch it: the whole process ends, its message printed (rules K-017, S-07).
+            let walked = catch_unwind(AssertUnwindSafe(|| walk(plan, asked, resumed, &mut context)));
+            return walked.unwrap_or_else(|_| std::process::abort());
         }
-        // What a panic leaves half done in `asked` is overwritten by the next query; a step's own state is behind locks or atomics.
-        let walked = catch_unwind(AssertUnwindSafe(|| walk(plan, asked, resumed, &mut context)));
-        walked.unwrap_or_else(|_| {
+        let catching = catching(chain);
+        catch(catching, || walk(plan, asked, resumed, &mut context)).unwrap_or_else(|caught| {
             self.counters.panics.add(1);
             self.unwind();
             tracing::error!(
                 question = ?self.asked.sent(),
                 client = %self.asked.client.addr,
-                "a step panicked while answering; the query gets SERVFAIL"
+                "a step panicked while answering; the query gets SERVFAIL: {caught}"
             );
             Walk::Reply(Reply::code(Rcode::SERVFAIL))
         })
@@ -442,20 +444,24 @@ impl<R> Pipeline<R> {
             let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
             let answers = !reply.sections.range(Section::Answer).is_empty();
             let sent = Sent { rcode: reply.head.rcode, flags, answers, size: length, at: self.clock.now() };
-            let told = catch_unwind(AssertUnwindSafe(|| {
+            let told = catch(catching(Some(chain)), || {
                 for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
                     if let Some(step) = chain.steps.get(*step) {
                         step.sent(asked, &sent, chain);
                     }
                 }
-            }));
-            if told.is_err() {
+            });
+            if let Err(caught) = told {
                 self.counters.panics.add(1);
+                tracing::error!("a step panicked while a reply was written down: {caught}");
             }
         }
         let listener = plan.listeners.get(asked.client.listener);
-        let served = listener.and_then(|listener| listener.zones.get(asked.place));
-        if let Some(tally) = served.and_then(|served| served.tallies.as_ref()?.get(self.worker)) {
+        let tallies = listener.and_then(|listener| match listener.zones.get(asked.place) {
+            Some(served) => served.tallies.as_ref(),
+            None => listener.dropped.as_ref(),
+        });
+        if let Some(tally) = tallies.and_then(|tallies| tallies.get(self.worker)) {
             tally.observe(&Observation {
                 proto: usize::from(asked.client.transport == Transport::Tcp),
                 family: usize::from(asked.client.addr.is_ipv6()),
@@ -566,6 +572,14 @@ impl<R> Pipeline<R> {
         if !self.errands.is_empty() {
             self.run_errands(&plan, now);
         }
+    }
+}
+
+/// What is kept of a panic in this chain.
+fn catching(chain: Option<&Chain>) -> Catching {
+    match chain.is_some_and(|chain| chain.stacktrace) {
+        true => Catching::Stacktrace,
+        false => Catching::Plain,
     }
 }
 

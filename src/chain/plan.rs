@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::asked::Asked;
 use super::reload::Reload;
 use super::step::Step;
 use crate::corefile::Zone;
 use crate::metrics::Tally;
+use crate::time::Tick;
 use crate::wire::{Question, rtype};
 
 /// A running configuration.
@@ -19,6 +21,35 @@ pub struct Plan {
     pub chains: Vec<Chain>,
     /// HTTP endpoints and what else lives as long as the plan.
     pub admin: Admin,
+}
+
+impl Plan {
+    /// How often `tend` is to be called; `None` for never.
+    #[must_use]
+    pub fn rhythm(&self) -> Option<Duration> {
+        self.steps().filter_map(|step| step.rhythm()).min()
+    }
+
+    /// Lets the steps do what falls due apart from queries.
+    pub fn tend(&self, now: Tick) {
+        self.steps().for_each(|step| step.tend(now));
+    }
+
+    /// Lets the steps write what they kept for later: the plan is not in force any more.
+    pub fn close(&self) {
+        self.steps().for_each(|step| step.close());
+    }
+
+    /// Whether `debug` is in any block.
+    #[must_use]
+    pub fn debugs(&self) -> bool {
+        self.chains.iter().any(|chain| chain.debug)
+    }
+
+    /// All steps.
+    fn steps(&self) -> impl Iterator<Item = &dyn Step> {
+        self.chains.iter().flat_map(|chain| &chain.steps).map(AsRef::as_ref)
+    }
 }
 
 /// What the plan says about HTTP beside the DNS.
@@ -40,7 +71,7 @@ pub struct Health {
     /// Where to listen: `[HOST]:PORT` as written.
     pub addr: String,
     /// How long answering goes on after SIGTERM.
-    pub lameduck: std::time::Duration,
+    pub lameduck: Duration,
 }
 
 /// The `ready` word.
@@ -61,6 +92,8 @@ pub struct Listener {
     pub label: String,
     /// What is served here, most labels first.
     pub zones: Vec<Served>,
+    /// Where queries are counted that reach no block, a tally a worker; none without a `prometheus` behind this address.
+    pub dropped: Option<Arc<[Tally]>>,
 }
 
 /// A zone on a listener.
@@ -102,6 +135,8 @@ pub struct Chain {
     pub steps: Vec<Box<dyn Step>>,
     /// Whether a panic ends the process instead of the query (`debug`, rule S-07).
     pub debug: bool,
+    /// Whether the line about a panic carries the road there (`errors { stacktrace }`, rule S-17).
+    pub stacktrace: bool,
     /// Whether any step forwards: RA (rule K-004).
     pub forwards: bool,
     /// The steps that write down what was sent.
@@ -120,7 +155,7 @@ impl Chain {
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
         let words = steps.iter().map(|step| step.word()).collect();
-        Self { zones, steps, debug, forwards, writers, words, published }
+        Self { zones, steps, debug, stacktrace: false, forwards, writers, words, published }
     }
 
     /// The value of a metadata label for a query, where `metadata` is on for its name (rule K-250).

@@ -1,6 +1,7 @@
 //! What a step of the chain is: it takes a query and returns a value; it is never handed a writer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::asked::Asked;
 use super::plan::Chain;
@@ -230,6 +231,19 @@ pub trait Step: Send + Sync {
     fn forwards(&self) -> bool {
         false
     }
+
+    /// How often `tend` is to be called; `None` for never.
+    fn rhythm(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Does what falls due apart from queries; called off their road.
+    fn tend(&self, now: Tick) {
+        let _ = now;
+    }
+
+    /// Writes what was kept for later: the plan is not in force any more.
+    fn close(&self) {}
 
     /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.
     fn ready(&self) -> bool {

@@ -45,6 +45,7 @@ fn plan(chains: Vec<(&str, Steps)>) -> Arc<Plan> {
         addr: SocketAddr::from(([127, 0, 0, 1], 53)),
         label: String::new(),
         zones,
+        dropped: None,
     });
     Arc::new(plan)
 }

@@ -102,7 +102,12 @@ fn plan(groups: &[u8], signal: &Arc<Signal>) -> Arc<Plan> {
         let step = Box::new(Scripted { signal: signal.clone(), last: index });
         plan.chains.push(Chain::new(vec![step], vec![root.clone()], Vec::new(), false));
         let served = Served { zone: root.clone(), chain, tallies: None };
-        plan.listeners.push(Listener { addr: group(index), label: String::new(), zones: vec![served] });
+        plan.listeners.push(Listener {
+            addr: group(index),
+            label: String::new(),
+            zones: vec![served],
+            dropped: None,
+        });
     }
     Arc::new(plan)
 }

@@ -1,6 +1,7 @@
 //! A worker: one thread's loop over its link, its desk and its streams.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -31,15 +32,26 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Phase(AtomicU8);
 
 impl Phase {
-    /// Asks the workers to empty their sockets, answer what waits, and end.
-    pub fn drain(&self) {
-        self.0.store(1, Ordering::Release);
+    /// Says that no more queries should come: those that do are late, and answered.
+    pub fn leave(&self) {
+        self.0.fetch_max(1, Ordering::Release);
     }
 
-    /// Whether they were asked to.
+    /// Asks the workers to empty their sockets, answer what waits, and end.
+    pub fn drain(&self) {
+        self.0.fetch_max(2, Ordering::Release);
+    }
+
+    /// Whether no more queries should come.
+    #[must_use]
+    pub fn leaving(&self) -> bool {
+        self.0.load(Ordering::Acquire) >= 1
+    }
+
+    /// Whether the workers were asked to end.
     #[must_use]
     pub fn draining(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 1
+        self.0.load(Ordering::Acquire) == 2
     }
 }
 
@@ -104,6 +116,8 @@ pub struct Worker<L: Link> {
     phase: Arc<Phase>,
     /// When draining must be over.
     drained_by: Option<Tick>,
+    /// How many queries there were when late ones began.
+    punctual: Option<u64>,
 }
 
 /// The pipeline with what ties sockets to the plan.
@@ -174,13 +188,24 @@ impl<L: Link> Worker<L> {
             resting: Vec::new(),
             phase: options.phase,
             drained_by: None,
+            punctual: None,
         }
     }
 
     /// Serves until the server drains and everything is answered.
+    ///
+    /// A panic outside of any query is printed and counted, and the loop begins anew: sockets must not be left with nobody to
+    /// read them.
     pub fn run(&mut self) {
-        while !self.finished() {
-            self.turn();
+        let mut serve = || {
+            while !self.finished() {
+                self.turn();
+            }
+        };
+        while catch_unwind(AssertUnwindSafe(&mut serve)).is_err() {
+            tracing::error!("a worker panicked outside of a query; it goes on");
+            // Were it to happen at every turn, it must not fill the log.
+            std::thread::sleep(REST);
         }
     }
 
@@ -211,6 +236,7 @@ impl<L: Link> Worker<L> {
             self.streams.advance(&mut self.link, id, now, &mut self.desk);
         }
         self.streams.close_idle(&mut self.link);
+        self.count_late();
         (self.waiting() == 0 && self.streams.len() == 0) || now >= by
     }
 
@@ -225,6 +251,9 @@ impl<L: Link> Worker<L> {
         let until = deadlines.into_iter().flatten().min();
         let mut ready = std::mem::take(&mut self.ready);
         self.link.wait(until, &mut ready);
+        if self.punctual.is_none() && self.phase.leaving() {
+            self.punctual = Some(self.desk.counters.answerable());
+        }
         if ready.contains(&Ready::Woken) {
             self.obey();
         }
@@ -271,6 +300,16 @@ impl<L: Link> Worker<L> {
             }
             until > now
         });
+        self.count_late();
+    }
+
+    /// Counts what came since no more queries should come. Cost: one branch a turn until then.
+    fn count_late(&self) {
+        if let Some(punctual) = self.punctual {
+            let counters = &self.desk.counters;
+            let late = counters.answerable().saturating_sub(punctual);
+            counters.late_queries.add(late.saturating_sub(counters.late_queries.read()));
+        }
     }
 
     /// Does what was ordered. Sockets that go are emptied first, under the plan that they belong to.

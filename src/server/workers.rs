@@ -138,6 +138,14 @@ impl Crew {
         &self.counters
     }
 
+    /// Counts the queries that come from now on as late; they are answered.
+    pub fn leave(&self) {
+        self.phase.leave();
+        for waker in &self.wakers {
+            waker.wake_by_ref();
+        }
+    }
+
     /// Empties the sockets, answers what waits, ends the workers; returns when they have ended.
     pub fn drain(&mut self) {
         self.phase.drain();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::change::{
     Change, Kind, NamespaceObject, Object, ObjectKey, PodObject, ServiceObject, Sink, SliceObject,
@@ -11,6 +12,7 @@ use super::change::{
 use super::pod::PodEntry;
 use super::service::Definition;
 use super::{Endpoints, Namespace, Part, Service, ServiceKey, Spec, Store, push_label};
+use crate::metrics::{ClusterCounts, ServiceKind};
 use crate::time::Clock;
 
 /// A Service that changed since the last publication.
@@ -21,6 +23,8 @@ struct Pending {
     parts: Vec<Arc<Part>>,
     /// The list in which the object was last seen.
     mark: u32,
+    /// When the changes of its slices were triggered. Unit: nanoseconds since 1970 (rule K-275).
+    triggered: Vec<u64>,
 }
 
 /// Where changes go in. There is one for each store, and it is not cloned.
@@ -30,8 +34,10 @@ struct Pending {
 pub struct Writer {
     /// Where it publishes.
     store: Arc<Store>,
-    /// For the serial.
+    /// For the serial, and for how soon a change is served.
     clock: Clock,
+    /// Where it is counted how soon a change is served.
+    counts: Arc<ClusterCounts>,
     /// The current list of each kind, counted up by `Begin`.
     generations: [u32; 4],
     /// Which Service a slice belongs to.
@@ -74,6 +80,7 @@ impl Writer {
         Self {
             store,
             clock,
+            counts: Arc::default(),
             generations: [1; 4],
             slices: HashMap::new(),
             pods: HashMap::new(),
@@ -81,6 +88,13 @@ impl Writer {
             moved: false,
             ended: Vec::new(),
         }
+    }
+
+    /// The same writer, counting into `counts`, which it may share with others.
+    #[must_use]
+    pub fn counting(mut self, counts: Arc<ClusterCounts>) -> Self {
+        self.counts = counts;
+        self
     }
 
     /// The current list of a kind.
@@ -96,8 +110,14 @@ impl Writer {
                 definition: service.definition(),
                 parts: service.endpoints().parts().to_vec(),
                 mark: service.mark.load(Ordering::Relaxed),
+                triggered: Vec::new(),
             },
-            None => Pending { definition: Definition::orphan(), parts: Vec::new(), mark: 0 },
+            None => Pending {
+                definition: Definition::orphan(),
+                parts: Vec::new(),
+                mark: 0,
+                triggered: Vec::new(),
+            },
         })
     }
 
@@ -160,8 +180,10 @@ impl Writer {
             }
         }
         let slice = object.key.clone();
+        let triggered = object.triggered;
         let part = Arc::new(Part::build(object, self.store.wanted.pod_names, mark));
         let pending = self.pending(&key);
+        pending.triggered.extend(triggered);
         let moved = match pending.parts.iter_mut().find(|known| known.slice == slice.name) {
             Some(known) => {
                 let moved = !known.same(&part);
@@ -334,6 +356,7 @@ impl Writer {
         let old = self.store.service(&key);
         let endpoints = Endpoints::build(pending.parts);
         let gone = matches!(pending.definition.spec, Spec::Orphan) && endpoints.parts().is_empty();
+        let kind = service_kind(&pending.definition.spec);
         let namespace = self.namespace(namespace_run(&key));
         let new =
             Arc::new(Service::build(key.clone(), namespace, pending.definition, endpoints, pending.mark));
@@ -370,6 +393,26 @@ impl Writer {
             drop(old);
             self.forget_namespace(namespace_run(&key));
         }
+        if let Some(kind) = kind
+            && !pending.triggered.is_empty()
+        {
+            let now = self.clock.since_1970();
+            let since = |&at: &u64| {
+                let at = Duration::from_nanos(at);
+                now.checked_sub(at).map_or_else(|| -(at - now).as_secs_f64(), |passed| passed.as_secs_f64())
+            };
+            self.counts.programmed(kind, pending.triggered.iter().map(since));
+        }
+    }
+}
+
+/// Whether, and as what, it is counted how soon changes of this Service's slices are served (rule K-275).
+fn service_kind(spec: &Spec) -> Option<ServiceKind> {
+    match spec {
+        Spec::Cluster { .. } => Some(ServiceKind::ClusterIp),
+        Spec::Headless => Some(ServiceKind::Headless),
+        // Nothing is served from the slices but PTRs.
+        Spec::Orphan | Spec::External(_) | Spec::ExternalInvalid => None,
     }
 }
 

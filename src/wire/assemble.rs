@@ -220,7 +220,17 @@ impl Writer<'_> {
         let owner = match record.owner {
             Owner::Question => self.pointer(HEADER),
             Owner::Suffix(label) => self.pointer(HEADER + question.start(usize::from(label))),
-            Owner::Stored(at) => self.name(sections.stored(at)),
+            Owner::Stored(at) => {
+                let name = sections.stored(at);
+                let name = name.get(..name_length(name)).unwrap_or_default();
+                match shared_end(name, question) {
+                    Some((kept, label)) => {
+                        self.bytes(name.get(..kept).unwrap_or_default())
+                            && self.pointer(HEADER + question.start(label))
+                    }
+                    None => self.bytes(name),
+                }
+            }
             Owner::Target(id) => match self.targets.get(usize::from(id)) {
                 // A pointer has 14 bits; 0 is the header, never a target.
                 Some(&place) if place != 0 && place < 0x4000 => self.pointer(usize::from(place)),
@@ -228,8 +238,14 @@ impl Writer<'_> {
             },
         };
         let rdata = sections.rdata(record);
-        // Targets of aliases share their end with the question where they can: long chains must fit (RFC 1035 §4.1.4).
-        let shared = if record.rtype == rtype::CNAME { shared_end(rdata, question) } else { None };
+        // Targets share their end with the question where they can: what an upstream fitted into a datagram must fit into
+        // ours (RFC 1035 §4.1.4). Not those of SRV (RFC 2782), and those of PTR never can.
+        let shared = match record.rtype {
+            rtype::CNAME | rtype::NS => shared_end(rdata, question),
+            rtype::MX => shared_end(rdata.get(2..).unwrap_or_default(), question)
+                .map(|(kept, label)| (kept + 2, label)),
+            _ => None,
+        };
         let (rdata, pointer) = match shared {
             Some((kept, label)) => {
                 (rdata.get(..kept).unwrap_or_default(), Some(HEADER + question.start(label)))

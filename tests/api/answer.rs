@@ -25,6 +25,8 @@ const KNOWN: &[&str] = &[
     "allowWatchBookmarks",
     "sendInitialEvents",
     "timeoutSeconds",
+    // client-go sends this beside it.
+    "timeout",
     "labelSelector",
     "fieldSelector",
 ];

@@ -135,6 +135,58 @@ fn a_query_that_nobody_answers_has_a_line_of_errors() {
 }
 
 #[test]
+fn errors_that_are_alike_have_one_line_at_the_end_of_their_period() {
+    let port = free_port();
+    let options = "    errors {\n        consolidate 300ms \"^no step\" warning show_first\n    }\n";
+    let folder = Folder::new(&corefile(port, options));
+    let server = Server::of(&folder, port);
+    // However long a query takes here: each is either the first of its period or in its sum.
+    let (_, ()) = wait("a sum", PATIENCE, || {
+        assert_eq!(server.ask("example.org."), Some((2, Vec::new())));
+        let is_sum = |line: &String| line.ends_with(" errors like '^no step' occurred in last 300ms");
+        server.lines().iter().any(is_sum).then_some(())
+    });
+    let first = server.wait_for_line("the first", |line| line.contains("plugin/errors"));
+    assert_eq!(first, "[WARNING] plugin/errors: 2 example.org. A: no step answered");
+}
+
+#[test]
+fn errors_that_were_counted_are_written_at_a_reload_and_at_the_end() {
+    let port = free_port();
+    let options = "    errors {\n        consolidate 1h step debug\n    }\n";
+    let folder = Folder::new(&corefile(port, &options.replace(" debug", "")));
+    let mut server = Server::of(&folder, port);
+    assert_eq!(server.ask("example.org."), Some((2, Vec::new())));
+    let text = corefile(port, &format!("    debug\n{options}"));
+    folder.write("Corefile", &text.replace("DIR", &folder.manifests().to_string_lossy()));
+    server.signal(rustix::process::Signal::USR1);
+    let line = server.wait_for_line("the sum", |line| line.contains("plugin/errors"));
+    assert_eq!(line, "[ERROR] plugin/errors: 1 errors like 'step' occurred in last 1h0m0s");
+    server.wait_for_line("the reload", |line| line.contains("was read again"));
+    assert_eq!(server.ask("example.org."), Some((2, Vec::new())));
+    assert_eq!(server.ask("example.org."), Some((2, Vec::new())));
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.end(PATIENCE).1.code(), Some(0));
+    // At level debug, and `debug` is in the block.
+    let sum = "[DEBUG] plugin/errors: 2 errors like 'step' occurred in last 1h0m0s";
+    server.wait_for_line("the last sum", |line| line == sum);
+}
+
+#[test]
+fn without_debug_in_a_block_lines_of_that_level_are_not_written() {
+    let port = free_port();
+    let options = "    errors {\n        consolidate 1h step debug\n    }\n";
+    let folder = Folder::new(&corefile(port, options));
+    let mut server = Server::of(&folder, port);
+    assert_eq!(server.ask("example.org."), Some((2, Vec::new())));
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.end(PATIENCE).1.code(), Some(0));
+    let out = server.out.clone();
+    wait("the end of stdout", PATIENCE, || (std::sync::Arc::strong_count(&out) == 2).then_some(()));
+    assert!(server.lines().iter().all(|line| !line.contains("plugin/errors")), "{:#?}", server.lines());
+}
+
+#[test]
 fn a_stdout_that_is_closed_stops_nothing() {
     let port = free_port();
     let folder = Folder::new(&corefile(port, "    log\n    errors\n"));

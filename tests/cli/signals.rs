@@ -79,6 +79,33 @@ fn the_lame_duck_answers_and_probes_say_that_no_more_should_come() {
 }
 
 #[test]
+fn queries_after_the_signal_are_answered_and_counted() {
+    let (port, health, metrics) = (free_port(), free_port(), free_port());
+    let lines = format!(
+        "    health 127.0.0.1:{health} {{\n        lameduck 2s\n    }}\n    prometheus 127.0.0.1:{metrics}\n"
+    );
+    let folder = Folder::new(&corefile(port, &lines));
+    let mut server = Server::of(&folder, port);
+    let late = || {
+        let (_, text) = fetch(metrics, "/metrics")?;
+        text.lines().find_map(|line| line.strip_prefix("signpost_late_queries_total "))?.parse::<u64>().ok()
+    };
+    assert_eq!(late(), Some(0), "nobody is late before the signal");
+    let mut stream = TcpStream::connect(server.addr).unwrap();
+    server.signal(Signal::TERM);
+    server.wait_for_line("the duck", |line| line.contains("lameduck"));
+    for _ in 0..3 {
+        assert!(server.exchange(&query("web.shop.svc.cluster.local.", 1, None)).is_some());
+    }
+    let message = query("web.shop.svc.cluster.local.", 1, None);
+    stream.write_all(&[&u16::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat()).unwrap();
+    assert!(stream.read(&mut [0; 512]).unwrap() > 2);
+    wait("the count of a turn that has ended", PATIENCE, || (late() == Some(4)).then_some(()));
+    assert_eq!(server.end(PATIENCE).1.code(), Some(0));
+    server.wait_for_line("the sum", |line| line == "[INFO] 4 queries came after SIGTERM and were answered");
+}
+
+#[test]
 fn a_second_signal_ends_the_lame_duck_at_once() {
     let (port, health) = (free_port(), free_port());
     let lines = format!("    health 127.0.0.1:{health} {{\n        lameduck 1m\n    }}\n");

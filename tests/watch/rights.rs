@@ -56,10 +56,7 @@ fn slices_are_not_read_with_noendpoints() {
 #[test]
 fn the_cluster_role_that_ships_grants_what_is_used_and_nothing_else() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/deploy/rbac.yaml");
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        eprintln!("skipped: there is no {}", file.display());
-        return;
-    };
+    let text = std::fs::read_to_string(&file).unwrap();
     let mut granted = BTreeSet::new();
     for document in text.split("\n---") {
         let Ok(role) = serde_saphyr::from_str::<Value>(document) else { continue };

@@ -38,6 +38,7 @@ pub(crate) const SHOP: &[(&str, &str)] = &[
 /// Times that suit a test which waits for them.
 pub(crate) const QUICK: Timing = Timing {
     mute: Duration::from_millis(1500),
+    head: Duration::from_secs(30),
     dead: Duration::from_secs(2),
     backoff_min: Duration::from_millis(20),
     backoff_max: Duration::from_millis(400),
@@ -64,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) words: Vec<String>,
     /// Times.
     pub(crate) timing: Timing,
+    /// The clock, where it is not the system's.
+    pub(crate) clock: Option<Clock>,
 }
 
 impl Setup {
@@ -76,6 +79,12 @@ impl Setup {
     /// With other times.
     pub(crate) fn timing(mut self, timing: Timing) -> Self {
         self.timing = timing;
+        self
+    }
+
+    /// With a clock that the test moves.
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -106,7 +115,12 @@ impl Setup {
     /// Starts a server; it may not know its cluster yet.
     pub(crate) fn start(self, api: FakeApi) -> World {
         let text = self.corefile(&api);
-        let options = ServeOptions { text: text.clone(), cluster: self.timing, ..ServeOptions::default() };
+        let options = ServeOptions {
+            text: text.clone(),
+            cluster: self.timing,
+            clock: self.clock.unwrap_or_else(Clock::system),
+            ..ServeOptions::default()
+        };
         let running = serve(options).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let addr = running.addresses()[0];
         World { client: Client::new(Via::Udp, addr), addr, running, api }

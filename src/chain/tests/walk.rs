@@ -99,6 +99,57 @@ fn a_panic_costs_its_own_query_and_no_other() {
     desk.check_counters();
 }
 
+/// What is written while `act` runs.
+fn written(act: impl FnOnce()) -> String {
+    let text: Arc<parking_lot::Mutex<Vec<u8>>> = Arc::default();
+    let writer = text.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_writer(move || Writer(writer.clone())).with_ansi(false).finish();
+    tracing::subscriber::with_default(subscriber, act);
+    String::from_utf8_lossy(&text.lock()).into_owned()
+}
+
+/// Writes into a text that others hold too.
+struct Writer(Arc<parking_lot::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_line_of_a_panic_has_its_message_and_place_and_with_stacktrace_the_road_there() {
+    for stacktrace in [false, true] {
+        let diary = Diary::default();
+        let mut plan = Plan::default();
+        let root = Zone::parse(".").unwrap();
+        let mut chain = Chain::new(chain(&diary), vec![root.clone()], Vec::new(), false);
+        chain.stacktrace = stacktrace;
+        plan.chains.push(chain);
+        plan.listeners.push(Listener {
+            addr: SocketAddr::from(([127, 0, 0, 1], 53)),
+            label: String::new(),
+            zones: vec![Served { zone: root, chain: 0, tallies: None }],
+            dropped: None,
+        });
+        let mut desk = Desk::new(Arc::new(plan), 4);
+        let text = written(|| assert_eq!(code(&desk.ask("panic.").reply()), 2));
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("the query gets SERVFAIL: scripted at src/chain/tests/walk.rs:"), "{text}");
+        assert_eq!(
+            text.contains("(stack: ") && text.contains("./src/chain/pipeline.rs:"),
+            stacktrace,
+            "{text}"
+        );
+    }
+}
+
 #[test]
 fn a_panic_while_a_step_is_told_costs_its_own_query_and_no_other() {
     let diary = Diary::default();
@@ -140,6 +191,7 @@ fn with_debug_a_panic_goes_through() {
         addr: SocketAddr::from(([127, 0, 0, 1], 53)),
         label: String::new(),
         zones: vec![served],
+        dropped: None,
     });
     let mut desk = Desk::new(Arc::new(plan), 4);
     assert!(catch_unwind(AssertUnwindSafe(|| desk.ask("panic."))).is_err());

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -9,10 +11,13 @@ use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
 use super::Timing;
 use super::throttle::{Throttle, ThrottleOptions};
+use super::trouble::{Trouble, chain};
+use crate::metrics::ClusterCounts;
 
 /// Where the API server is and how it knows us (rule K-233).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -133,6 +138,16 @@ impl Access {
         config.default_retry = false;
         Ok(config)
     }
+
+    /// Label `host` of the numbers about requests to `url`: what its author wrote, the port always in a pod.
+    fn host(&self, url: &http::Uri) -> String {
+        let host = url.host().unwrap_or_default();
+        match (url.port_u16(), self) {
+            (Some(port), _) => format!("{host}:{port}"),
+            (None, Self::InCluster) => format!("{host}:443"),
+            (None, Self::Kubeconfig { .. } | Self::Endpoint { .. }) => host.to_owned(),
+        }
+    }
 }
 
 /// Reads a file.
@@ -165,8 +180,12 @@ pub(super) struct Connection {
     access: Access,
     /// How many requests it gets.
     throttle: Throttle,
-    /// Keepalive.
+    /// Keepalive, and how long an answer may take.
     timing: Timing,
+    /// Where requests are counted.
+    counts: Arc<ClusterCounts>,
+    /// Label `host`: that of the last client that was made.
+    host: RefCell<Rc<str>>,
     /// The client, if there is one now.
     client: RefCell<Option<Client>>,
     /// The last client that could be made: used on where files are gone for the moment.
@@ -178,9 +197,27 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 impl Connection {
     /// No connection yet.
-    pub(super) fn new(access: Access, throttle: ThrottleOptions, timing: Timing) -> Self {
+    pub(super) fn new(
+        access: Access,
+        throttle: ThrottleOptions,
+        timing: Timing,
+        counts: Arc<ClusterCounts>,
+    ) -> Self {
         let throttle = Throttle::new(throttle);
-        Self { access, throttle, timing, client: RefCell::new(None), last: RefCell::new(None) }
+        Self {
+            access,
+            throttle,
+            timing,
+            counts,
+            host: RefCell::new("".into()),
+            client: RefCell::new(None),
+            last: RefCell::new(None),
+        }
+    }
+
+    /// Where what befalls this connection is counted.
+    pub(super) fn counts(&self) -> &ClusterCounts {
+        &self.counts
     }
 
     /// The client; made now if there is none. Errors: `AccessError`, also for files that are gone for the moment.
@@ -189,7 +226,10 @@ impl Connection {
             return Ok(client.clone());
         }
         let made = match self.access.config().await {
-            Ok(config) => build(&config, self.timing).map_err(|error| AccessError::Client(Box::new(error))),
+            Ok(config) => {
+                *self.host.borrow_mut() = self.access.host(&config.cluster_url).into();
+                build(&config, self.timing).map_err(|error| AccessError::Client(Box::new(error)))
+            }
             Err(error) => Err(error),
         };
         match made {
@@ -202,9 +242,23 @@ impl Connection {
         }
     }
 
-    /// Waits until a request may go (rule K-231); the permit is held until its answer has begun.
-    pub(super) async fn admit(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
-        self.throttle.admit().await
+    /// Sends a request when it may go (rule K-231); the body of the answer is still to come.
+    ///
+    /// Errors: those of `client`, no connection, or no head of an answer in time.
+    pub(super) async fn send(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Trouble> {
+        let client = self.client().await.map_err(|error| Trouble::Connection(chain(&error)))?;
+        let host = self.host.borrow().clone();
+        let asked = Instant::now();
+        // Held until the answer has begun.
+        let _permit = self.throttle.admit().await;
+        let sent = Instant::now();
+        self.counts.admitted(&host, (sent - asked).as_secs_f64());
+        let answer = timeout(self.timing.head, client.send(request)).await;
+        let status = answer.as_ref().ok().and_then(|answer| Some(answer.as_ref().ok()?.status().as_u16()));
+        self.counts.answered(&host, status, sent.elapsed().as_secs_f64());
+        answer
+            .map_err(|_| Trouble::Connection(format!("no answer within {:?}", self.timing.head)))?
+            .map_err(|error| Trouble::Connection(chain(&error)))
     }
 
     /// Forgets the client: the next one reads CA, token and kubeconfig anew, and resolves the host anew.

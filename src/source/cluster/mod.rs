@@ -31,6 +31,8 @@ pub use throttle::ThrottleOptions;
 pub struct Timing {
     /// A watch that brings neither event nor bookmark for so long is opened again from its last version.
     pub mute: Duration,
+    /// The head of an answer that takes longer will not come: the request has failed.
+    pub head: Duration,
     /// A connection on which the peer acknowledges nothing for so long is dead (TCP keepalive, `TCP_USER_TIMEOUT`).
     pub dead: Duration,
     /// The first pause after a failure.
@@ -45,6 +47,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             mute: Duration::from_secs(90),
+            head: Duration::from_secs(30),
             dead: Duration::from_secs(20),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),

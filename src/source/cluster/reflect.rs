@@ -23,13 +23,10 @@ use super::event::{Event, INITIAL_EVENTS_END, Meta, backwards, meta, status, ver
 use super::feed::Feed;
 use super::request::{self, Ask};
 use super::split::{Items, Lines};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, chain};
 use crate::source::Selector;
 use crate::source::object;
 use crate::store::change::{Change, Kind, ObjectKey};
-
-/// How long the head of an answer may take.
-const HEAD: Duration = Duration::from_secs(30);
 
 /// The shortest time between the starts of two lists of one kind.
 const LIST_APART: Duration = Duration::from_secs(1);
@@ -225,6 +222,7 @@ impl Reflector {
             );
         }
         self.version = version;
+        self.connection.counts().listed(request::resource(self.options.kind));
         self.feed.change(Change::End(self.options.kind));
         self.recovered();
     }
@@ -249,6 +247,9 @@ impl Reflector {
                     Err(trouble)
                 }
             };
+            if let Err(trouble @ (Trouble::Expired(_) | Trouble::Mute(_))) = &ended {
+                self.failed(trouble);
+            }
             match ended {
                 Err(Trouble::Expired(why)) => {
                     tracing::info!(target: "plugin/kubernetes", "{:?}: listing anew: {why}", self.options.kind);
@@ -444,8 +445,14 @@ impl Reflector {
         }
     }
 
+    /// Counts a list or a watch that failed.
+    fn failed(&self, trouble: &Trouble) {
+        self.connection.counts().failed(request::resource(self.options.kind), trouble.reason());
+    }
+
     /// Says what went wrong where somebody has to know, and pauses.
     async fn suffer(&mut self, trouble: &Trouble, doing: &str) {
+        self.failed(trouble);
         let kind = self.options.kind;
         let mut pause = self.backoff.pause(&mut self.rng);
         match trouble {
@@ -489,18 +496,12 @@ impl Reflector {
     /// Sends a request; returns the body of a good answer.
     async fn get(&self, ask: Ask<'_>) -> Result<Body, Trouble> {
         let target = request::target(self.options.kind, self.options.labels.as_ref(), ask);
-        let client = self.connection.client().await.map_err(|error| Trouble::Connection(chain(&error)))?;
         let request = http::Request::get(target)
             .header(http::header::ACCEPT, "application/json")
             .header(http::header::USER_AGENT, concat!("signpost/", env!("CARGO_PKG_VERSION")))
             .body(Body::empty())
             .map_err(|error| Trouble::Connection(error.to_string()))?;
-        let permit = self.connection.admit().await;
-        let answer = timeout(HEAD, client.send(request))
-            .await
-            .map_err(|_| Trouble::Connection(format!("no answer within {HEAD:?}")))?
-            .map_err(|error| Trouble::Connection(chain(&error)))?;
-        drop(permit);
+        let answer = self.connection.send(request).await?;
         let code = answer.status().as_u16();
         if answer.status().is_success() {
             return Ok(answer.into_body());
@@ -544,19 +545,4 @@ async fn next_chunk(body: &mut Body, patience: Duration) -> Result<Option<bytes:
             }
         }
     }
-}
-
-/// An error with its causes in one line, each fact once.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let more = next.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = next.source();
-    }
-    text
 }

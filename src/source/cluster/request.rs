@@ -18,6 +18,16 @@ pub(super) fn path(kind: Kind) -> &'static str {
     }
 }
 
+/// The plural name of a kind, as in its path.
+pub(super) fn resource(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Services => "services",
+        Kind::EndpointSlices => "endpointslices",
+        Kind::Namespaces => "namespaces",
+        Kind::Pods => "pods",
+    }
+}
+
 /// The RBAC rule that a kind needs, in words.
 pub(super) fn rule(kind: Kind) -> &'static str {
     match kind {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use super::access::{Access, Connection};
 use super::feed::Feed;
 use super::reflect::{Reflector, ReflectorOptions};
 use super::throttle::ThrottleOptions;
+use crate::metrics::ClusterCounts;
 use crate::source::Selector;
 use crate::store::change::{Kind, Sink};
 
@@ -30,6 +32,8 @@ pub struct ClusterOptions {
     pub throttle: ThrottleOptions,
     /// How long things may take.
     pub timing: Timing,
+    /// Where requests, lists and failures are counted.
+    pub counts: Arc<ClusterCounts>,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -71,7 +75,12 @@ impl Drop for Cluster {
 /// Runs a reflector for each kind until told to end. One that panics is started again (RELIABILITY P11).
 async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut ends: watch::Receiver<bool>) {
     let feed = Rc::new(Feed::new(sink));
-    let connection = Rc::new(Connection::new(options.access.clone(), options.throttle, options.timing));
+    let connection = Rc::new(Connection::new(
+        options.access.clone(),
+        options.throttle,
+        options.timing,
+        options.counts.clone(),
+    ));
     let mut kinds = vec![Kind::Services, Kind::Namespaces];
     if options.endpoints {
         kinds.push(Kind::EndpointSlices);

@@ -43,3 +43,35 @@ pub(super) enum Trouble {
     #[error("what came is no {0}")]
     Nonsense(&'static str),
 }
+
+impl Trouble {
+    /// The reason in a word, for label `reason`.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Expired(_) => "expired",
+            Self::NoStreaming(_) => "no_streaming",
+            Self::Denied(_) => "forbidden",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::Busy { .. } => "busy",
+            Self::Status { .. } => "status",
+            Self::Connection(_) => "connection",
+            Self::Mute(_) => "mute",
+            Self::Nonsense(_) => "nonsense",
+        }
+    }
+}
+
+/// An error with its causes in one line, each fact once.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let more = next.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = next.source();
+    }
+    text
+}

@@ -364,3 +364,47 @@ fn an_exposed_address_is_found_behind_many_that_are_not() {
     assert!(shown("10.0.200.0", 24));
     assert!(shown("10.0.0.0", 16), "behind 5,000 addresses that the stanza hides");
 }
+
+/// A new version of slice `NAME-1` of Service `name`, triggered at a moment. Unit: nanoseconds since 1970.
+fn triggered(name: &str, version: &str, at: Option<u64>) -> Change {
+    let mut slice = slice("shop", &format!("{name}-1"), version, name, &["10.0.0.1"]);
+    slice.triggered = at;
+    Change::Upsert(Object::Slice(slice))
+}
+
+#[test]
+fn a_change_of_a_slice_is_timed_from_its_trigger_until_it_is_served() {
+    // K-275: when it is published, not when it comes in, and by the kind that the Service is of then.
+    let (_, writer, clock) = store(ALL);
+    let counts = Arc::new(crate::metrics::ClusterCounts::default());
+    let mut writer = writer.counting(counts.clone());
+    let seen = |kind| counts.read().programming.get(&kind).map_or((0, 0), |seen| (seen.count(), seen.sum));
+    let (cluster_ip, headless_kind) =
+        (crate::metrics::ServiceKind::ClusterIp, crate::metrics::ServiceKind::Headless);
+    let start = START * 1_000_000_000;
+
+    writer.change(cluster("shop", "web", "1", "10.96.0.1"));
+    writer.change(headless("shop", "db", "1"));
+    writer.change(triggered("web", "1", Some(start)));
+    clock.advance(std::time::Duration::from_millis(250));
+    assert_eq!(seen(cluster_ip), (0, 0), "not published yet");
+    writer.settle();
+    assert_eq!(seen(cluster_ip), (1, 250_000));
+
+    feed(&mut writer, [triggered("web", "2", None)]);
+    assert_eq!(seen(cluster_ip), (1, 250_000), "a slice without a trigger time");
+    feed(&mut writer, [triggered("web", "2", Some(start))]);
+    assert_eq!(seen(cluster_ip), (1, 250_000), "a version that is served already");
+    feed(&mut writer, [triggered("web", "3", Some(start)), triggered("web", "4", Some(start))]);
+    assert_eq!(seen(cluster_ip), (3, 750_000), "two changes, published together");
+    feed(&mut writer, [triggered("web", "5", Some(start + 9_000_000_000))]);
+    assert_eq!(seen(cluster_ip), (4, 750_000), "a trigger time that our clock has not reached");
+    feed(&mut writer, [cluster("shop", "web", "2", "10.96.0.2")]);
+    assert_eq!(seen(cluster_ip), (4, 750_000), "a change of the Service alone");
+
+    feed(&mut writer, [triggered("db", "1", Some(start))]);
+    assert_eq!((seen(headless_kind), seen(cluster_ip)), ((1, 250_000), (4, 750_000)));
+    feed(&mut writer, [triggered("orphan", "1", Some(start))]);
+    feed(&mut writer, [Change::Remove(Kind::EndpointSlices, ObjectKey::new("shop", "db-1"))]);
+    assert_eq!((seen(headless_kind), seen(cluster_ip)), ((1, 250_000), (4, 750_000)));
+}
