@@ -267,7 +267,8 @@ fn spawn(kind: Kind, place: &Place<'_>) -> anyhow::Result<Server> {
         }
         Kind::Nsd => {
             let file = dir.join("nsd.conf");
-            std::fs::write(&file, nsd_config(bound, dir, "cluster.local", ZONE)).context("writing nsd.conf")?;
+            std::fs::write(&file, nsd_config(bound, dir, "cluster.local", ZONE))
+                .context("writing nsd.conf")?;
             let mut command = Command::new(system("nsd").context("there is no nsd")?);
             command.arg("-d").arg("-c").arg(file);
             command
@@ -293,7 +294,13 @@ fn spawn(kind: Kind, place: &Place<'_>) -> anyhow::Result<Server> {
         Kind::Dnsmasq => {
             let mut command = Command::new(system("dnsmasq").context("there is no dnsmasq")?);
             command
-                .args(["--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--conf-file=/dev/null"])
+                .args([
+                    "--keep-in-foreground",
+                    "--no-resolv",
+                    "--no-hosts",
+                    "--user=root",
+                    "--conf-file=/dev/null",
+                ])
                 .args(["--cache-size=20000", "--dns-forward-max=2000", "--pid-file="])
                 .arg(format!("--port={port}"))
                 .arg(format!("--server={}#{}", place.upstream.ip(), place.upstream.port()));

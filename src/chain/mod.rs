@@ -26,6 +26,7 @@ mod plan;
 mod prometheus;
 mod ready;
 mod reload;
+mod share;
 mod signal;
 mod step;
 #[cfg(test)]

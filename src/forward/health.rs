@@ -112,7 +112,7 @@ impl Health {
         self.down.load(Relaxed).then(|| Tick(self.probe_at.load(Relaxed)))
     }
 
-    /// Takes the probe that is due at `now`, if no other worker did; the pause after it is twice as long.
+    /// Takes the probe that is due at `now`, if no other worker did; the pause after it is twice as long as the one before.
     #[must_use]
     pub fn claim_probe(&self, now: Tick) -> bool {
         let due = self.probe_at.load(Relaxed);
@@ -120,11 +120,11 @@ impl Health {
             return false;
         }
         let pause = Duration::from_millis(u64::from(self.pause.load(Relaxed))).max(Duration::from_millis(50));
-        let next = now.plus(pause).0;
+        let longer = (pause * 2).min(LONGEST_PAUSE);
+        let next = now.plus(longer).0;
         if self.probe_at.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
             return false;
         }
-        let longer = (pause * 2).min(LONGEST_PAUSE);
         self.pause.store(u32::try_from(longer.as_millis()).unwrap_or(u32::MAX), Relaxed);
         true
     }

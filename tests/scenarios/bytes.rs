@@ -122,8 +122,13 @@ impl Rr {
         let [owner, ttl, rtype, data @ ..] = words else { return Err("OWNER TTL TYPE DATA".to_owned()) };
         let ttl = ttl.parse().map_err(|_| format!("`{ttl}` is no TTL"))?;
         type_of(rtype).ok_or_else(|| format!("`{rtype}` is no type"))?;
-        let record =
-            Self { section, owner: plain(owner), ttl, rtype: (*rtype).to_owned(), data: plain(&data.join(" ")) };
+        let record = Self {
+            section,
+            owner: plain(owner),
+            ttl,
+            rtype: (*rtype).to_owned(),
+            data: plain(&data.join(" ")),
+        };
         record.rdata()?;
         Ok(record)
     }
@@ -287,14 +292,12 @@ impl Got {
     pub(crate) fn read(bytes: &[u8]) -> (u16, Self) {
         let message = Message::from_vec(bytes).unwrap_or_else(|error| panic!("{error}: {bytes:02x?}"));
         let meta = &message.metadata;
-        let flags = [
-            ("aa", meta.authoritative),
-            ("tc", meta.truncation),
-            ("ad", meta.authentic_data),
-        ];
+        let flags = [("aa", meta.authoritative), ("tc", meta.truncation), ("ad", meta.authentic_data)];
         let flags = flags.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned()).collect();
         let mut records = Vec::new();
-        for (section, list) in [&message.answers, &message.authorities, &message.additionals].iter().enumerate() {
+        for (section, list) in
+            [&message.answers, &message.authorities, &message.additionals].iter().enumerate()
+        {
             records.extend(list.iter().map(|record: &Record| Rr {
                 section,
                 owner: plain(&record.name.to_ascii()),

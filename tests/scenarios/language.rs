@@ -12,7 +12,7 @@
 //! upstream N fails [query K] WHY…                         upstream N is forged N times
 //! time passes 250ms
 //! client [N] gets CODE [A ADDRESS [ttl N]] [with aa and tc] [ede N [saying TEXT…]]    N clients get …
-//! client [N] gets nothing
+//! client [N] gets nothing                                 all others get …
 //! upstream N counts WHAT N                                the line counts WHAT N
 //! upstream N is up | is put aside                         N queries wait    at most N sockets are open
 //! ```
@@ -93,7 +93,7 @@ pub(crate) enum Act {
     Pass(Duration),
     /// Clients have a reply.
     Get {
-        /// Who.
+        /// Who; empty for all that have a reply which was not looked at.
         clients: Vec<u16>,
         /// The code.
         code: u16,
@@ -197,13 +197,18 @@ fn act(words: &[&str]) -> Result<Act, String> {
         ["places", count] => Act::Places(number(count)?),
         ["client", "asks", name, kind, rest @ ..] => ask(vec![1], name, kind, rest)?,
         ["client", who, "asks", name, kind, rest @ ..] => ask(vec![number(who)?], name, kind, rest)?,
-        [count, "clients", "ask", name, kind, rest @ ..] => ask((1..=number(count)?).collect(), name, kind, rest)?,
+        [count, "clients", "ask", name, kind, rest @ ..] => {
+            ask((1..=number(count)?).collect(), name, kind, rest)?
+        }
         ["client", "gets", "nothing"] => Act::GetNothing(1),
         ["client", who, "gets", "nothing"] => Act::GetNothing(number(who)?),
+        ["all", "others", "get", rest @ ..] => get(Vec::new(), rest)?,
         ["client", "gets", rest @ ..] => get(vec![1], rest)?,
         ["client", who, "gets", rest @ ..] => get(vec![number(who)?], rest)?,
         [count, "clients", "get", rest @ ..] => get((1..=number(count)?).collect(), rest)?,
-        ["upstream", which, "is", "asked", name, kind, rest @ ..] => asked(upstream(which)?, name, kind, rest)?,
+        ["upstream", which, "is", "asked", name, kind, rest @ ..] => {
+            asked(upstream(which)?, name, kind, rest)?
+        }
         ["upstream", which, "is", "probed"] => asked(upstream(which)?, ".", "NS", &[])?,
         ["upstream", which, "is", "up"] => Act::Up(upstream(which)?, true),
         ["upstream", which, "is", "put", "aside"] => Act::Up(upstream(which)?, false),
@@ -263,7 +268,9 @@ fn forward(words: &[&str]) -> Result<Line, String> {
             ["max_fails", most] => line.max_fails = number(most)?,
             ["read_timeout", time] => line.options.read_timeout = span(time)?,
             ["failfast_all_unhealthy_upstreams"] => line.options.failfast = true,
-            ["failover", codes @ ..] => line.options.failover = codes.iter().map(code).collect::<Result<_, _>>()?,
+            ["failover", codes @ ..] => {
+                line.options.failover = codes.iter().map(code).collect::<Result<_, _>>()?
+            }
             ["case_randomization"] => line.options.mixed_case = true,
             ["fresh_port"] => line.options.fresh_port = true,
             ["force_tcp"] => line.protocol = Protocol::Tcp,
@@ -352,7 +359,8 @@ fn answers(which: usize, words: &[&str]) -> Result<Act, String> {
 
 /// Reads what clients get.
 fn get(clients: Vec<u16>, words: &[&str]) -> Result<Act, String> {
-    let (Some(code), rest) = (words.first().and_then(|word| code_of(word)), words.get(1..).unwrap_or_default())
+    let (Some(code), rest) =
+        (words.first().and_then(|word| code_of(word)), words.get(1..).unwrap_or_default())
     else {
         return Err(format!("`{}` begins with no code", words.join(" ")));
     };

@@ -59,7 +59,12 @@ fn show(came: &Came) -> String {
         Road::Datagram(_) => "udp",
         Road::Stream(job) => job.protocol.text(),
     };
-    format!("{} {} by {by}, edns {}", signpost::wire::show_name(&came.asked.name), came.asked.qtype, came.asked.edns)
+    format!(
+        "{} {} by {by}, edns {}",
+        signpost::wire::show_name(&came.asked.name),
+        came.asked.qtype,
+        came.asked.edns
+    )
 }
 
 impl Play {
@@ -124,13 +129,15 @@ impl Play {
                     // Every id but the right one.
                     guess.id = guess.id.wrapping_add(u16::try_from(step % 65_535 + 1).unwrap_or(1));
                     if guess.id != came.asked.id {
-                        self.rig.say(&came.road, bytes::answer(&guess, 0, std::slice::from_ref(&poison), &[]));
+                        self.rig
+                            .say(&came.road, bytes::answer(&guess, 0, std::slice::from_ref(&poison), &[]));
                     }
                 }
             }
             Act::Get { clients, code, records, flags, ede } => {
                 self.settle();
-                for client in clients {
+                let clients = if clients.is_empty() { self.rig.unread() } else { clients.clone() };
+                for client in &clients {
                     self.gets(*client, *code, records, flags, ede.as_ref())?;
                 }
             }
@@ -206,7 +213,8 @@ impl Play {
                 && (left.section, left.ttl, &left.rtype) == (right.section, right.ttl, &right.rtype)
                 && left.data.eq_ignore_ascii_case(&right.data)
         };
-        let alike = records.len() == got.records.len() && records.iter().zip(&got.records).all(|(l, r)| same(l, r));
+        let alike =
+            records.len() == got.records.len() && records.iter().zip(&got.records).all(|(l, r)| same(l, r));
         if !alike {
             return Err(format!("client {client} gets {:#?}", got.records));
         }
@@ -215,7 +223,9 @@ impl Play {
         }
         match (ede, &got.ede) {
             (None, None) => Ok(()),
-            (Some((code, text)), Some((found, said))) if code == found && said.contains(text.as_str()) => Ok(()),
+            (Some((code, text)), Some((found, said))) if code == found && said.contains(text.as_str()) => {
+                Ok(())
+            }
             (_, found) => Err(format!("client {client} gets the extended error {found:?}")),
         }
     }

@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use signpost::chain::{Active, BuildOptions, Parts, PipelineOptions, StoreSpec, build};
 use signpost::corefile;
 use signpost::forward::{
-    Arrival, Group, GroupOptions, GroupSpec, Job, Protocol, StreamFault, Streams, Target, Upstream, UpstreamSpec,
+    Arrival, Group, GroupOptions, GroupSpec, Job, Protocol, StreamFault, Streams, Target, Upstream,
+    UpstreamSpec,
 };
 use signpost::metrics::{Counters, Tally};
 use signpost::server::memory::{MemoryLink, World};
@@ -172,12 +173,19 @@ impl Rig {
         let mut text = String::new();
         for line in lines {
             let to: Vec<String> = line.to.iter().map(ToString::to_string).collect();
-            text.push_str(&format!("{}:53 {{\n    bind 0.0.0.0\n    forward {} {}\n}}\n", line.zone, line.zone, to.join(" ")));
+            text.push_str(&format!(
+                "{}:53 {{\n    bind 0.0.0.0\n    forward {} {}\n}}\n",
+                line.zone,
+                line.zone,
+                to.join(" ")
+            ));
         }
         let mut parts =
             Upstreams { lines: lines.to_vec(), built: 0, groups: Vec::new(), upstreams: Vec::new() };
-        let spec = corefile::parse("scenario", &text, &corefile::Disk).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let built = build(&spec, BuildOptions { port: 53 }, &mut parts).unwrap_or_else(|error| panic!("{error}"));
+        let spec = corefile::parse("scenario", &text, &corefile::Disk)
+            .unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let built =
+            build(&spec, BuildOptions { port: 53 }, &mut parts).unwrap_or_else(|error| panic!("{error}"));
         let world = World::default();
         let clock = Clock::manual(Wall(1_700_000_000));
         let counters = Arc::new(Counters::default());
@@ -260,7 +268,10 @@ impl Rig {
     /// Takes what was sent to upstreams, in order, datagrams first.
     pub(crate) fn came(&mut self) -> Vec<Came> {
         let number = |addr: SocketAddr| {
-            self.upstreams.iter().position(|upstream| upstream.spec().addr == addr).expect("an upstream of ours")
+            self.upstreams
+                .iter()
+                .position(|upstream| upstream.spec().addr == addr)
+                .expect("an upstream of ours")
         };
         let mut came: Vec<Came> = self
             .world
@@ -294,7 +305,8 @@ impl Rig {
     pub(crate) fn fail(&mut self, road: &Road, why: &str) {
         match road {
             Road::Datagram(socket) => {
-                self.world.answer(*socket, Err(io::Error::new(io::ErrorKind::ConnectionRefused, why.to_owned())));
+                self.world
+                    .answer(*socket, Err(io::Error::new(io::ErrorKind::ConnectionRefused, why.to_owned())));
             }
             Road::Stream(job) => {
                 job.inlet.push(Arrival { ticket: job.ticket, result: Err(StreamFault(why.to_owned())) });
