@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use self::registry::{Registry, Tallies, source_text};
+use self::registry::{Caches, Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
-use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, exposition};
+use self::upstreams::Upstreams;
+use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
+use crate::forward::{Desk, DeskOptions, Streams};
 use crate::logging;
 use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits};
@@ -23,6 +25,7 @@ use crate::time::Clock;
 mod registry;
 mod reload;
 mod upkeep;
+mod upstreams;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -180,8 +183,9 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let mut registry = Registry {
         stores: Vec::new(),
         tallies: Tallies::default(),
-        upstreams: Vec::new(),
+        upstreams: Upstreams::default(),
         counts: Arc::default(),
+        caches: Caches::default(),
         workers,
         timing: options.cluster,
         clock: options.clock.clone(),
@@ -199,6 +203,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let reloads = Arc::new(ReloadCounts::default());
     let polls = Arc::new(HealthCounts::default());
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
+    let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
     let polled = polls.clone();
     let render = move || {
@@ -206,6 +211,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         let plan = scraped.plan();
         exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
         exposition::cluster(&mut text, &clusters.read());
+        caches(&mut text, &plan);
         reloaded.write(&mut text);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
@@ -216,6 +222,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             "Log lines that were not written because stdout is too slow.",
         );
         text.value("signpost_log_dropped_total", &[], logging::dropped());
+        numbers.write(&mut text);
         exposition::process(&mut text);
         text.finish()
     };
@@ -229,6 +236,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     logging::set_debug(plan.debugs());
     let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone());
     registry.feed()?;
+    let streams: Arc<dyn Streams> = Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()));
     let crew = Crew::start(
         groups,
         workers,
@@ -238,7 +246,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             stream: options.stream,
             clock: options.clock,
             secrets,
-            streams: None,
+            streams: Some(streams),
         },
     )
     .map_err(ServeError::Start)?;

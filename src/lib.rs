@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod cache;
 pub mod chain;
 pub mod corefile;
 pub mod forward;

@@ -9,11 +9,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
 use hickory_proto::op::Message;
 use signpost::chain::{
-    self, Active, BuildOptions, Client, Outcome, Parts, Pipeline, PipelineOptions, StoreSpec, Transport,
+    self, Active, Asked, BuildOptions, Client, Context, Flow, Outcome, Parts, Pipeline, PipelineOptions,
+    Plan, Reply, Step, StoreSpec, Transport,
 };
 use signpost::corefile::{self, NoImports};
 use signpost::metrics::{Counters, Tally};
@@ -23,7 +25,7 @@ use signpost::store::change::{
 };
 use signpost::store::{Change, Kind, Object, ObjectKey, Protocol, Sink as _, Store, Wanted, Writer};
 use signpost::time::{Clock, Wall};
-use signpost::wire::parse_name;
+use signpost::wire::{Kept, Owner, Rcode, Section, parse_name};
 
 /// Bytes that a test can foretell.
 fn seeded() -> Box<dyn FnMut(&mut [u8]) + Send> {
@@ -238,18 +240,23 @@ fn pipeline() -> (Pipeline<()>, Clock) {
         writer.change(Change::End(kind));
     }
     writer.settle();
-    let pipeline = Pipeline::new(PipelineOptions {
-        active: Arc::new(Active::new(Arc::new(built.plan))),
+    let pipeline = over(built.plan, &clock, &Arc::new(Counters::default()));
+    (pipeline, clock)
+}
+
+/// A pipeline over a plan.
+fn over(plan: Plan, clock: &Clock, counters: &Arc<Counters>) -> Pipeline<()> {
+    Pipeline::new(PipelineOptions {
+        active: Arc::new(Active::new(Arc::new(plan))),
         waiting: 4,
         seed: 7,
         clock: clock.clone(),
         waker: Waker::noop().clone(),
-        counters: Arc::new(Counters::default()),
+        counters: counters.clone(),
         worker: 0,
         secrets: seeded(),
         streams: None,
-    });
-    (pipeline, clock)
+    })
 }
 
 /// A query: name, type, class; with EDNS where `edns`.
@@ -426,6 +433,108 @@ fn what_is_no_sound_query_allocates_nothing() {
         });
         assert_eq!(count, 0, "{what}, at {places:#?}");
     }
+}
+
+/// Upstreams as a step: an address, no name or a failure, by the first letter of the question; a failure for all where set.
+#[derive(Clone, Default)]
+struct Upstreams(Arc<AtomicBool>);
+
+impl Step for Upstreams {
+    fn word(&self) -> &'static str {
+        "forward"
+    }
+
+    fn ask(&self, asked: &mut Asked, _: &mut Context<'_>) -> Flow {
+        let mut draft = asked.draft();
+        draft.load(&Kept::default());
+        let rcode = match asked.question.label(0).first() {
+            _ if self.0.load(Ordering::Relaxed) => Rcode::SERVFAIL,
+            Some(b'm') => Rcode::NXDOMAIN,
+            Some(b'f') => Rcode::SERVFAIL,
+            _ => Rcode::NOERROR,
+        };
+        if rcode == Rcode::NOERROR {
+            (1..=8).for_each(|last| {
+                draft.push_address(Section::Answer, Owner::Question, 60, &[192, 0, 2, last]);
+            });
+        } else {
+            draft.push(Section::Authority, Owner::Suffix(1), 6, 60, |rdata| {
+                rdata.bytes(&[[0; 2].as_slice(), &[1; 20]].concat())
+            });
+        }
+        Flow::Reply(Reply::new(rcode, draft))
+    }
+
+    fn forwards(&self) -> bool {
+        true
+    }
+}
+
+/// Parts whose upstreams are replaced before anybody asks them.
+struct Forwarded;
+
+impl Parts for Forwarded {
+    fn group(
+        &mut self,
+        spec: &signpost::forward::GroupSpec,
+    ) -> Result<Arc<signpost::forward::Group>, String> {
+        Ok(Arc::new(signpost::forward::Group::new(spec.options.clone(), Vec::new())))
+    }
+
+    fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
+        Store::new(wanted, Clock::manual(Wall(0))).0
+    }
+
+    fn tallies(&mut self, _: &str, _: &str) -> Arc<[Tally]> {
+        Arc::new([])
+    }
+
+    fn interfaces(&self) -> Vec<(String, IpAddr)> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_hit_in_the_cache_allocates_nothing() {
+    let text = "org {\n bind 127.0.0.1\n loadbalance\n forward . 192.0.2.53\n \
+                cache {\n prefetch 100000 1m 10%\n serve_stale 1h immediate 30s 5m\n }\n}\n";
+    let clock = Clock::manual(Wall(1_700_000_000));
+    let spec = corefile::parse("Corefile", text, &NoImports).unwrap_or_else(|e| panic!("{}", e.render()));
+    let built = chain::build(&spec, BuildOptions { port: 53 }, &mut Forwarded);
+    let mut plan = built.unwrap_or_else(|error| panic!("{}", error.render())).plan;
+    let last = plan.chains[0].steps.last_mut().expect("the step that asks the network");
+    let upstreams = Upstreams::default();
+    *last = Box::new(upstreams.clone());
+    let counters = Arc::new(Counters::default());
+    let mut pipeline = over(plan, &clock, &counters);
+    let mut out = vec![0_u8; 65_535];
+    for (name, code) in [("web.example.org.", 0), ("missing.example.org.", 3), ("failed.example.org.", 2)] {
+        upstreams.0.store(false, Ordering::Relaxed);
+        for edns in [false, true] {
+            let bytes = query(name, 1, 1, edns);
+            for (transport, room) in [(Transport::Udp, 1232), (Transport::Tcp, 65_535)] {
+                let out = &mut out[..room];
+                let length = answer(&mut pipeline, &clock, &bytes, transport, out, 2).expect("a reply");
+                assert_eq!(out[3] & 15, code, "{name}: {length} bytes");
+                let (count, places) = allocations(|| {
+                    answer(&mut pipeline, &clock, &bytes, transport, out, TIMES);
+                });
+                assert_eq!(count, 0, "{name}, EDNS {edns}, {}, at {places:#?}", transport.text());
+            }
+        }
+        // Beyond its time; the first of them has it asked for again, in vain.
+        if code != 2 {
+            clock.advance(std::time::Duration::from_secs(61));
+            upstreams.0.store(true, Ordering::Relaxed);
+            let bytes = query(name, 1, 1, true);
+            answer(&mut pipeline, &clock, &bytes, Transport::Udp, &mut out, 2).expect("a reply");
+            let (count, places) = allocations(|| {
+                answer(&mut pipeline, &clock, &bytes, Transport::Udp, &mut out, TIMES);
+            });
+            assert_eq!((count, out[3] & 15), (0, code), "{name}, at {places:#?}");
+        }
+    }
+    assert_eq!(counters.waited.read(), 0, "nothing waited: all hits but the first of each");
 }
 
 #[test]

@@ -140,6 +140,8 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
         ("log", "log"),
         ("loadbalance", "loadbalance"),
         ("kubernetes", "kubernetes cluster.local {\n        manifests .\n    }"),
+        ("forward", "forward . 192.0.2.53"),
+        ("cache", "cache"),
         ("whoami", "whoami"),
     ] {
         let text = format!(". {{\n    {line}\n}}\n");

@@ -2,10 +2,12 @@
 //!
 //! Invariants: read only; on a thread of its own, so that no scrape and no slow client delays a query.
 
+mod caches;
 pub mod exposition;
 mod http;
 mod poll;
 
+pub use caches::caches;
 pub use exposition::Exposition;
 pub use http::{AdminError, AdminOptions, AdminServer, Readiness, Render};
 pub use poll::HealthCounts;

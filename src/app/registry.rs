@@ -8,8 +8,10 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::ServeError;
+use super::upstreams::Upstreams;
+use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::chain::{self, Parts, StoreSource, StoreSpec};
-use crate::forward::{Group, GroupSpec, Target, Upstream, UpstreamSpec};
+use crate::forward::{Group, GroupSpec, TargetFault};
 use crate::metrics::{ClusterCounts, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
@@ -96,16 +98,27 @@ impl Tallies {
     }
 }
 
+/// Caches of plans in force, and where all there ever were are counted.
+#[derive(Default)]
+pub(super) struct Caches {
+    /// Caches that some plan holds.
+    held: Vec<Weak<Cache>>,
+    /// Counts by server and zones; kept over all plans, so that counters never fall.
+    counts: Vec<(String, String, Arc<Counts>)>,
+}
+
 /// The long-lived parts.
 pub(super) struct Registry {
     /// Stores.
     pub(super) stores: Vec<Fed>,
     /// Where queries are counted.
     pub(super) tallies: Tallies,
-    /// Upstreams that somebody asks.
-    pub(super) upstreams: Vec<Weak<Upstream>>,
+    /// Groups and upstreams that somebody asks.
+    pub(super) upstreams: Upstreams,
     /// Where all stores and sources count; kept over all plans, as tallies are.
     pub(super) counts: Arc<ClusterCounts>,
+    /// Caches.
+    pub(super) caches: Caches,
     /// How many workers there are.
     pub(super) workers: usize,
     /// How long things of an API server may take.
@@ -132,15 +145,29 @@ impl Parts for Registry {
         store
     }
 
-    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
-        let mut upstreams = Vec::new();
-        for target in &spec.targets {
-            match target {
-                Target::Upstream(spec) => upstreams.push(self.upstream(spec)),
-                Target::File { .. } | Target::Host { .. } => return Err("not served yet".to_owned()),
-            }
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, TargetFault> {
+        self.upstreams.group(spec)
+    }
+
+    fn cache(&mut self, spec: &CacheSpec) -> Arc<Cache> {
+        let held = &mut self.caches.held;
+        held.retain(|known| known.strong_count() > 0);
+        let known = held.iter().filter_map(Weak::upgrade).find(|known| known.spec() == spec);
+        known.unwrap_or_else(|| {
+            let made = Arc::new(Cache::new(spec.clone()));
+            held.push(Arc::downgrade(&made));
+            made
+        })
+    }
+
+    fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
+        let counts = &mut self.caches.counts;
+        if let Some((.., known)) = counts.iter().find(|known| known.0 == server && known.1 == zones) {
+            return known.clone();
         }
-        Ok(Arc::new(Group::new(spec.options.clone(), upstreams)))
+        let made = Arc::new(Counts::new(self.workers));
+        counts.push((server.to_owned(), zones.to_owned(), made.clone()));
+        made
     }
 
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
@@ -148,29 +175,15 @@ impl Parts for Registry {
     }
 
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
-        if_addrs::get_if_addrs()
-            .unwrap_or_default()
-            .into_iter()
-            .map(|interface| (interface.name.clone(), interface.ip()))
-            .collect()
+        interfaces()
     }
 }
 
 impl Registry {
-    /// The upstream of a specification: the one that is known already, health and all, or a new one.
-    fn upstream(&mut self, spec: &UpstreamSpec) -> Arc<Upstream> {
-        self.upstreams.retain(|known| known.strong_count() > 0);
-        let known = self.upstreams.iter().filter_map(Weak::upgrade).find(|known| known.spec() == spec);
-        known.unwrap_or_else(|| {
-            let made = Arc::new(Upstream::new(spec.clone()));
-            self.upstreams.push(Arc::downgrade(&made));
-            made
-        })
-    }
-
     /// Before a plan is built: nothing is asked for yet.
     pub(super) fn begin(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
+        self.upstreams.begin();
     }
 
     /// The plan that was built is in force: what it did not ask for ends.
@@ -181,6 +194,7 @@ impl Registry {
     /// Ends the sources; the stores keep what they have.
     pub(super) fn end(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.feeder = None);
+        self.upstreams.end();
     }
 
     /// The plan could not be built: what was made for it goes, what runs goes on.
@@ -219,8 +233,18 @@ impl Registry {
                 }
             });
         }
+        self.upstreams.tend().map_err(ServeError::Start)?;
         Ok(())
     }
+}
+
+/// The machine's own addresses by interface, loopback included; none where the kernel does not tell.
+pub(super) fn interfaces() -> Vec<(String, IpAddr)> {
+    if_addrs::get_if_addrs()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|interface| (interface.name.clone(), interface.ip()))
+        .collect()
 }
 
 /// Starts the thread that looks at a folder of manifests.

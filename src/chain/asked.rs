@@ -94,6 +94,8 @@ pub struct Asked {
     pub(super) frames: Vec<Frame>,
     /// Until when the answer of upstreams is worth waiting for, where something is at hand that could be served instead.
     pub patience: Option<Tick>,
+    /// Whether it is asked in the background, on behalf of nobody.
+    pub(super) errand: bool,
     /// Which upstream answered, if any did.
     pub upstream: Option<Arc<Upstream>>,
     /// Place in the list of words of the step that answered, for metrics.
@@ -123,6 +125,7 @@ impl Default for Asked {
             entry: 0,
             frames: Vec::new(),
             patience: None,
+            errand: false,
             upstream: None,
             answered_by: super::words::NOBODY,
             drafts: Vec::new(),

@@ -5,12 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cache;
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
 use super::step::Step;
 use super::words::{self, Support};
+use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
-use crate::forward::{Group, GroupSpec};
+use crate::forward::{Group, GroupSpec, TargetFault};
 use crate::metrics::Tally;
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
@@ -47,8 +49,19 @@ pub trait Parts {
     /// Unless somebody keeps them, they are without upstreams: enough to read a Corefile.
     ///
     /// Errors: what a target can't be used for, in words for the one who wrote it.
-    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, TargetFault> {
         Ok(Arc::new(Group::new(spec.options.clone(), Vec::new())))
+    }
+
+    /// The cache of a line; the running one where it is equal.
+    fn cache(&mut self, spec: &CacheSpec) -> Arc<Cache> {
+        Arc::new(Cache::new(spec.clone()))
+    }
+
+    /// Where the questions to the cache of these zones on a server are counted; the running counts where there are any.
+    fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
+        let _ = (server, zones);
+        Arc::new(Counts::new(1))
     }
 
     /// Where the queries of a zone of a server are counted, a tally a worker; the running ones where there are any.
@@ -77,12 +90,16 @@ pub struct Built {
 pub(super) struct Draft<'a> {
     /// The block.
     pub(super) block: &'a Block,
+    /// The port of keys that name none.
+    pub(super) port: u16,
     /// The long-lived parts.
     pub(super) parts: &'a mut dyn Parts,
     /// What all stanzas want of each store.
     pub(super) wants: &'a mut Wants,
     /// Steps so far, in order.
     pub(super) steps: Vec<Box<dyn Step>>,
+    /// `cache`, which is laid once all steps are there.
+    pub(super) cache: Option<cache::Line>,
     /// `bind`'s addresses.
     pub(super) bind: Option<Vec<IpAddr>>,
     /// `debug`.
@@ -187,8 +204,13 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
     let mut warnings: Vec<String> = Vec::new();
     let mut listeners: BTreeMap<(u16, IpAddr), Vec<Served>> = BTreeMap::new();
     let mut counted: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
+    let mut laid: Vec<(usize, cache::Laid)> = Vec::new();
     for block in &spec.blocks {
-        let draft = read_block(block, parts, wants)?;
+        let mut draft = read_block(block, options, parts, wants)?;
+        // Where the network is asked first, wherever the word stands: local answers never pass it.
+        if let Some(cache) = cache::lay(&mut draft) {
+            laid.push((plan.chains.len(), cache));
+        }
         if draft.steps.is_empty() {
             let zones: Vec<&str> = block.zones().map(Zone::text).collect();
             warnings.push(format!(
@@ -248,6 +270,12 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
             Listener { addr: SocketAddr::new(address, port), label, zones, dropped }
         })
         .collect();
+    for (chain, cache) in laid {
+        let counted = cache.count(&plan.listeners, chain, parts);
+        if let Some(chain) = plan.chains.get_mut(chain) {
+            chain.cache = Some(counted);
+        }
+    }
     Ok(Built { plan, warnings })
 }
 
@@ -257,14 +285,17 @@ pub const DROPPED: &str = "dropped";
 /// Reads a block's directives in the order of the chain.
 fn read_block<'a>(
     block: &'a Block,
+    options: BuildOptions,
     parts: &'a mut dyn Parts,
     wants: &'a mut Wants,
 ) -> Result<Draft<'a>, Error> {
     let mut draft = Draft {
         block,
+        port: options.port,
         parts,
         wants,
         steps: Vec::new(),
+        cache: None,
         bind: None,
         debug: false,
         stacktrace: false,

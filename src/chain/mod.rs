@@ -12,6 +12,7 @@
 mod asked;
 mod bind;
 mod build;
+mod cache;
 mod caught;
 mod debug;
 mod errors;
@@ -36,6 +37,7 @@ mod words;
 
 pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};
 pub use build::{BuildOptions, Built, DROPPED, Parts, StoreSource, StoreSpec, build};
+pub use cache::Cached;
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready, Served};
 pub use reload::Reload;

@@ -270,6 +270,7 @@ impl<R> Pipeline<R> {
             asked.original = Some(Box::new(asked.question.clone()));
             asked.client.listener = errand.listener;
             asked.arrived = now;
+            asked.errand = true;
             asked.chain = errand.chain;
             asked.entry = errand.step;
             asked.step = errand.step + 1;
@@ -311,6 +312,7 @@ impl<R> Pipeline<R> {
     /// Walks the chain of the query in hand, panics included.
     fn walk(&mut self, plan: &Plan, resumed: Option<Answer>, now: Tick) -> Walk {
         let mut context = Context::new(now, &mut self.rng, &self.clock, &mut self.errands);
+        context.worker = self.worker;
         let asked = &mut *self.asked;
         let chain = plan.chains.get(asked.chain);
         if chain.is_some_and(|chain| chain.debug) {
@@ -435,6 +437,10 @@ impl<R> Pipeline<R> {
         let chosen = self.asked.place != usize::MAX;
         let chain = plan.chains.get(self.asked.chain).filter(|_| chosen);
         reply.head.recursion_available = chain.is_some_and(|chain| chain.forwards);
+        // A verdict on signatures goes only to those who said that they understand it (RFC 6840 §5.8).
+        let query = &self.asked.query;
+        reply.head.authentic &=
+            query.header.authentic_data() || query.edns.is_some_and(|edns| edns.dnssec_ok);
         let asked = &mut *self.asked;
         let (mut length, cut) = asked.assemble(&reply, out);
         if cut {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::cache::Cached;
 use super::reload::Reload;
 use super::step::Step;
 use crate::corefile::Zone;
@@ -141,6 +142,8 @@ pub struct Chain {
     pub forwards: bool,
     /// The steps that write down what was sent.
     pub writers: Vec<usize>,
+    /// The cache of the block, with where it is counted.
+    pub cache: Option<Cached>,
     /// The words of the block, in the order of the chain, those without a step included.
     pub words: Vec<&'static str>,
     /// The zones for which `metadata` is on.
@@ -155,7 +158,7 @@ impl Chain {
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
         let words = steps.iter().map(|step| step.word()).collect();
-        Self { zones, steps, debug, stacktrace: false, forwards, writers, words, published }
+        Self { zones, steps, debug, stacktrace: false, forwards, writers, cache: None, words, published }
     }
 
     /// The value of a metadata label for a query, where `metadata` is on for its name (rule K-250).

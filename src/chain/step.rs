@@ -128,6 +128,8 @@ pub struct Context<'a> {
     pub clock: &'a Clock,
     /// Questions to ask in the background once this one is answered.
     pub(super) errands: &'a mut Vec<Errand>,
+    /// The worker's number, for those who count; 0 outside of workers.
+    pub(super) worker: usize,
 }
 
 /// A question that is asked on behalf of nobody: its reply goes up through the step that wanted it, and no further.
@@ -154,18 +156,23 @@ impl<'a> Context<'a> {
         clock: &'a Clock,
         errands: &'a mut Vec<Errand>,
     ) -> Self {
-        Self { now, rng, clock, errands }
+        Self { now, rng, clock, errands, worker: 0 }
     }
 
     /// Has the question in hand asked again in the background, from the step behind the one in hand on; the reply is told
     /// to the step in hand alone. Cost: one allocation.
     pub fn refresh(&mut self, asked: &Asked) {
+        self.refresh_behind(asked, asked.step);
+    }
+
+    /// The same from the step behind `step` on, for a step that is told of a reply.
+    pub(super) fn refresh_behind(&mut self, asked: &Asked, step: usize) {
         self.errands.push(Errand {
             question: Box::new(asked.question.clone()),
             query: asked.query,
             listener: asked.client.listener,
             chain: asked.chain,
-            step: asked.step,
+            step,
         });
     }
 }

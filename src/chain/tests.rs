@@ -1,5 +1,6 @@
 //! Tests of the pipeline with scripted steps and a clock that stands still.
 
+mod cache;
 mod frames;
 mod script;
 mod waiting;

@@ -2,8 +2,8 @@
 
 use super::build::Draft;
 use super::{
-    bind, debug, errors, forward, health, kubernetes, loadbalance, log, metadata, prometheus, ready, reload,
-    whoami,
+    bind, cache, debug, errors, forward, health, kubernetes, loadbalance, log, metadata, prometheus, ready,
+    reload, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -97,10 +97,7 @@ pub const WORDS: &[Word] = &[
         "acl",
         "not served by this version yet, and not ignored: use a network policy, and remove the line",
     ),
-    refused(
-        "cache",
-        "cluster names are answered from memory and never cached; nothing else is answered yet: remove the line",
-    ),
+    served(cache::WORD, cache::SYNTAX, cache::HELP, cache::parse),
     refused("header", LATER),
     refused("dnssec", "zones are not signed: remove the line"),
     refused("tls", "encrypted transports are not served by this version yet: remove the line"),

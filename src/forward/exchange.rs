@@ -205,7 +205,7 @@ impl Exchange {
             && let Some(flight) = self.flights.get(place, generation)
         {
             flight.waiters.push(waiter);
-            count(&need.group.coalesced);
+            count(&need.group.counts.coalesced);
             return Ok(());
         }
         let order = need.group.order(&mut self.rng);
@@ -216,13 +216,13 @@ impl Exchange {
             if order.iter().all(|upstream| upstream.health.looping()) {
                 return Err(Failure::unreachable(format!("upstream {first}: queries to it come back here")));
             }
+            count(&need.group.counts.all_down);
             if need.group.options.failfast {
                 return Err(Failure::unreachable("every upstream is put aside".to_owned()));
             }
-            count(&need.group.all_down);
         }
         if !order.iter().any(|upstream| self.pools.of(upstream).room()) {
-            count(&need.group.rejected);
+            count(&need.group.counts.rejected);
             return Err(Failure::busy(format!("upstream {first}: too many queries wait for it")));
         }
         if !need.group.enter() {

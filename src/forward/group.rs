@@ -63,6 +63,17 @@ const LOSSY: u32 = 150_000;
 /// One in so many questions goes to an upstream that did badly, to see how it does now.
 const EXPLORE: u32 = 128;
 
+/// What was counted about lines, by all workers.
+#[derive(Default, Debug)]
+pub struct GroupCounts {
+    /// Questions that were not asked since too many were under way.
+    pub rejected: AtomicU64,
+    /// Questions that met every upstream put aside.
+    pub all_down: AtomicU64,
+    /// Questions that joined one under way.
+    pub coalesced: AtomicU64,
+}
+
 /// The upstreams of one `forward` line.
 #[derive(Debug)]
 pub struct Group {
@@ -74,26 +85,26 @@ pub struct Group {
     under_way: AtomicUsize,
     /// Whose turn it is (round robin).
     turn: AtomicUsize,
-    /// Questions that were not asked since too many were under way.
-    pub rejected: AtomicU64,
-    /// Questions that were asked although every upstream was put aside.
-    pub all_down: AtomicU64,
-    /// Questions that joined one under way.
-    pub coalesced: AtomicU64,
+    /// What was counted; may be shared with other groups.
+    pub counts: Arc<GroupCounts>,
 }
 
 impl Group {
-    /// A group of these upstreams.
+    /// A group of these upstreams with counts of its own.
     #[must_use]
     pub fn new(options: GroupOptions, upstreams: Vec<Arc<Upstream>>) -> Self {
+        Self::counted(options, upstreams, Arc::default())
+    }
+
+    /// A group of these upstreams that counts there.
+    #[must_use]
+    pub fn counted(options: GroupOptions, upstreams: Vec<Arc<Upstream>>, counts: Arc<GroupCounts>) -> Self {
         Self {
             options,
             upstreams: RwLock::new(upstreams.into()),
             under_way: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
-            rejected: AtomicU64::new(0),
-            all_down: AtomicU64::new(0),
-            coalesced: AtomicU64::new(0),
+            counts,
         }
     }
 
@@ -113,7 +124,7 @@ impl Group {
         let most = self.options.max_concurrent;
         if self.under_way.fetch_add(1, Relaxed) >= most && most > 0 {
             self.under_way.fetch_sub(1, Relaxed);
-            self.rejected.fetch_add(1, Relaxed);
+            self.counts.rejected.fetch_add(1, Relaxed);
             return false;
         }
         true

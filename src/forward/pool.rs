@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::network::{Network, Ticket};
-use super::upstream::Upstream;
+use super::upstream::{Upstream, count};
 use crate::time::Tick;
 
 /// Ports of an upstream in use at a time.
@@ -181,6 +181,7 @@ impl Pools {
                     let socket =
                         Socket { upstream: pool.id, sent: Vec::new(), used: 1, opened: now, retired: fresh };
                     sockets[number] = Some(socket);
+                    count(&upstream.counts.ports_opened);
                     if !fresh {
                         pool.ports.push(number);
                     }
@@ -195,6 +196,7 @@ impl Pools {
         if let Some(socket) = sockets.get_mut(number).and_then(Option::as_mut) {
             socket.used += 1;
         }
+        count(&upstream.counts.ports_reused);
         Ok(number)
     }
 

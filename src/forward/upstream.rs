@@ -3,10 +3,11 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::health::Health;
+use super::health::{Durations, Health};
 
 /// How an upstream is talked to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -132,6 +133,10 @@ pub struct UpstreamCounts {
     pub reused: AtomicU64,
     /// Connections of streams that were opened.
     pub opened: AtomicU64,
+    /// Datagrams sent from a port that was there already.
+    pub ports_reused: AtomicU64,
+    /// Ports opened for a datagram.
+    pub ports_opened: AtomicU64,
 }
 
 /// Adds one to a shared counter.
@@ -150,23 +155,23 @@ pub struct Upstream {
     spec: UpstreamSpec,
     /// How it does.
     pub health: Health,
-    /// What was counted.
-    pub counts: UpstreamCounts,
-    /// Times of its replies by code, for `coredns_proxy_request_duration_seconds`.
-    pub durations: super::health::Durations,
+    /// What was counted; shared with whoever has the same name in metrics.
+    pub counts: Arc<UpstreamCounts>,
+    /// Times of its replies by code, for `coredns_proxy_request_duration_seconds`; shared likewise.
+    pub durations: Arc<Durations>,
 }
 
 impl Upstream {
-    /// An upstream of which nothing is known yet.
+    /// An upstream of which nothing is known yet, with counts of its own.
     #[must_use]
     pub fn new(spec: UpstreamSpec) -> Self {
-        Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            spec,
-            health: Health::default(),
-            counts: UpstreamCounts::default(),
-            durations: super::health::Durations::default(),
-        }
+        Self::counted(spec, Arc::default(), Arc::default())
+    }
+
+    /// An upstream of which nothing is known yet, and which counts there.
+    #[must_use]
+    pub fn counted(spec: UpstreamSpec, counts: Arc<UpstreamCounts>, durations: Arc<Durations>) -> Self {
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), spec, health: Health::default(), counts, durations }
     }
 
     /// Its number.

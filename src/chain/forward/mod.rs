@@ -1,6 +1,10 @@
 //! `forward`: asks upstreams for the names of a zone (rules F-01 to F-07).
 
 mod parse;
+mod private;
+#[cfg(test)]
+mod tests;
+mod to;
 
 use std::sync::Arc;
 
@@ -8,53 +12,70 @@ use super::asked::Asked;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
 use crate::corefile::Zone;
 use crate::forward::{Group, Response};
-use crate::wire::{Ede, Rcode, Section};
+use crate::wire::{Ede, Question, Rcode, Section};
 
 pub(super) use parse::{HELP, SYNTAX, parse};
+use private::Denied;
 
 /// The Corefile's word.
 pub(super) const WORD: &str = "forward";
 
-/// A line as built.
-pub(super) struct Forward {
+/// Which names a line is about.
+struct Scope {
     /// The zones whose names are asked for.
     from: Vec<Zone>,
     /// Zones inside of them whose names are not.
     except: Vec<Zone>,
+}
+
+impl Scope {
+    /// Whether a question is about one of these names. The name of a zone of FROM itself is always, as in CoreDNS.
+    fn covers(&self, question: &Question) -> bool {
+        let below = |zone: &Zone| question.below(zone.wire(), zone.labels());
+        let within = self.from.iter().filter_map(below).min();
+        within.is_some_and(|labels| labels == 0 || !self.except.iter().any(|zone| below(zone).is_some()))
+    }
+}
+
+/// A line as built.
+struct Forward {
+    /// Which names it is about.
+    scope: Scope,
+    /// Which names the lines behind it are about.
+    behind: Vec<Scope>,
     /// Whom to ask, and how.
     group: Arc<Group>,
-    /// Codes after which the next line is asked (`next`); empty for the last line.
+    /// Codes after which a line behind is asked (`next`).
     next: Vec<Rcode>,
-    /// Whether the next line is asked when there is no data (`next_on_nodata`); false for the last line.
+    /// Whether a line behind is asked when there is no data (`next_on_nodata`).
     next_on_nodata: bool,
+    /// Whether private addresses are taken out of answers (`private_addresses deny`).
+    deny_private: bool,
 }
 
 impl Forward {
-    /// Whether the name of the question in hand is asked for here.
-    fn covers(&self, asked: &Asked) -> bool {
-        let within = |zones: &[Zone]| {
-            zones.iter().any(|zone| asked.question.below(zone.wire(), zone.labels()).is_some())
-        };
-        within(&self.from) && !within(&self.except)
-    }
-
-    /// A reply of upstreams becomes ours.
+    /// A reply of upstreams becomes ours, unless it is one after which a line behind is to be asked, and there is one for
+    /// this name.
     fn answer(&self, asked: &mut Asked, response: &Response) -> Flow {
         let nodata = response.rcode == Rcode::NOERROR
             && !response.records.records().iter().any(|record| record.section == Section::Answer);
-        if self.next.contains(&response.rcode) || nodata && self.next_on_nodata {
+        let on = self.next.contains(&response.rcode) || nodata && self.next_on_nodata;
+        if on && self.behind.iter().any(|scope| scope.covers(&asked.question)) {
             return Flow::Next;
         }
         let mut sections = asked.draft();
         sections.load(&response.records);
+        let denied = if self.deny_private { private::deny(&mut sections) } else { Denied::Nothing };
+        asked.upstream.clone_from(&response.from);
+        if denied == Denied::All {
+            let ede = Ede::new(15, "the answer gives private addresses only");
+            return Flow::Reply(Reply::new(Rcode::NOERROR, sections).because(ede));
+        }
         let mut reply = Reply::new(response.rcode, sections);
         reply.head.authoritative = response.authoritative;
         reply.head.truncated = response.truncated;
-        // Their verdict goes only to those who said that they understand it (RFC 6840 §5.8).
-        let understood =
-            asked.query.header.authentic_data() || asked.query.edns.is_some_and(|edns| edns.dnssec_ok);
-        reply.head.authentic = response.authentic && understood;
-        asked.upstream.clone_from(&response.from);
+        // Whoever keeps the reply keeps this; the pipeline hides it from clients that don't understand it.
+        reply.head.authentic = response.authentic && denied == Denied::Nothing;
         Flow::Reply(reply)
     }
 }
@@ -65,7 +86,7 @@ impl Step for Forward {
     }
 
     fn ask(&self, asked: &mut Asked, _: &mut Context<'_>) -> Flow {
-        if !self.covers(asked) {
+        if !self.scope.covers(&asked.question) {
             return Flow::Next;
         }
         let until = asked.patience.unwrap_or_else(|| asked.deadline());

@@ -1,0 +1,89 @@
+//! What goes wrong on streams, in words for people.
+
+use std::io;
+use std::time::Duration;
+
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+
+use super::super::network::StreamFault;
+
+/// A fault of these words.
+pub(super) fn fault(text: impl Into<String>) -> StreamFault {
+    StreamFault(text.into())
+}
+
+/// A time as people read it: `1.5 s`.
+pub(super) fn seconds(time: Duration) -> String {
+    let text = format!("{:.2}", time.as_secs_f64());
+    format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// An error of a socket, or of TLS on it.
+pub(super) fn of_io(error: &io::Error) -> StreamFault {
+    if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return of_tls(inner);
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => fault("connection refused"),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => fault("connection reset"),
+        io::ErrorKind::UnexpectedEof => fault("connection closed before the reply"),
+        io::ErrorKind::TimedOut => fault("no answer: the kernel gave the connection up"),
+        io::ErrorKind::HostUnreachable => fault("host is unreachable"),
+        io::ErrorKind::NetworkUnreachable => fault("network is unreachable"),
+        io::ErrorKind::AddrNotAvailable => fault("source_address is no address of this machine"),
+        _ => fault(error.to_string()),
+    }
+}
+
+/// An error of TLS.
+pub(super) fn of_tls(error: &Error) -> StreamFault {
+    match error {
+        Error::InvalidCertificate(reason) => of_certificate(reason),
+        Error::InvalidMessage(_)
+        | Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::PeerSentOversizedRecord => fault("no TLS is spoken there"),
+        Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            fault("it speaks neither TLS 1.2 nor 1.3")
+        }
+        Error::AlertReceived(alert) => of_alert(*alert),
+        Error::NoApplicationProtocol => fault("it does not speak this protocol (ALPN)"),
+        other => fault(format!("TLS: {other}")),
+    }
+}
+
+/// What an upstream says when it refuses a handshake.
+fn of_alert(alert: AlertDescription) -> StreamFault {
+    match alert {
+        AlertDescription::CertificateRequired => fault("it wants a client certificate (tls CERT KEY CA)"),
+        AlertDescription::UnknownCA | AlertDescription::BadCertificate => {
+            fault("it does not accept our client certificate")
+        }
+        AlertDescription::NoApplicationProtocol => fault("it does not speak this protocol (ALPN)"),
+        AlertDescription::ProtocolVersion => fault("it speaks neither TLS 1.2 nor 1.3"),
+        AlertDescription::UnrecognisedName => fault("it does not know the name in tls_servername"),
+        other => fault(format!("it refused the handshake ({other:?})")),
+    }
+}
+
+/// What is wrong with a certificate.
+fn of_certificate(error: &CertificateError) -> StreamFault {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => fault("certificate expired"),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            fault("certificate is not valid yet")
+        }
+        CertificateError::Revoked => fault("certificate is revoked"),
+        CertificateError::UnknownIssuer => fault(UNTRUSTED),
+        CertificateError::NotValidForNameContext { expected, .. } => {
+            fault(format!("certificate is not for {}", expected.to_str()))
+        }
+        CertificateError::NotValidForName => fault("certificate is not for this name"),
+        // What webpki says of an authority's certificate in a server's place.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => fault(UNTRUSTED),
+        other => fault(format!("certificate is no good: {other}")),
+    }
+}
+
+/// A certificate from somebody that we know nothing of.
+pub(super) const UNTRUSTED: &str = "certificate is signed by nobody that is trusted here";
