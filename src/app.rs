@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use self::hosts::HostsFiles;
 use self::registry::{Caches, Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
@@ -22,6 +23,7 @@ use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
 
+mod hosts;
 mod registry;
 mod reload;
 mod upkeep;
@@ -186,6 +188,9 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         upstreams: Upstreams::default(),
         counts: Arc::default(),
         caches: Caches::default(),
+        hosts: HostsFiles::default(),
+        translations: Arc::default(),
+        loops: Arc::default(),
         workers,
         timing: options.cluster,
         clock: options.clock.clone(),
@@ -206,6 +211,8 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
     let polled = polls.clone();
+    let (hosts, translations, loops) =
+        (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
@@ -213,6 +220,8 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         exposition::cluster(&mut text, &clusters.read());
         caches(&mut text, &plan);
         reloaded.write(&mut text);
+        hosts.write(&mut text);
+        exposition::words(&mut text, &translations, &loops);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }
@@ -237,6 +246,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone());
     registry.feed()?;
     let streams: Arc<dyn Streams> = Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()));
+    registry.loops.watch(plan.suspects.clone());
     let crew = Crew::start(
         groups,
         workers,
@@ -311,6 +321,7 @@ impl State {
         self.admin.set(&plan.admin)?;
         self.registry.feed()?;
         self.active.swap(plan.clone());
+        self.registry.loops.watch(plan.suspects.clone());
         self.crew.change(groups, &gone);
         logging::set_debug(plan.debugs());
         self.upkeep.plan_changed();

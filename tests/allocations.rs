@@ -402,6 +402,63 @@ fn a_reply_that_is_cut_allocates_nothing() {
     }
 }
 
+/// Names of a stanza, and words that look at what passes or ask twice.
+const HOSTS: &str = "\
+. {
+    bind 127.0.0.1
+    bufsize 1200
+    dns64 {
+        allow_ipv4
+    }
+    any
+    loadbalance
+    minimal
+    hosts none {
+        10.0.0.1 a.example.org b.example.org
+        10.0.0.2 a.example.org
+        10.0.0.3 *.apps.example.org
+        fd00::1 six.example.org
+    }
+    loop
+}
+";
+
+#[test]
+fn hosts_and_the_words_around_it_allocate_nothing() {
+    let clock = Clock::manual(Wall(1_700_000_000));
+    let mut parts = OneStore { store: None, clock: clock.clone() };
+    let spec = corefile::parse("Corefile", HOSTS, &NoImports).unwrap_or_else(|e| panic!("{}", e.render()));
+    let built = chain::build(&spec, BuildOptions { port: 53 }, &mut parts)
+        .unwrap_or_else(|error| panic!("{}", error.render()));
+    let mut pipeline = over(built.plan, &clock, &Arc::new(Counters::default()));
+    let mut out = vec![0_u8; 1232];
+    for (name, qtype, rcode, answers) in [
+        ("A.Example.org.", 1, 0, 2),
+        ("six.example.org.", 28, 0, 1),
+        // Made by dns64: asked twice.
+        ("a.example.org.", 28, 0, 2),
+        ("x.apps.example.org.", 1, 0, 1),
+        ("six.example.org.", 1, 0, 0),
+        ("a.example.org.", 16, 0, 0),
+        ("a.example.org.", 255, 0, 1),
+        ("1.0.0.10.in-addr.arpa.", 12, 0, 2),
+        ("missing.example.org.", 1, 2, 0),
+        ("0123456789abcdef.0123456789abcdef.", 13, 2, 0),
+    ] {
+        for edns in [false, true] {
+            let bytes = query(name, qtype, 1, edns);
+            let length = answer(&mut pipeline, &clock, &bytes, Transport::Udp, &mut out, 3).expect("a reply");
+            let reply = Message::from_vec(&out[..length]).expect("a sound reply");
+            let got = (u16::from(reply.metadata.response_code), reply.answers.len());
+            assert_eq!(got, (rcode, answers), "{name} {qtype}");
+            let (count, places) = allocations(|| {
+                answer(&mut pipeline, &clock, &bytes, Transport::Udp, &mut out, TIMES);
+            });
+            assert_eq!(count, 0, "{name} {qtype}, EDNS {edns}, at {places:#?}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_sound_query_allocates_nothing() {
     let (mut pipeline, clock) = pipeline();
@@ -477,7 +534,7 @@ impl Parts for Forwarded {
     fn group(
         &mut self,
         spec: &signpost::forward::GroupSpec,
-    ) -> Result<Arc<signpost::forward::Group>, String> {
+    ) -> Result<Arc<signpost::forward::Group>, signpost::forward::TargetFault> {
         Ok(Arc::new(signpost::forward::Group::new(spec.options.clone(), Vec::new())))
     }
 

@@ -51,8 +51,9 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["wire", "chain", "metrics", "time", "forward"]),
-    // Time: the server's own requests for `/health` are measured. Of the cache how much there is, for /metrics.
-    ("admin", &["metrics", "store", "chain", "time", "cache"]),
+    // Time: the server's own requests for `/health` are measured. Of the cache how much there is, and of loops what is known
+    // of them, for /metrics.
+    ("admin", &["metrics", "store", "chain", "time", "cache", "forward::Loops"]),
     ("hickory", &["chain", "wire", "store", "time"]),
 ];
 

@@ -143,6 +143,27 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
         ("forward", "forward . 192.0.2.53"),
         ("cache", "cache"),
         ("whoami", "whoami"),
+        ("bufsize", "bufsize"),
+        ("dns64", "dns64"),
+        ("any", "any"),
+        ("minimal", "minimal"),
+        ("hosts", "hosts"),
+        ("loop", "loop"),
+        // As k3s and minikube write it.
+        (
+            "hosts",
+            "hosts /etc/coredns/NodeHosts {\n        ttl 60\n        reload 15s\n        fallthrough\n    }",
+        ),
+        ("hosts", "hosts {\n        192.168.49.1 host.minikube.internal\n        fallthrough\n    }"),
+        (
+            "hosts",
+            "hosts example.hosts example.com {\n        fe80::1%eth0 *.a.example.com b.example.com\n        no_reverse\n        \
+             reload 0\n        fallthrough example.com\n        fallthrough_unsupported\n    }",
+        ),
+        (
+            "dns64",
+            "dns64 2001:db8::/32 {\n        translate_all\n        allow_ipv4\n        prefix 64:1337::/96\n    }",
+        ),
     ] {
         let text = format!(". {{\n    {line}\n}}\n");
         let served =

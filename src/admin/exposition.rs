@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::chain::{DROPPED, Plan, word_at};
+use crate::chain::{DROPPED, Plan, Translations, word_at};
+use crate::forward::Loops;
 use crate::metrics::{
     Bounds, ClusterNumbers, Counters, DURATION, FIELDS, HistogramSum, LATENCY, PROGRAMMING, SIZE,
     ServiceKind, TallySum, sum,
@@ -186,6 +187,30 @@ pub fn cluster(text: &mut Exposition, numbers: &ClusterNumbers) {
     text.family(name, "counter", "Lists and watches of an API server that failed, by reason.");
     for ((resource, reason), count) in &numbers.failures {
         text.value(name, &[("resource", resource), ("reason", reason)], count);
+    }
+}
+
+/// Adds what `dns64` and `loop` know, if anything (rules S-14, S-20).
+pub fn words(text: &mut Exposition, translations: &Translations, loops: &Loops) {
+    let translated = translations.all();
+    if !translated.is_empty() {
+        let name = "coredns_dns64_requests_translated_total";
+        text.family(name, "counter", "Replies with AAAA records that dns64 made.");
+        for (server, count) in translated {
+            text.value(name, &[("server", &server)], count);
+        }
+    }
+    let upstreams = loops.all();
+    if !upstreams.is_empty() {
+        let name = "signpost_loop_detected";
+        text.family(
+            name,
+            "gauge",
+            "1 for an upstream that is put aside since what it is asked comes back here.",
+        );
+        for (to, looping) in upstreams {
+            text.value(name, &[("to", &to)], u8::from(looping));
+        }
     }
 }
 

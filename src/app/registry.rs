@@ -8,10 +8,11 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::ServeError;
+use super::hosts::HostsFiles;
 use super::upstreams::Upstreams;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
-use crate::chain::{self, Parts, StoreSource, StoreSpec};
-use crate::forward::{Group, GroupSpec, TargetFault};
+use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations};
+use crate::forward::{Group, GroupSpec, Loops, TargetFault};
 use crate::metrics::{ClusterCounts, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
@@ -119,6 +120,12 @@ pub(super) struct Registry {
     pub(super) counts: Arc<ClusterCounts>,
     /// Caches.
     pub(super) caches: Caches,
+    /// Files of hosts.
+    pub(super) hosts: HostsFiles,
+    /// Where `dns64` counts; kept over all plans.
+    pub(super) translations: Arc<Translations>,
+    /// Where loops are looked for; kept over all plans.
+    pub(super) loops: Arc<Loops>,
     /// How many workers there are.
     pub(super) workers: usize,
     /// How long things of an API server may take.
@@ -170,6 +177,18 @@ impl Parts for Registry {
         made
     }
 
+    fn hosts(&mut self, spec: &HostsSpec) -> Arc<Hosts> {
+        self.hosts.get(spec)
+    }
+
+    fn translations(&mut self) -> Arc<Translations> {
+        self.translations.clone()
+    }
+
+    fn loops(&mut self) -> Arc<Loops> {
+        self.loops.clone()
+    }
+
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
         self.tallies.get(server, zone, self.workers)
     }
@@ -184,11 +203,13 @@ impl Registry {
     pub(super) fn begin(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
         self.upstreams.begin();
+        self.hosts.begin();
     }
 
     /// The plan that was built is in force: what it did not ask for ends.
     pub(super) fn commit(&mut self) {
         self.stores.retain(|fed| fed.used);
+        self.hosts.commit();
     }
 
     /// Ends the sources; the stores keep what they have.
@@ -201,10 +222,12 @@ impl Registry {
     pub(super) fn abandon(&mut self) {
         self.stores.retain(|fed| fed.feeder.is_some());
         self.stores.iter_mut().for_each(|fed| fed.used = true);
+        self.hosts.abandon();
     }
 
     /// Starts the sources that are not running.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
+        self.hosts.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {

@@ -63,6 +63,8 @@ pub(super) struct Frame {
     pub(super) entry: usize,
     /// What the step drafted so far.
     pub(super) held: Held,
+    /// The reply to the question that waits, where the other one is asked to go with it (`Step::also`).
+    pub(super) first: Option<Reply>,
 }
 
 /// A query on its way.

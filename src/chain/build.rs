@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cache;
+use super::dns64::Translations;
+use super::hosts::{Hosts, HostsSpec};
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
 use super::step::Step;
 use super::words::{self, Support};
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
-use crate::forward::{Group, GroupSpec, TargetFault};
+use crate::forward::{Group, GroupSpec, Loops, TargetFault};
 use crate::metrics::Tally;
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
@@ -64,6 +66,23 @@ pub trait Parts {
         Arc::new(Counts::new(1))
     }
 
+    /// The hosts of a stanza; those that are kept already where they are equal.
+    ///
+    /// Unless somebody keeps them, no file is read.
+    fn hosts(&mut self, spec: &HostsSpec) -> Arc<Hosts> {
+        Arc::new(Hosts::new(spec.clone()))
+    }
+
+    /// Where `dns64` counts.
+    fn translations(&mut self) -> Arc<Translations> {
+        Arc::default()
+    }
+
+    /// Where loops are looked for.
+    fn loops(&mut self) -> Arc<Loops> {
+        Arc::default()
+    }
+
     /// Where the queries of a zone of a server are counted, a tally a worker; the running ones where there are any.
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]>;
 
@@ -106,6 +125,8 @@ pub(super) struct Draft<'a> {
     pub(super) debug: bool,
     /// `errors { stacktrace }`.
     pub(super) stacktrace: bool,
+    /// `loop`: where loops are looked for.
+    pub(super) loops: Option<Arc<Loops>>,
     /// `health`.
     pub(super) health: Option<Health>,
     /// `ready`.
@@ -255,7 +276,11 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         plan.admin.reload = plan.admin.reload.or(draft.reload);
         join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
-        let zones = block.zones().cloned().collect();
+        let zones: Vec<Zone> = block.zones().cloned().collect();
+        if let Some(loops) = draft.loops {
+            plan.loops = Some(loops);
+            plan.suspects.extend(super::loop_::suspects(&draft.steps, &zones));
+        }
         let mut chain = Chain::new(draft.steps, zones, draft.metadata, draft.debug);
         chain.stacktrace = draft.stacktrace;
         plan.chains.push(chain);
@@ -299,6 +324,7 @@ fn read_block<'a>(
         bind: None,
         debug: false,
         stacktrace: false,
+        loops: None,
         health: None,
         ready: None,
         reload: None,

@@ -9,19 +9,25 @@
 //! Invariants: a step returns a value and writes nothing; the order of steps is fixed (rule S-01); a query ends on the plan
 //! that it began on; every word is one file or folder, and `words` lists all of them.
 
+mod any;
 mod asked;
 mod bind;
+mod bufsize;
 mod build;
 mod cache;
 mod caught;
 mod debug;
+mod dns64;
 mod errors;
 mod forward;
 mod health;
+mod hosts;
 pub mod kubernetes;
 mod loadbalance;
 mod log;
+mod loop_;
 mod metadata;
+mod minimal;
 mod pipeline;
 mod plan;
 mod prometheus;
@@ -38,6 +44,8 @@ mod words;
 pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};
 pub use build::{BuildOptions, Built, DROPPED, Parts, StoreSource, StoreSpec, build};
 pub use cache::Cached;
+pub use dns64::Translations;
+pub use hosts::{Hosts, HostsSpec};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready, Served};
 pub use reload::Reload;

@@ -362,6 +362,7 @@ impl<R> Pipeline<R> {
             if let Some(group) = group {
                 if share.is_some_and(|share| self.shares.full(share, self.slots.len())) {
                     self.counters.table_full.add(1);
+                    group.counts.rejected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     let ede = Ede::new(23, "too many queries wait for these upstreams");
                     walk = self.walk(plan, Some(Answer::Upstream(Err(Failure { ede }))), now);
                     continue;
@@ -552,12 +553,16 @@ impl<R> Pipeline<R> {
         // Some can be answered already; they are looked at as long as anything waits.
         let waiting =
             if self.waiting() > 0 && self.exchange.has_done() { Some(Tick::default()) } else { waiting };
-        [waiting, self.exchange.next_deadline()].into_iter().flatten().min()
+        let loops = self.plan.loops.as_ref().map(|loops| loops.due());
+        [waiting, self.exchange.next_deadline(), loops].into_iter().flatten().min()
     }
 
     /// Sends questions to upstreams and sees to those under way. Call after a batch of queries and before `poll`.
     pub fn drive(&mut self, network: &mut dyn Network, now: Tick) {
         self.exchange.drive(network, now);
+        if let Some(loops) = &self.plan.loops {
+            self.exchange.look_for_loops(loops, network, now);
+        }
     }
 
     /// Reads what came from upstreams on a socket of `network`.
@@ -613,13 +618,16 @@ fn catching(chain: Option<&Chain>) -> Catching {
 
 /// Walks down the chain and up again, frame by frame, until there is a reply to the client's own question.
 fn walk(plan: &Plan, asked: &mut Asked, mut resumed: Option<Answer>, context: &mut Context<'_>) -> Walk {
+    let mut joined: Option<Reply> = None;
     loop {
         let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice()).unwrap_or_default();
-        let flow = match (steps.get(asked.step), resumed.take()) {
+        let answered = joined.is_none();
+        let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
+            (Some(reply), ..) => Flow::Reply(reply),
             // The end of the chain: nobody answered (rule S-03).
-            (None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
-            (Some(step), None) => step.ask(asked, context),
-            (Some(step), Some(answer)) => step.resume(asked, answer, context),
+            (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
+            (None, Some(step), None) => step.ask(asked, context),
+            (None, Some(step), Some(answer)) => step.resume(asked, answer, context),
         };
         match flow {
             Flow::Next => asked.step += 1,
@@ -631,19 +639,40 @@ fn walk(plan: &Plan, asked: &mut Asked, mut resumed: Option<Answer>, context: &m
             }
             Flow::Reply(mut reply) => {
                 if asked.frames.is_empty()
+                    && answered
                     && let Some(step) = steps.get(asked.step)
                 {
                     asked.answered_by = words::place(step.word());
                 }
-                let passed = steps.get(asked.entry..asked.step).unwrap_or_default();
-                for step in passed.iter().rev() {
+                let mut also = None;
+                for place in (asked.entry..asked.step.min(steps.len())).rev() {
+                    let Some(step) = steps.get(place) else { break };
+                    also = step.also(asked, &reply).filter(|_| asked.frames.len() < MAX_FRAMES);
+                    if also.is_some() {
+                        asked.step = place;
+                        break;
+                    }
                     step.tell(asked, &mut reply, context);
                 }
+                if let Some(qtype) = also {
+                    ask_behind(asked, qtype, reply);
+                    continue;
+                }
                 let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
-                let question = Box::new(std::mem::replace(&mut asked.question, frame.question));
+                let question = std::mem::replace(&mut asked.question, frame.question);
                 asked.chain = frame.chain;
                 asked.step = frame.step;
                 asked.entry = frame.entry;
+                if let Some(first) = frame.first {
+                    let server = plan.listeners.get(asked.client.listener).map_or("", |known| &known.label);
+                    let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice());
+                    joined = match steps.and_then(|steps| steps.get(asked.step)) {
+                        Some(step) => Some(step.join(asked, first, reply, server)),
+                        None => Some(first),
+                    };
+                    continue;
+                }
+                let question = Box::new(question);
                 resumed = Some(match reply.nobody {
                     true => Answer::Nobody { held: frame.held },
                     false => Answer::Reply { reply, question, held: frame.held },
@@ -667,11 +696,22 @@ fn descend(
     let chain = listener.and_then(|listener| Some(listener.zones.get(listener.choose(&question)?)?.chain));
     let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
-    asked.frames.push(Frame { question, chain: asked.chain, step: asked.step, entry: asked.entry, held });
+    let (from, step, entry) = (asked.chain, asked.step, asked.entry);
+    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None });
     asked.chain = chain;
     asked.step = 0;
     asked.entry = 0;
     None
+}
+
+/// Makes the question in hand one for `qtype`, which is asked from behind the step in hand on; `first` waits for its reply.
+fn ask_behind(asked: &mut Asked, qtype: u16, first: Reply) {
+    let question = asked.question.clone();
+    asked.question.qtype = qtype;
+    let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
+    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first) });
+    asked.step = step + 1;
+    asked.entry = step + 1;
 }
 
 /// Moves the answer's records, those of an alias chain at its front excepted, round to a random start.

@@ -9,6 +9,7 @@ use super::cache::Cached;
 use super::reload::Reload;
 use super::step::Step;
 use crate::corefile::Zone;
+use crate::forward::{Loops, Suspect};
 use crate::metrics::Tally;
 use crate::time::Tick;
 use crate::wire::{Question, rtype};
@@ -22,6 +23,10 @@ pub struct Plan {
     pub chains: Vec<Chain>,
     /// HTTP endpoints and what else lives as long as the plan.
     pub admin: Admin,
+    /// Where loops are looked for; `None` without `loop`.
+    pub loops: Option<Arc<Loops>>,
+    /// Which upstreams may loop.
+    pub suspects: Vec<Suspect>,
 }
 
 impl Plan {

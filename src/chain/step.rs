@@ -213,6 +213,21 @@ pub trait Step: Send + Sync {
         let _ = (asked, reply, context);
     }
 
+    /// The type for which the steps behind this one are to be asked too, at the same name, before the reply goes further
+    /// up; looked at before `tell`, and where it says so `join` comes instead of it.
+    fn also(&self, asked: &Asked, reply: &Reply) -> Option<u16> {
+        let _ = (asked, reply);
+        None
+    }
+
+    /// Makes one reply of the first one and of that to the type of `also`; `server` is the label of metrics.
+    ///
+    /// Shape: what `second` holds was drafted without pointers, for the same name as the question in hand.
+    fn join(&self, asked: &mut Asked, first: Reply, second: Reply, server: &str) -> Reply {
+        let _ = (asked, second, server);
+        first
+    }
+
     /// Sees what was sent, if the query passed here and `writes_down` says so.
     fn sent(&self, asked: &Asked, sent: &Sent, chain: &Chain) {
         let _ = (asked, sent, chain);
@@ -231,6 +246,11 @@ pub trait Step: Send + Sync {
 
     /// The zone in which this step's own names end, for messages.
     fn primary(&self) -> Option<&Zone> {
+        None
+    }
+
+    /// The zones whose names this step asks upstreams for, and the upstreams; for `loop`.
+    fn asks(&self) -> Option<(&[Zone], &Arc<Group>)> {
         None
     }
 

@@ -2,6 +2,7 @@
 
 mod cache;
 mod frames;
+mod joins;
 mod script;
 mod waiting;
 mod walk;

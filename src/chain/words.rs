@@ -2,8 +2,8 @@
 
 use super::build::Draft;
 use super::{
-    bind, cache, debug, errors, forward, health, kubernetes, loadbalance, log, metadata, prometheus, ready,
-    reload, whoami,
+    any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubernetes, loadbalance, log,
+    loop_, metadata, minimal, prometheus, ready, reload, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -73,7 +73,7 @@ pub const WORDS: &[Word] = &[
     refused("multisocket", "there is one socket a worker already: remove the line"),
     served(reload::WORD, reload::SYNTAX, reload::HELP, reload::parse),
     refused("nsid", LATER),
-    refused("bufsize", "replies over UDP never exceed 1232 bytes anyway: remove the line"),
+    served(bufsize::WORD, bufsize::SYNTAX, bufsize::HELP, bufsize::parse),
     served(bind::WORD, bind::SYNTAX, bind::HELP, bind::parse),
     served(debug::WORD, debug::SYNTAX, debug::HELP, debug::parse),
     refused("trace", "traces are not sent: remove the line"),
@@ -86,8 +86,8 @@ pub const WORDS: &[Word] = &[
     served(log::WORD, log::SYNTAX, log::HELP, log::parse),
     refused("dnstap", LATER),
     refused("local", LATER),
-    refused("dns64", FORWARDING),
-    refused("any", LATER),
+    served(dns64::WORD, dns64::SYNTAX, dns64::HELP, dns64::parse),
+    served(any::WORD, any::SYNTAX, any::HELP, any::parse),
     refused("chaos", LATER),
     served(loadbalance::WORD, loadbalance::SYNTAX, loadbalance::HELP, loadbalance::parse),
     refused("tsig", "signed transfers are not served: remove the line"),
@@ -101,10 +101,10 @@ pub const WORDS: &[Word] = &[
     refused("header", LATER),
     refused("dnssec", "zones are not signed: remove the line"),
     refused("tls", "encrypted transports are not served by this version yet: remove the line"),
-    refused("minimal", LATER),
+    served(minimal::WORD, minimal::SYNTAX, minimal::HELP, minimal::parse),
     refused("template", LATER),
     refused("transfer", "zone transfers are not served by this version yet: remove the line"),
-    refused("hosts", LATER),
+    served(hosts::WORD, hosts::SYNTAX, hosts::HELP, hosts::parse),
     refused("route53", BACK_END),
     refused("azure", BACK_END),
     refused("clouddns", BACK_END),
@@ -114,7 +114,7 @@ pub const WORDS: &[Word] = &[
     refused("auto", LATER),
     refused("secondary", LATER),
     refused("etcd", BACK_END),
-    refused("loop", "nothing is forwarded by this version, so nothing can loop: remove the line"),
+    served(loop_::WORD, loop_::SYNTAX, loop_::HELP, loop_::parse),
     served(forward::WORD, forward::SYNTAX, forward::HELP, forward::parse),
     refused("grpc", "gRPC upstreams are not asked: remove the line"),
     refused("erratic", LATER),

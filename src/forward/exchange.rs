@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::flight::{Attempt, Bits, Flight, Flights, State};
 use super::group::Group;
+use super::loops::{Loops, Marker};
 use super::network::{Inlet, Job, Network, Streams, Ticket};
 use super::pool::{Pools, Sent};
 use super::query::{self, Ask};
@@ -246,6 +247,7 @@ impl Exchange {
             refusals: 0,
             refusal: None,
             fault: None,
+            marker: None,
         });
         let key = flight.key.clone();
         let at = self.flights.insert(flight);
@@ -351,6 +353,8 @@ impl Exchange {
         let Some(flight) = self.flights.get(place, generation) else { return };
         let last = now >= flight.until;
         let probe = flight.group.is_none();
+        // That a strange name is not answered says nothing about an upstream.
+        let marker = flight.marker.is_some();
         let mut tired = false;
         let mut hedge = false;
         for place in 0..flight.attempts.len() {
@@ -365,13 +369,16 @@ impl Exchange {
                 let upstream = &attempt.upstream;
                 let check = &upstream.spec().health;
                 let waited = now.since(attempt.sent);
-                count(if probe { &upstream.counts.probe_failures } else { &upstream.counts.timeouts });
+                if !marker {
+                    count(if probe { &upstream.counts.probe_failures } else { &upstream.counts.timeouts });
+                }
                 self.pools.of(upstream).unanswered();
                 // An attempt that was cut short by the end of all says nothing about its upstream.
                 // Neither does a second one for the same question: the name may be slow.
                 let again = before.iter().any(|other| other.upstream.id() == upstream.id());
                 if (attempt.patient <= now || probe)
                     && !again
+                    && !marker
                     && upstream.health.failed(now, check.max_fails, check.interval)
                 {
                     tracing::warn!(target: "plugin/forward", "upstream {upstream} is put aside: no answer");
@@ -446,8 +453,11 @@ impl Exchange {
             if !probe && (useless || upstream.health.looping() || !self.pools.of(&upstream).room()) {
                 let Some(flight) = self.flights.get(place, generation) else { return };
                 if !useless {
-                    flight.fault.get_or_insert_with(|| {
-                        Failure::busy(format!("upstream {upstream}: too many queries wait for it"))
+                    flight.fault.get_or_insert_with(|| match upstream.health.looping() {
+                        true => {
+                            Failure::unreachable(format!("upstream {upstream}: queries to it come back here"))
+                        }
+                        false => Failure::busy(format!("upstream {upstream}: too many queries wait for it")),
                     });
                 }
                 skipped += 1;
@@ -877,6 +887,9 @@ impl Exchange {
         for attempt in flight.attempts.iter().filter(|attempt| attempt.state == State::Awaited) {
             self.pools.of(&attempt.upstream).forgotten();
         }
+        if let Some(marker) = &flight.marker {
+            marker.loops.over(&marker.nonce, result.is_ok());
+        }
         if let Some(group) = &flight.group {
             self.index.remove(&flight.key);
             group.leave();
@@ -894,26 +907,56 @@ impl Exchange {
             }
             let check = &upstream.spec().health;
             let Ok(question) = Question::new(&check.domain, rtype::NS) else { continue };
-            let flight = Box::new(Flight {
-                key: Box::default(),
-                group: None,
-                question,
-                bits: Bits { recursion: check.recursion, ..Bits::default() },
-                waiters: Vec::new(),
-                order: vec![upstream.clone()],
-                turned: 0,
-                attempts: Vec::new(),
-                until: now.plus(PROBE),
-                look: now,
-                armed: None,
-                unsent: 0,
-                refusals: 0,
-                refusal: None,
-                fault: None,
-            });
-            let (place, generation) = self.flights.insert(flight);
-            self.turn(place, generation, false, network, now);
+            let bits = Bits { recursion: check.recursion, ..Bits::default() };
+            self.send_alone(&upstream, question, bits, None, network, now);
         }
+    }
+
+    /// Sends markers through upstreams that are due, each of which says by coming back that there is a loop (rule S-14).
+    pub fn look_for_loops(&mut self, loops: &Arc<Loops>, network: &mut dyn Network, now: Tick) {
+        for trial in loops.claim(now) {
+            let mut nonce = [0; 16];
+            for two in nonce.chunks_mut(2) {
+                two.copy_from_slice(&self.secrets.word().to_be_bytes());
+            }
+            if let Some(question) = loops.mark(&trial, nonce, now) {
+                let bits = Bits { recursion: true, ..Bits::default() };
+                let marker = Marker { loops: loops.clone(), nonce };
+                self.send_alone(&trial.upstream, question, bits, Some(marker), network, now);
+            }
+        }
+    }
+
+    /// Sends a question to one upstream on behalf of nobody.
+    fn send_alone(
+        &mut self,
+        upstream: &Arc<Upstream>,
+        question: Question,
+        bits: Bits,
+        marker: Option<Marker>,
+        network: &mut dyn Network,
+        now: Tick,
+    ) {
+        let flight = Box::new(Flight {
+            key: Box::default(),
+            group: None,
+            question,
+            bits,
+            waiters: Vec::new(),
+            order: vec![upstream.clone()],
+            turned: 0,
+            attempts: Vec::new(),
+            until: now.plus(PROBE),
+            look: now,
+            armed: None,
+            unsent: 0,
+            refusals: 0,
+            refusal: None,
+            fault: None,
+            marker,
+        });
+        let (place, generation) = self.flights.insert(flight);
+        self.turn(place, generation, false, network, now);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::exchange::{Failure, Waiter};
 use super::group::Group;
+use super::loops::Marker;
 use super::response::Response;
 use super::upstream::{Protocol, Upstream};
 use crate::time::Tick;
@@ -59,7 +60,7 @@ pub(super) struct Attempt {
 pub(super) struct Flight {
     /// What makes another question the same one; empty for a probe.
     pub(super) key: Box<[u8]>,
-    /// On behalf of which line; `None` for a probe.
+    /// On behalf of which line; `None` for a probe or a marker.
     pub(super) group: Option<Arc<Group>>,
     /// The question.
     pub(super) question: Question,
@@ -87,6 +88,8 @@ pub(super) struct Flight {
     pub(super) refusal: Option<Arc<Response>>,
     /// What went wrong last.
     pub(super) fault: Option<Failure>,
+    /// The marker that it carries, where it looks for a loop.
+    pub(super) marker: Option<Marker>,
 }
 
 impl Flight {

@@ -87,6 +87,8 @@ pub mod rtype {
     pub const SOA: u16 = 6;
     /// Pointer.
     pub const PTR: u16 = 12;
+    /// Kind of machine; of use for replies to ANY (RFC 8482) and for probes.
+    pub const HINFO: u16 = 13;
     /// Mail exchange.
     pub const MX: u16 = 15;
     /// Text.

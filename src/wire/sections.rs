@@ -175,6 +175,18 @@ impl Sections {
         index
     }
 
+    /// Gives the record at `index` another type and the RDATA that `write` appends; owner, TTL, section and id stay.
+    ///
+    /// The old RDATA stays in the buffer, so that owners that stand there stay whole. Errors: none; no record, no change.
+    pub fn replace(&mut self, index: usize, rtype: u16, write: impl FnOnce(&mut Rdata<'_>)) {
+        let Some(record) = self.records.get_mut(index) else { return };
+        let start = self.buffer.len();
+        write(&mut Rdata { buffer: &mut self.buffer, pointers: self.pointers });
+        record.rtype = rtype;
+        record.start = u32::try_from(start).unwrap_or(u32::MAX);
+        record.len = u16::try_from(self.buffer.len() - start).unwrap_or(u16::MAX);
+    }
+
     /// Adds an A or AAAA record, by the length of `address` (4 or 16 bytes).
     pub fn push_address(&mut self, section: Section, owner: Owner, ttl: u32, address: &[u8]) {
         let rtype = if address.len() == 4 { rtype::A } else { rtype::AAAA };

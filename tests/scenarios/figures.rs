@@ -247,7 +247,7 @@ fn all_dead_are_asked_again_and_come_back() {
         "nobody waits longer than the budget"
     );
     assert!(rig.upstreams.iter().all(|upstream| upstream.health.up()));
-    assert!(rig.groups[0].all_down.load(Relaxed) > 0);
+    assert!(rig.groups[0].counts.all_down.load(Relaxed) > 0);
 }
 
 #[test]

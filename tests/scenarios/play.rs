@@ -236,9 +236,9 @@ impl Play {
         let Some(upstream) = upstream else {
             let group = &self.rig.groups[0];
             return match what {
-                "rejected" => group.rejected.load(Relaxed),
-                "all_down" => group.all_down.load(Relaxed),
-                _ => group.coalesced.load(Relaxed),
+                "rejected" => group.counts.rejected.load(Relaxed),
+                "all_down" => group.counts.all_down.load(Relaxed),
+                _ => group.counts.coalesced.load(Relaxed),
             };
         };
         let counts = &self.rig.upstreams[upstream].counts;

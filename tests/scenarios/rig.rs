@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use signpost::chain::{Active, BuildOptions, Parts, PipelineOptions, StoreSpec, build};
 use signpost::corefile;
 use signpost::forward::{
-    Arrival, Group, GroupOptions, GroupSpec, Job, Protocol, StreamFault, Streams, Target, Upstream,
-    UpstreamSpec,
+    Arrival, Group, GroupOptions, GroupSpec, Job, Protocol, StreamFault, Streams, Target, TargetFault,
+    Upstream, UpstreamSpec,
 };
 use signpost::metrics::{Counters, Tally};
 use signpost::server::memory::{MemoryLink, World};
@@ -66,12 +66,12 @@ impl Parts for Upstreams {
         Store::new(wanted, Clock::manual(Wall(0))).0
     }
 
-    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, String> {
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, TargetFault> {
         let line = self.lines[self.built].clone();
         self.built += 1;
         let mut list = Vec::new();
         for target in &spec.targets {
-            let Target::Upstream(spec) = target else { return Err("addresses only".to_owned()) };
+            let Target::Upstream(spec) = target else { panic!("addresses only") };
             let mut spec = UpstreamSpec { protocol: line.protocol, ..spec.clone() };
             spec.health.max_fails = line.max_fails;
             let known = self.upstreams.iter().find(|known| *known.spec() == spec).cloned();

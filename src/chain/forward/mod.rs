@@ -108,6 +108,10 @@ impl Step for Forward {
         true
     }
 
+    fn asks(&self) -> Option<(&[Zone], &Arc<Group>)> {
+        Some((&self.scope.from, &self.group))
+    }
+
     fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {
         let upstream = asked.upstream.as_ref().filter(|_| label == "forward/upstream")?;
         Some(upstream.spec().addr.to_string())

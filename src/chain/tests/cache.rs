@@ -152,7 +152,10 @@ impl Step for Upstreams {
 struct Bare;
 
 impl Parts for Bare {
-    fn group(&mut self, spec: &crate::forward::GroupSpec) -> Result<Arc<crate::forward::Group>, String> {
+    fn group(
+        &mut self,
+        spec: &crate::forward::GroupSpec,
+    ) -> Result<Arc<crate::forward::Group>, crate::forward::TargetFault> {
         Ok(Arc::new(crate::forward::Group::new(spec.options.clone(), Vec::new())))
     }
 

@@ -1,0 +1,48 @@
+//! `any`: the least that can be said to a question for everything (rule S-08, RFC 8482 §4.2).
+
+use super::asked::Asked;
+use super::build::Draft;
+use super::step::{Context, Flow, Reply, Step};
+use crate::corefile::{Directive, Error};
+use crate::wire::{Owner, Rcode, Section, rtype};
+
+/// The Corefile's word.
+pub(super) const WORD: &str = "any";
+
+/// How it is written.
+pub(super) const SYNTAX: &str = "any";
+
+/// What it does.
+pub(super) const HELP: &str = "answers questions of type ANY with one small record (RFC 8482)";
+
+/// TTL of that record. Unit: seconds.
+const TTL: u32 = 8482;
+
+/// Reads the line.
+pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
+    directive.expect_args(0..=0)?;
+    directive.no_block()?;
+    draft.steps.push(Box::new(Any));
+    Ok(())
+}
+
+/// The step.
+struct Any;
+
+impl Step for Any {
+    fn word(&self) -> &'static str {
+        WORD
+    }
+
+    fn ask(&self, asked: &mut Asked, _: &mut Context<'_>) -> Flow {
+        if asked.question.qtype != rtype::ANY {
+            return Flow::Next;
+        }
+        let mut sections = asked.draft();
+        sections.push(Section::Answer, Owner::Question, rtype::HINFO, TTL, |rdata| {
+            rdata.label(b"ANY obsoleted");
+            rdata.label(b"See RFC 8482");
+        });
+        Flow::Reply(Reply::new(Rcode::NOERROR, sections))
+    }
+}

@@ -1,0 +1,18 @@
+//! The words that stand beside `forward`, over real sockets: `hosts`, `dns64`, `loop`, `any`, `minimal`, `bufsize`.
+//!
+//! Replies are read by hickory, an independent judge.
+#![allow(clippy::unwrap_used, reason = "a test fails where something cannot be had")]
+#![allow(clippy::disallowed_methods, reason = "real sockets, real time")]
+
+#[path = "beside/coredns.rs"]
+mod coredns;
+#[path = "beside/dns64.rs"]
+mod dns64;
+#[path = "beside/hosts.rs"]
+mod hosts;
+#[path = "beside/loops.rs"]
+mod loops;
+#[path = "beside/shapes.rs"]
+mod shapes;
+#[path = "beside/world.rs"]
+mod world;
