@@ -13,7 +13,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[allow(unused_imports, reason = "only a part of it is needed here")]
 mod api;
 mod harness;
 

@@ -13,6 +13,8 @@ mod harness;
 mod access;
 #[path = "watch/converge.rs"]
 mod converge;
+#[path = "watch/envtest.rs"]
+mod envtest;
 #[path = "watch/gone.rs"]
 mod gone;
 #[path = "watch/load.rs"]

@@ -12,6 +12,8 @@ mod data;
 mod echo;
 mod embedded;
 mod measure;
+#[path = "../cluster/place.rs"]
+mod place;
 mod report;
 mod servers;
 

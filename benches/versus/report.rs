@@ -9,6 +9,7 @@ use signpost::time::Clock;
 
 use super::data::Work;
 use super::measure::Sample;
+use super::place;
 use super::servers::Kind;
 
 /// Where results are kept.
@@ -121,17 +122,7 @@ pub(crate) struct Facts(Vec<String>);
 impl Facts {
     /// Asks the machine and the servers; no names of hosts.
     pub(crate) fn gather(kinds: &[Kind]) -> Self {
-        let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-        let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = info
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"))
-            .and_then(|rest| rest.split_once(':'))
-            .map_or("unknown processor", |(_, model)| model.trim());
-        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        let number = kernel.split('-').next().unwrap_or_default().trim();
-        let virtual_machine = if info.contains(" hypervisor") { ", virtual machine" } else { "" };
-        let mut facts = vec![format!("{cores} cores, {model}{virtual_machine}, Linux {number}")];
+        let mut facts = vec![place::machine()];
         if let Some(line) = Command::new("dnsperf")
             .arg("-h")
             .output()
@@ -156,7 +147,7 @@ impl Facts {
 pub(crate) fn write(table: &str, facts: &Facts, how: &str) -> anyhow::Result<()> {
     let path = Path::new(PAGE);
     let mut page = std::fs::read_to_string(path).unwrap_or_else(|_| HEAD.to_owned());
-    let date = date(Clock::system().wall().0);
+    let date = place::date(Clock::system().wall().0);
     write!(page, "\n## {date}\n\n{how}.\n\n")?;
     for fact in &facts.0 {
         writeln!(page, "* {fact}")?;
@@ -189,24 +180,3 @@ process for one answered query, user and system, and its ratio to a bare echo on
 * `queries a wait` counts answers for each time that the server went to sleep; `others` is the largest share of the cores that other
   processes used in a run that counts: noisy runs are repeated.
 ";
-
-/// The date of a moment: days since 1970 in the Gregorian calendar, UTC.
-fn date(seconds: u64) -> String {
-    let mut days = seconds / 86_400;
-    let mut year = 1970_u64;
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let february = 28 + u64::from(leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    format!("{year}-{month:02}-{:02}", days + 1)
-}

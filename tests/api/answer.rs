@@ -25,7 +25,7 @@ const KNOWN: &[&str] = &[
     "allowWatchBookmarks",
     "sendInitialEvents",
     "timeoutSeconds",
-    // client-go sends this beside it.
+    // Part of every request, and what client-go says beside it.
     "timeout",
     "labelSelector",
     "fieldSelector",
@@ -217,23 +217,19 @@ async fn list(
         metadata["continue"] = json!(format!("{snapshot}.{to}"));
         metadata["remainingItemCount"] = json!(all.len() - to);
     }
+    let mut body = format!(
+        "{{\"apiVersion\":\"{}\",\"kind\":\"{}List\",\"metadata\":{metadata},\"items\":[",
+        resource.api_version(),
+        resource.kind()
+    );
     // The items of a list do not repeat their kind.
-    let items: Vec<Value> = all[from..to]
-        .iter()
-        .map(|object| {
-            let mut item = Value::clone(object);
-            if let Some(fields) = item.as_object_mut() {
-                fields.remove("kind");
-                fields.remove("apiVersion");
-            }
-            item
-        })
-        .collect();
-    let body = json!({
-        "kind": format!("{}List", resource.kind()), "apiVersion": resource.api_version(),
-        "metadata": metadata, "items": items,
-    })
-    .to_string();
+    for (at, object) in all[from..to].iter().enumerate() {
+        if at > 0 {
+            body.push(',');
+        }
+        body.push_str(&shared.text(object));
+    }
+    body.push_str("]}");
     shared.answered(number, 200);
     if faults.iter().any(|fault| matches!(fault, Fault::HalfBody)) {
         return match connection.half(body.as_bytes()).await {
@@ -328,7 +324,7 @@ impl Watch {
         };
         let mut buffer = Vec::new();
         for object in &objects {
-            write_line(&mut buffer, "ADDED", object);
+            write_added(&mut buffer, object, &shared.text(object));
             if buffer.len() > 16_384 {
                 connection.chunk(&buffer).await?;
                 buffer.clear();
@@ -472,6 +468,18 @@ impl Drop for Watching<'_> {
 async fn wait_for_end(connection: &mut Connection) -> After {
     while connection.more().await.is_some() {}
     After::Close
+}
+
+/// Appends the line of an object that is spelled out but for its kind and version; what is no object keeps its own form.
+fn write_added(buffer: &mut Vec<u8>, object: &Value, text: &str) {
+    let (Some(kind), Some(version)) = (object["kind"].as_str(), object["apiVersion"].as_str()) else {
+        return write_line(buffer, "ADDED", object);
+    };
+    let rest = text.strip_prefix('{').unwrap_or(text);
+    let head = format!("{{\"type\":\"ADDED\",\"object\":{{\"kind\":\"{kind}\",\"apiVersion\":\"{version}\",");
+    buffer.extend_from_slice(head.as_bytes());
+    buffer.extend_from_slice(rest.as_bytes());
+    buffer.extend_from_slice(b"}\n");
 }
 
 /// Appends an event's line.

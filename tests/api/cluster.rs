@@ -181,11 +181,20 @@ impl Cluster {
         self.history.push(event);
     }
 
-    /// Forgets all history: a watch from an older version is too old.
+    /// Makes watches from older versions too old; those that are open go on.
     pub fn compact(&mut self) {
-        self.forgotten += self.history.len();
-        self.history.clear();
         self.oldest = self.version;
+    }
+
+    /// Forgets all but the latest events; an open watch must not be that far behind.
+    pub fn trim(&mut self, keep: usize) {
+        let gone: Vec<Event> = self.history.drain(..self.history.len().saturating_sub(keep)).collect();
+        self.forgotten += gone.len();
+        let version = |event: &Event| match event {
+            Event::Change { version, .. } => Some(*version),
+            Event::Raw { .. } => None,
+        };
+        self.oldest = gone.iter().rev().find_map(version).unwrap_or(0).max(self.oldest);
     }
 
     /// Goes back to `earlier`, as after a restore of etcd.

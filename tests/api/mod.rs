@@ -19,7 +19,7 @@
 //!
 //! Everything runs on one thread of its own and listens on a port that the kernel chose.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 #![allow(unreachable_pub, reason = "it is a module of several binaries")]
 #![allow(clippy::unwrap_used, reason = "a fake that cannot go on fails its test")]
 
@@ -36,3 +36,4 @@ pub use cluster::{Cluster, Resource, Versions};
 pub use fault::{Call, Fault, Rule};
 pub use object::{namespace, pod, service, slice};
 pub use server::{FakeApi, StartOptions};
+pub use tls::Authority;

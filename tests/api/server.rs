@@ -47,6 +47,9 @@ pub struct Request {
 /// The objects of a list at its version.
 pub type Snapshot = (u64, Arc<Vec<Arc<Value>>>);
 
+/// An object and its text.
+pub type Spelled = (Arc<Value>, Arc<str>);
+
 /// What the connections share.
 pub struct Shared {
     /// When the fake started.
@@ -59,6 +62,8 @@ pub struct Shared {
     pub token: Mutex<Option<String>>,
     /// Lists that have further pages; `None` once they expired.
     pub snapshots: Mutex<Vec<Option<Snapshot>>>,
+    /// Objects as text, made before they are asked for, by where they are in memory; the text has neither kind nor version.
+    pub texts: Mutex<HashMap<usize, Spelled>>,
     /// Moves with every change.
     pub changed: watch::Sender<u64>,
     /// How often a watch says its version.
@@ -82,6 +87,13 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// An object as text, without its kind and version.
+    pub fn text(&self, object: &Arc<Value>) -> Arc<str> {
+        // What is in the table is alive, so no other object is at its place.
+        let made = self.texts.lock().get(&Arc::as_ptr(object).addr()).map(|(_, text)| text.clone());
+        made.unwrap_or_else(|| bare(object).into())
+    }
+
     /// Writes a request down; the number is its place.
     pub fn log(&self, request: Request) -> usize {
         let mut requests = self.requests.lock();
@@ -95,6 +107,16 @@ impl Shared {
             request.status = status;
         }
     }
+}
+
+/// An object as text without its kind and version, as the items of a list are.
+fn bare(object: &Value) -> String {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("kind");
+        fields.remove("apiVersion");
+    }
+    object.to_string()
 }
 
 /// What the accept loop is told.
@@ -154,6 +176,7 @@ impl FakeApi {
             faults: Mutex::new(Faults::default()),
             token: Mutex::new(None),
             snapshots: Mutex::new(Vec::new()),
+            texts: Mutex::new(HashMap::new()),
             changed: watch::Sender::new(0),
             bookmark_every: Mutex::new(Duration::from_millis(500)),
             muted: AtomicUsize::new(0),
@@ -237,6 +260,23 @@ impl FakeApi {
         assert!(self.edit(|cluster| cluster.delete(resource, ns, name)), "{resource:?} {ns}/{name}");
     }
 
+    /// Spells all objects out now, so that a list costs the fake nothing but the sending; those that change are spelled out
+    /// when they are told, as ever.
+    pub fn spell_out(&self) {
+        let cluster = self.shared.cluster.lock();
+        let mut texts = self.shared.texts.lock();
+        texts.clear();
+        for object in Resource::ALL.into_iter().flat_map(|resource| cluster.all(resource)) {
+            let text = bare(&object).into();
+            texts.insert(Arc::as_ptr(&object).addr(), (object, text));
+        }
+    }
+
+    /// How many bytes of JSON are spelled out.
+    pub fn size(&self) -> usize {
+        self.shared.texts.lock().values().map(|(_, text)| text.len()).sum()
+    }
+
     /// A copy of the state.
     pub fn cluster(&self) -> Cluster {
         self.shared.cluster.lock().clone()
@@ -249,7 +289,7 @@ impl FakeApi {
         self.cut();
     }
 
-    /// Forgets all history, so that watches from older versions are too old.
+    /// Makes watches from older versions too old; those that are open go on.
     pub fn compact(&self) {
         self.edit(Cluster::compact);
     }
