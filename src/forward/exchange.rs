@@ -546,6 +546,7 @@ impl Exchange {
             .map(|other| upstream.health.usual().map_or(other, |own| own.min(other * 2)).min(patience));
         let ticket = Ticket { flight: place, generation, attempt: flight.attempts.len() };
         let mut socket = None;
+        self.sweep.get_or_insert_with(|| now.plus(SWEEP));
         if protocol == Protocol::Udp {
             let draw = self.secrets.long();
             match self.pools.pick(upstream, fresh, draw, network, now) {
@@ -557,7 +558,6 @@ impl Exchange {
                         }
                     }
                     socket = Some(number);
-                    self.sweep.get_or_insert_with(|| now.plus(SWEEP));
                 }
                 Err(error) => {
                     if let Some(flight) = self.flights.get(place, generation) {
@@ -706,6 +706,10 @@ impl Exchange {
         };
         let Some(upstream) = upstream else { return };
         match verdict {
+            Judged::Gone if bytes.get(2).is_none_or(|flags| flags & 0x80 == 0) => {
+                count(&upstream.counts.mismatches);
+                self.pools.retire(number, network);
+            }
             Judged::Gone => {
                 // The answer of an attempt that was not needed any more: it tells how slow its sender is.
                 count(&upstream.counts.late);

@@ -55,6 +55,9 @@ impl Health {
     pub fn answered(&self, took: Duration) {
         let sample = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).max(1);
         let rtt = self.rtt.load(Relaxed);
+        // One slow name must not make us patient with all others; an upstream that is slower now says so again.
+        let most = u32::try_from(self.patience().as_micros()).unwrap_or(u32::MAX);
+        let sample = if rtt == 0 { sample } else { sample.min(most) };
         // RFC 6298 §2: the mean moves by an eighth, the deviation by a quarter.
         let (mean, spread) = match rtt {
             0 => (sample, sample / 2),
