@@ -384,8 +384,7 @@ fn keep(bytes: &[u8], raw: &[Raw], expect: &Expect<'_>, draft: &mut Sections) ->
     let mut chain: Vec<(Vec<u8>, Owner)> = vec![(expect.question.lower().to_vec(), Owner::Question)];
     let mut pointed: Vec<Vec<u8>> = Vec::new();
     let alias_asked = matches!(qtype, rtype::CNAME | rtype::ANY);
-    loop {
-        let Some((current, owner)) = chain.last().cloned() else { break };
+    while let Some((current, owner)) = chain.last().cloned() {
         if expect.dnssec_ok || qtype == DNAME {
             // What a DNAME above says is part of the proof (RFC 6672 §3).
             for record in &answer {

@@ -366,6 +366,39 @@ fn a_client_that_joins_late_is_served_with_the_others_and_not_beyond_its_time() 
     assert_eq!(rig.worker.waiting(), 0);
 }
 
+#[test]
+fn owners_behind_an_alias_survive_shuffling_and_cutting() {
+    let line = Line { word: "loadbalance round_robin", ..Line::of(&["192.0.2.1"]) };
+    let mut rig = Rig::new(&[line], 64);
+    for round in 0..50 {
+        let count = if round % 2 == 0 { 8 } else { 60 };
+        rig.ask(1, "www.example.org", 1, &["plain".to_owned()]);
+        rig.settle();
+        let came = rig.came().pop().unwrap();
+        let mut records = vec![
+            Rr::read(0, &["www.example.org", "60", "CNAME", "a.example.net"]).unwrap(),
+            Rr::read(0, &["a.example.net", "60", "CNAME", "b.example.net"]).unwrap(),
+        ];
+        for last in 0..count {
+            let addr = format!("192.0.2.{last}");
+            records.push(Rr::read(0, &["b.example.net", "60", "A", &addr]).unwrap());
+        }
+        rig.say(&came.road, bytes::answer(&came.asked, 0, &records, &[]));
+        rig.settle();
+        let got = rig.reply(1).unwrap();
+        let owners: Vec<(&str, &str)> =
+            got.records.iter().map(|record| (record.owner.as_str(), record.rtype.as_str())).collect();
+        assert_eq!(owners[..2], [("www.example.org", "CNAME"), ("a.example.net", "CNAME")]);
+        assert!(
+            owners.len() > 2 && owners[2..].iter().all(|owner| *owner == ("b.example.net", "A")),
+            "{owners:?}"
+        );
+        assert_eq!(got.flags.contains(&"tc".to_owned()), count == 60, "{} records", owners.len());
+        let different: BTreeSet<&str> = got.records.iter().map(|record| record.data.as_str()).collect();
+        assert_eq!(different.len(), owners.len(), "no record twice");
+    }
+}
+
 // ------------------------------------------------------------------------------------- an exchange by itself
 
 /// A network that does as it is told.

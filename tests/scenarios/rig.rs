@@ -34,6 +34,8 @@ pub(crate) struct Line {
     pub(crate) options: GroupOptions,
     /// How many failures put an upstream aside.
     pub(crate) max_fails: u32,
+    /// Another word of the block.
+    pub(crate) word: &'static str,
 }
 
 impl Line {
@@ -45,6 +47,7 @@ impl Line {
             protocol: Protocol::Udp,
             options: GroupOptions::default(),
             max_fails: 2,
+            word: "",
         }
     }
 }
@@ -174,8 +177,9 @@ impl Rig {
         for line in lines {
             let to: Vec<String> = line.to.iter().map(ToString::to_string).collect();
             text.push_str(&format!(
-                "{}:53 {{\n    bind 0.0.0.0\n    forward {} {}\n}}\n",
+                "{}:53 {{\n    bind 0.0.0.0\n    {}\n    forward {} {}\n}}\n",
                 line.zone,
+                line.word,
                 line.zone,
                 to.join(" ")
             ));
