@@ -12,14 +12,11 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use serde_json::Value;
-use signpost::chain::{self, BuildOptions, Parts, Plan, StoreSpec, Support, WORDS};
+use signpost::chain::{self, BuildOptions, Parts, Plan, StoreSpec};
 use signpost::corefile::{self, NoImports, Spec};
 use signpost::metrics::Tally;
 use signpost::store::{Store, Wanted};
 use signpost::time::{Clock, Wall};
-
-/// Words of kubeadm's Corefile that this version refuses; a word that comes to be served is taken out here.
-const NOT_YET: &[&str] = &["cache", "loop"];
 
 /// Where all of it lives.
 const NAMESPACE: &str = "kube-system";
@@ -222,12 +219,9 @@ impl Parts for Bare {
     }
 }
 
-/// The plan of the Corefile, only with the words that `keep` wants; else what is said about it.
-fn build(keep: impl Fn(&str) -> bool) -> Result<Plan, String> {
-    let mut spec: Spec = corefile::parse("Corefile", &corefile(), &NoImports).unwrap();
-    for block in &mut spec.blocks {
-        block.directives.retain(|directive| keep(&directive.word.text));
-    }
+/// The plan of the Corefile; else what is said about it.
+fn build() -> Result<Plan, String> {
+    let spec: Spec = corefile::parse("Corefile", &corefile(), &NoImports).unwrap();
     let built = chain::build(&spec, BuildOptions { port: 53 }, &mut Bare);
     built.map(|built| built.plan).map_err(|error| error.render())
 }
@@ -245,24 +239,15 @@ fn is_in_a_pod(test: &str) -> bool {
 }
 
 #[test]
-fn the_corefile_is_served_but_for_the_words_that_are_not_yet() {
-    if !is_in_a_pod("the_corefile_is_served_but_for_the_words_that_are_not_yet") {
+fn the_corefile_is_served_word_for_word() {
+    if !is_in_a_pod("the_corefile_is_served_word_for_word") {
         return;
     }
     let spec = corefile::parse("Corefile", &corefile(), &NoImports).unwrap();
     let words: Vec<&str> =
         spec.blocks.iter().flat_map(|block| &block.directives).map(|line| line.word.text.as_str()).collect();
-    let refused: Vec<&str> =
-        words.iter().copied().filter(|word| build(|one| one == *word).is_err()).collect();
-    assert_eq!(refused, NOT_YET);
-    for word in NOT_YET {
-        let known = WORDS.iter().find(|known| known.word == *word).unwrap();
-        assert!(matches!(known.support, Support::Refused { .. }), "`{word}` is served: take it from NOT_YET");
-        let said = build(|one| one == *word).err().unwrap();
-        assert!(said.contains(&format!("`{word}` is not served")), "{said}");
-    }
-    assert_eq!(build(|_| true).is_ok(), NOT_YET.is_empty());
-    build(|one| !NOT_YET.contains(&one)).unwrap();
+    assert_eq!(words.len(), 10, "{words:?}");
+    build().unwrap();
 }
 
 #[test]
@@ -270,7 +255,7 @@ fn probes_and_ports_are_where_the_corefile_serves_them() {
     if !is_in_a_pod("probes_and_ports_are_where_the_corefile_serves_them") {
         return;
     }
-    let plan = build(|one| !NOT_YET.contains(&one)).unwrap();
+    let plan = build().unwrap();
     let container = container();
     let probe = |name: &str| {
         let probe = &container[name]["httpGet"];

@@ -80,6 +80,7 @@ const EXCEPTED_FRONT_PAGES: &[(&str, &str)] = &[
         "src/chain/kubernetes/mod.rs",
         "holds the step: options, the choice of the road, what becomes of what was found",
     ),
+    ("src/chain/forward/mod.rs", "holds the step: which names it is about, and what becomes of a reply"),
     ("src/source/object/mod.rs", "holds the one door of the room, through which every object comes"),
     ("src/source/cluster/mod.rs", "holds the usual timing, which tests make short"),
 ];

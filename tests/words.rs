@@ -172,3 +172,42 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
         assert_eq!(said("Corefile", &text), "it is served\n", "{text}");
     }
 }
+
+/// The Corefile of k3s, with the API server named: there is no cluster around this process.
+const K3S: &str = "\
+.:53 {
+    errors
+    health
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+      endpoint http://127.0.0.1:8080
+      pods insecure
+      fallthrough in-addr.arpa ip6.arpa
+    }
+    hosts /etc/coredns/NodeHosts {
+      ttl 60
+      reload 15s
+      fallthrough
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf
+    cache 30
+    loop
+    reload
+    loadbalance
+    import /etc/coredns/custom/*.override
+}
+import /etc/coredns/custom/*.server
+";
+
+#[test]
+fn the_corefile_of_k3s_is_served_with_its_node_hosts() {
+    let spec = corefile::parse("Corefile", K3S, &corefile::Disk).unwrap_or_else(|e| panic!("{}", e.render()));
+    let built = chain::build(&spec, BuildOptions { port: 53 }, &mut Bare);
+    let built = built.unwrap_or_else(|error| panic!("{}", error.render()));
+    let words: Vec<&str> = built.plan.chains[0].steps.iter().map(|step| step.word()).collect();
+    for word in ["hosts", "kubernetes", "loop", "forward"] {
+        assert!(words.contains(&word), "{words:?}");
+    }
+    assert_eq!(built.plan.suspects.len(), 1, "`loop` knows what `forward` asks");
+}

@@ -23,6 +23,9 @@ const KINDS: [(Kind, &str); 3] =
 /// A count of one worker.
 type Field = fn(&WorkerCounts) -> &Counter;
 
+/// A number of bytes of one kind.
+type Bytes = fn(&Usage) -> u64;
+
 /// Adds what the caches of a plan count.
 pub fn caches(text: &mut Exposition, plan: &Plan) {
     let mut seen: BTreeMap<(&str, &str), Seen> = BTreeMap::new();
@@ -106,7 +109,7 @@ pub fn caches(text: &mut Exposition, plan: &Plan) {
             .map(|(place, seen)| (labels(place, None), field.map_or(0, |field| seen.counts.sum(field))));
         family(name, "counter", help, values.collect());
     }
-    let ours: [(&str, &str, fn(&Usage) -> u64); 2] = [
+    let ours: [(&str, &str, Bytes); 2] = [
         ("signpost_cache_bytes", "What the answers in the cache weigh.", |usage| usage.bytes),
         ("signpost_cache_budget_bytes", "What they may weigh.", |usage| usage.budget),
     ];

@@ -18,6 +18,17 @@ pub struct Seen<'a> {
     pub wall: Wall,
 }
 
+impl Seen<'_> {
+    /// Whether a reply with these records holds what was asked for.
+    #[must_use]
+    pub fn answered_by(&self, sections: &Sections) -> bool {
+        let qtype = self.question.qtype;
+        let asked_for = |record: &Record| record.rtype == qtype || qtype == rtype::ANY;
+        let mut answers = sections.records().iter().filter(|record| record.section == Section::Answer);
+        self.rcode == Rcode::NOERROR && answers.any(asked_for)
+    }
+}
+
 /// What is to be kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Verdict {
@@ -44,11 +55,8 @@ const RRSIG: u16 = 46;
 pub fn judge(seen: &Seen<'_>, sections: &mut Sections, options: &Options) -> Option<Verdict> {
     let records = sections.records();
     let has = |wanted: &dyn Fn(&Record) -> bool| records.iter().any(wanted);
-    let qtype = seen.question.qtype;
-    let in_answer = |record: &Record| record.section == Section::Answer;
-    let answers = has(&in_answer);
-    let answering = seen.rcode == Rcode::NOERROR
-        && has(&|record| in_answer(record) && (record.rtype == qtype || qtype == rtype::ANY));
+    let answers = has(&|record| record.section == Section::Answer);
+    let answering = seen.answered_by(sections);
     let soa = has(&is_authority_soa);
     let referral = has(&|record| record.section == Section::Authority && record.rtype == rtype::NS);
     let kind = match seen.rcode {

@@ -15,7 +15,7 @@ use crate::wire::{Kept, Rcode, Sections};
 
 /// What an entry takes beside its own bytes: its place in the table and in the list, two counts, and what the allocator
 /// rounds up. Unit: bytes. Measured in docs/decisions/0003-cache-store.md.
-const OVERHEAD: usize = 160;
+const OVERHEAD: usize = 240;
 
 /// What an entry is taken to weigh where a store is laid out for a number of them. Unit: bytes.
 const USUAL: u64 = 384;
@@ -41,13 +41,16 @@ impl Weighter<Box<[u8]>, Arc<Entry>> for Weigh {
 #[derive(Clone)]
 struct Count;
 
+/// An entry that had to make room, with its key.
+type Gone = (Box<[u8]>, Arc<Entry>);
+
 /// What had to make room for one entry; dropped when the lock is given back.
 #[derive(Default)]
 struct Evicted {
     /// How many.
     count: u64,
     /// The first of them.
-    first: [Option<(Box<[u8]>, Arc<Entry>)>; 2],
+    first: [Option<Gone>; 2],
 }
 
 impl Lifecycle<Box<[u8]>, Arc<Entry>> for Count {
@@ -213,6 +216,13 @@ impl Cache {
         match stale {
             Some(entry) => Some(Found::Stale { entry, failed: failure.is_some() }),
             None => failure.map(Found::Fresh),
+        }
+    }
+
+    /// Forgets all that is kept for a key: there is a newer word that is not kept.
+    pub fn forget(&self, key: &Key) {
+        for store in [&self.positive, &self.negative, &self.failures] {
+            store.remove(key);
         }
     }
 

@@ -98,6 +98,8 @@ pub struct Asked {
     pub patience: Option<Tick>,
     /// Whether it is asked in the background, on behalf of nobody.
     pub(super) errand: bool,
+    /// Whether only what is at hand is wanted: nobody is asked for it.
+    pub at_hand: bool,
     /// Which upstream answered, if any did.
     pub upstream: Option<Arc<Upstream>>,
     /// Place in the list of words of the step that answered, for metrics.
@@ -128,6 +130,7 @@ impl Default for Asked {
             frames: Vec::new(),
             patience: None,
             errand: false,
+            at_hand: false,
             upstream: None,
             answered_by: super::words::NOBODY,
             drafts: Vec::new(),

@@ -139,6 +139,8 @@ pub(super) struct Draft<'a> {
     pub(super) metadata: Vec<Zone>,
     /// The words read so far, in the order of the chain.
     pub(super) words: Vec<&'static str>,
+    /// The store of the first `kubernetes` of the block.
+    pub(super) store: Option<Arc<Store>>,
     /// Things to say.
     pub(super) warnings: Vec<String>,
 }
@@ -331,6 +333,7 @@ fn read_block<'a>(
         metrics: None,
         metadata: Vec::new(),
         words: Vec::new(),
+        store: None,
         warnings: Vec::new(),
     };
     let mut ordered: Vec<(usize, words::Parse, &Directive)> = Vec::new();

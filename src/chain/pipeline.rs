@@ -221,6 +221,7 @@ impl<R> Pipeline<R> {
         asked.frames.clear();
         asked.answered_by = words::NOBODY;
         asked.patience = None;
+        asked.at_hand = false;
         asked.upstream = None;
         let query = match Query::parse(bytes, &mut asked.question) {
             Ok(query) => query,

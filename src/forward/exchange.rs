@@ -637,7 +637,8 @@ impl Exchange {
     /// Nothing could be sent to an upstream.
     fn refused(&mut self, place: usize, generation: u32, upstream: &Arc<Upstream>, why: &str, now: Tick) {
         let check = &upstream.spec().health;
-        count(&upstream.counts.errors);
+        let probe = self.flights.get(place, generation).is_some_and(|flight| flight.group.is_none());
+        count(if probe { &upstream.counts.probe_failures } else { &upstream.counts.errors });
         if upstream.health.failed(now, check.max_fails, check.interval) {
             tracing::warn!(target: "plugin/forward", "upstream {upstream} is put aside: {why}");
         }

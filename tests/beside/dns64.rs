@@ -120,3 +120,21 @@ fn local_names_are_translated_too() {
     assert_eq!(ask(server, "b.test.", AAAA), "NoError aa | b.test. 3600 AAAA fd00::2");
     assert_eq!(ask(server, "c.test.", AAAA), "ServFail");
 }
+
+#[test]
+fn both_halves_come_from_the_cache() {
+    let upstream = Upstream::start(LINES);
+    let to = upstream.addr();
+    let running = start(&format!(
+        ".:0 {{\n bind 127.0.0.1\n dns64 {{\n allow_ipv4\n }}\n cache 30\n forward . {to}\n}}\n"
+    ));
+    let server = running.addresses()[0];
+    let made =
+        |reply: &str| reply.starts_with("NoError | old.test. ") && reply.ends_with(" AAAA 64:ff9b::c000:206");
+    let made_short = |reply: &str| reply.ends_with(" AAAA 64:ff9b::c000:204");
+    assert!(made_short(&ask(server, "short.test.", AAAA)));
+    assert!(made(&ask(server, "old.test.", AAAA)));
+    upstream.asked.lock().clear();
+    assert!(made_short(&ask(server, "short.test.", AAAA)));
+    assert!(!upstream.was_asked("short.test."), "{:?}", upstream.asked.lock());
+}

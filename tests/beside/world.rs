@@ -23,11 +23,15 @@ pub(crate) fn start(text: &str) -> Running {
     serve(options).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// Starts a server from a file, which can be changed.
+/// Starts a server of two workers from a file, which can be changed.
 pub(crate) fn start_file(path: &Path, text: &str) -> Running {
     std::fs::write(path, text).unwrap();
-    let options =
-        ServeOptions { text: text.to_owned(), path: Some(path.to_owned()), ..ServeOptions::default() };
+    let options = ServeOptions {
+        text: text.to_owned(),
+        path: Some(path.to_owned()),
+        workers: 2,
+        ..ServeOptions::default()
+    };
     serve(options).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CacheStep, Places};
+use super::step::{CacheStep, Places};
 use crate::cache::{Cache, Counts, Spec};
 use crate::chain::build::{Draft, Parts};
 use crate::chain::plan::Listener;

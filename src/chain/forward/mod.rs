@@ -1,5 +1,6 @@
 //! `forward`: asks upstreams for the names of a zone (rules F-01 to F-07).
 
+mod families;
 mod parse;
 mod private;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use crate::corefile::Zone;
 use crate::forward::{Group, Response};
 use crate::wire::{Ede, Question, Rcode, Section};
 
+use families::Families;
 pub(super) use parse::{HELP, SYNTAX, parse};
 use private::Denied;
 
@@ -51,6 +53,8 @@ struct Forward {
     next_on_nodata: bool,
     /// Whether private addresses are taken out of answers (`private_addresses deny`).
     deny_private: bool,
+    /// Which families of addresses are of use (`families`).
+    families: Families,
 }
 
 impl Forward {
@@ -89,17 +93,31 @@ impl Step for Forward {
         if !self.scope.covers(&asked.question) {
             return Flow::Next;
         }
+        if let Some(flow) = self.families.instead(asked) {
+            return flow;
+        }
+        if asked.at_hand {
+            return Flow::Reply(Reply::code(Rcode::SERVFAIL));
+        }
         let until = asked.patience.unwrap_or_else(|| asked.deadline());
         Flow::Wait(Ask::Upstream { group: self.group.clone(), until })
     }
 
     fn resume(&self, asked: &mut Asked, answer: Answer, _: &mut Context<'_>) -> Flow {
         match answer {
+            Answer::Upstream(Ok(response)) if response.rcode == Rcode::SERVFAIL => {
+                self.families.rescue(asked).unwrap_or_else(|| self.answer(asked, &response))
+            }
             Answer::Upstream(Ok(response)) => self.answer(asked, &response),
-            Answer::Upstream(Err(failure)) => Flow::Reply(Reply::code(Rcode::SERVFAIL).because(failure.ede)),
-            Answer::TimedOut | Answer::Signalled | Answer::Nobody { .. } | Answer::Reply { .. } => {
+            Answer::Upstream(Err(failure)) => self
+                .families
+                .rescue(asked)
+                .unwrap_or_else(|| Flow::Reply(Reply::code(Rcode::SERVFAIL).because(failure.ede))),
+            Answer::Reply { reply, .. } => self.families.answered(asked, reply),
+            Answer::TimedOut | Answer::Signalled | Answer::Nobody { .. } => {
                 let ede = Ede::new(22, "no upstream answered in time");
-                Flow::Reply(Reply::code(Rcode::SERVFAIL).because(ede))
+                let failed = || Flow::Reply(Reply::code(Rcode::SERVFAIL).because(ede));
+                self.families.rescue(asked).unwrap_or_else(failed)
             }
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::build::Draft;
+use super::families::Families;
 use super::to::{self, Place, To};
 use super::{Forward, Scope, WORD};
 use crate::corefile::{Directive, Error, Token, Zone};
@@ -34,6 +35,7 @@ forward FROM TO… {
     case_randomization
     fresh_port
     private_addresses deny
+    families auto|ipv4|ipv6|dual
 }";
 
 /// What it does.
@@ -65,6 +67,7 @@ const OPTIONS: &[&str] = &[
     "case_randomization",
     "fresh_port",
     "private_addresses",
+    "families",
 ];
 
 /// The most targets of a line.
@@ -119,6 +122,8 @@ struct Lines<'d> {
     resolvers: Vec<SocketAddr>,
     /// `private_addresses deny`.
     deny_private: bool,
+    /// `families`.
+    families: Option<&'d Token>,
 }
 
 /// Reads the line and adds its step.
@@ -191,8 +196,23 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
         next: lines.next,
         next_on_nodata: lines.next_on_nodata,
         deny_private: lines.deny_private,
+        families: lines.families.map(|word| families(word, draft)).transpose()?.unwrap_or_default(),
     }));
     Ok(())
+}
+
+/// What `families` says.
+fn families(word: &Token, draft: &Draft<'_>) -> Result<Families, Error> {
+    Ok(match word.text.as_str() {
+        "ipv4" => Families::Ipv4,
+        "ipv6" => Families::Ipv6,
+        "dual" => Families::Dual,
+        "auto" => Families::Auto(draft.store.clone().ok_or_else(|| {
+            word.error("`auto` follows the cluster's DNS Service, and there is no `kubernetes` in this block")
+                .hint("write `ipv4`, `ipv6` or `dual`")
+        })?),
+        _ => return Err(word.unknown("a choice of families", &["auto", "ipv4", "ipv6", "dual"])),
+    })
 }
 
 /// Which names a line is about.
@@ -316,6 +336,7 @@ impl<'d> Lines<'d> {
                 }
                 self.deny_private = true;
             }
+            "families" => self.families = Some(line.only_arg()?),
             _ => return Err(line.word.unknown("an option of `forward`", OPTIONS)),
         }
         Ok(())

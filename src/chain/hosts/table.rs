@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -93,9 +94,9 @@ pub(super) struct Addresses {
 #[derive(Default, Debug)]
 pub(super) struct Table {
     /// By name.
-    names: HashMap<Box<[u8]>, Addresses, foldhash::fast::RandomState>,
+    names: HashMap<Arc<[u8]>, Addresses, foldhash::fast::RandomState>,
     /// By address, in the order of the lines.
-    addresses: HashMap<IpAddr, Vec<Box<[u8]>>, foldhash::fast::RandomState>,
+    addresses: HashMap<IpAddr, Vec<Arc<[u8]>>, foldhash::fast::RandomState>,
     /// How many addresses and names there are.
     entries: usize,
 }
@@ -132,7 +133,7 @@ impl Table {
     /// Adds one name of one address, unless it is there.
     fn add(&mut self, ip: IpAddr, name: Vec<u8>, reverse: bool) {
         let wildcard = name.starts_with(WILDCARD);
-        let name = name.into_boxed_slice();
+        let name: Arc<[u8]> = name.into();
         let addresses = self.names.entry(name.clone()).or_default();
         let new = match ip {
             IpAddr::V4(v4) => push_new(&mut addresses.v4, v4.octets()),
@@ -169,7 +170,7 @@ impl Table {
     }
 
     /// The names of an address.
-    pub(super) fn names_of(&self, ip: IpAddr) -> &[Box<[u8]>] {
+    pub(super) fn names_of(&self, ip: IpAddr) -> &[Arc<[u8]>] {
         self.addresses.get(&ip.to_canonical()).map(Vec::as_slice).unwrap_or_default()
     }
 }

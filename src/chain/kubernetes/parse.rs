@@ -132,6 +132,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
     };
     let wanted = draft.wants.add(&spec, wanted);
     let store = draft.parts.store(&spec, wanted);
+    draft.store = draft.store.take().or_else(|| Some(store.clone()));
     let own = draft.own_addresses();
     draft.steps.push(Box::new(Kubernetes::new(Options {
         zones,

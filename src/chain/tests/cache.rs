@@ -463,7 +463,7 @@ fn a_failed_refresh_leaves_the_stale_answer_and_a_pause() {
     for (lines, pause) in [
         ("cache {\n serve_stale 1h immediate 0s 30s\n }", 30),
         ("cache {\n serve_stale\n }", 5),
-        ("cache {\n serve_stale\n servfail 0\n }", 0),
+        ("cache {\n serve_stale\n servfail 0\n }", 4),
     ] {
         let (mut desk, upstreams) = desk(lines);
         upstreams.say("gone", Said::Missing(60, 60, false));
@@ -475,13 +475,34 @@ fn a_failed_refresh_leaves_the_stale_answer_and_a_pause() {
             let stale = desk.ask("gone.example.").reply();
             assert_eq!((code(&stale), ede(&stale)), (3, Some(19)), "{lines}");
         }
-        assert_eq!(upstreams.asked().len(), if pause > 0 { 1 } else { 2 }, "{lines}");
-        desk.pass(u64::max(pause * 1000, 1) - 1);
+        assert_eq!(upstreams.asked().len(), 1, "{lines}");
+        desk.pass(pause * 1000 - 1);
         desk.ask("gone.example.").reply();
-        assert_eq!(upstreams.asked().len(), if pause > 0 { 0 } else { 1 }, "{lines}");
+        assert_eq!(upstreams.asked().len(), 0, "{lines}");
         desk.pass(1);
         assert_eq!(code(&desk.ask("gone.example.").reply()), 3);
         assert_eq!(upstreams.asked().len(), 1, "{lines}");
+    }
+}
+
+#[test]
+fn a_newer_word_that_is_not_kept_ends_the_stale_one() {
+    for (policy, said) in [
+        ("", Said::Addresses(vec![(0, 2)])),
+        ("", Said::Code(Rcode::NXDOMAIN)),
+        ("", Said::Alias),
+        ("serve_stale_policy prefer_positive", Said::Addresses(vec![(0, 2)])),
+    ] {
+        let (mut desk, upstreams) = desk(&format!("cache {{\n serve_stale\n {policy}\n }}"));
+        desk.ask("web.example.").reply();
+        desk.pass(61_000);
+        upstreams.say("web", said);
+        assert_eq!(ede(&desk.ask("web.example.").reply()), Some(3));
+        upstreams.asked();
+        for _ in 0..2 {
+            assert_eq!(ede(&desk.ask("web.example.").reply()), None);
+        }
+        assert_eq!(upstreams.asked().len(), 2, "nothing is kept");
     }
 }
 
@@ -583,14 +604,19 @@ fn prefer_positive_keeps_the_last_good_answer_over_newer_ones_of_other_kinds() {
 
 #[test]
 fn what_is_popular_is_asked_for_again_before_it_ends() {
-    let (mut desk, upstreams) = desk("cache {\n prefetch 3 30s 20%\n }");
-    for (seconds, asked) in [(0, 1), (20, 0), (20, 0), (7, 0), (1, 1), (0, 0)] {
+    let (mut desk, upstreams) = desk("cache {\n prefetch 6 30s 20%\n }");
+    for (seconds, asked) in [(0, 1), (10, 0), (10, 0), (10, 0), (10, 0), (7, 0), (1, 1), (0, 0)] {
         desk.pass(seconds * 1000);
         desk.ask("web.example.").reply();
         assert_eq!(upstreams.asked().len(), asked, "after {seconds} s");
     }
     assert_eq!(shows(&desk.ask("web.example.").reply()), (0, vec![60]), "it was renewed behind the hit");
     assert_eq!(count(&desk, |c| &c.prefetches), 1);
+    for (seconds, asked) in [(25, 0), (24, 1)] {
+        desk.pass(seconds * 1000);
+        desk.ask("web.example.").reply();
+        assert_eq!(upstreams.asked().len(), asked, "the new answer inherits the hits");
+    }
     desk.pass(55_000);
     desk.ask("web.example.").reply();
     assert!(upstreams.asked().is_empty(), "the gap was too long");
@@ -648,6 +674,54 @@ fn what_a_step_behind_the_network_answers_is_not_kept() {
         assert_eq!(code(&desk.ask("me.example.").reply()), 0);
     }
     assert_eq!(count(&desk, |c| &c.misses), 2);
+}
+
+#[test]
+fn every_form_of_the_line_means_what_coredns_means_by_it() {
+    use crate::cache::{Options, Prefetch, Side, Stale, StaleMode};
+    let usual = Options::default();
+    let side = |entries: u64, cap, floor| Side { budget: entries * 512, cap, floor };
+    assert_eq!((usual.success, usual.denial), (side(9984, 3600, 0), side(9984, 1800, 0)));
+    let seconds = Duration::from_secs;
+    let capped = Options { success: side(9984, 30, 0), denial: side(9984, 30, 0), ..usual.clone() };
+    let success = |success| Options { success, ..usual.clone() };
+    let fetch = |amount, gap, percent| {
+        let prefetch = Some(Prefetch { amount, gap: seconds(gap), percent });
+        Options { prefetch, ..usual.clone() }
+    };
+    let stale = |up_to, mode, ttl, recheck| {
+        let (up_to, recheck) = (seconds(up_to), seconds(recheck));
+        Options { stale: Some(Stale { up_to, mode, ttl, recheck, prefer_positive: false }), ..usual.clone() }
+    };
+    let (now, verify) = (StaleMode::Immediate, StaleMode::Verify(None));
+    for (lines, want) in [
+        ("cache", usual.clone()),
+        ("cache 30", capped.clone()),
+        ("cache +30 example.org", capped),
+        ("cache 30 {\n denial 2000\n success 20000 60 10\n }", {
+            Options { success: side(20_000, 60, 10), denial: side(2000, 30, 0), ..usual.clone() }
+        }),
+        ("cache {\n success 0\n }", success(side(1024, 3600, 0))),
+        ("cache {\n success -7 9999999999\n }", success(side(1024, 0x7fff_ffff, 0))),
+        ("cache {\n servfail 0\n }", Options { failure: Duration::ZERO, ..usual.clone() }),
+        ("cache {\n prefetch 0 1m 20%\n }", usual.clone()),
+        ("cache {\n prefetch 5\n }", fetch(5, 60, 10)),
+        ("cache {\n prefetch 5 10s 90%\n }", fetch(5, 10, 90)),
+        ("cache {\n serve_stale\n }", stale(3600, now, 0, 0)),
+        ("cache {\n serve_stale 0\n }", usual.clone()),
+        ("cache {\n serve_stale 5m IMMEDIATE 30s 1m\n }", stale(300, now, 30, 60)),
+        ("cache {\n serve_stale 1h verify 0 30s\n }", stale(3600, verify, 30, 0)),
+        ("cache {\n serve_stale 1h verify 2s 30s 5m\n }", {
+            stale(3600, StaleMode::Verify(Some(seconds(2))), 30, 300)
+        }),
+        ("cache {\n serve_stale 1h verify\n serve_stale 2h\n }", stale(7200, now, 0, 0)),
+        ("cache {\n keepttl\n }", Options { keep_ttl: true, ..usual.clone() }),
+    ] {
+        let (desk, _) = desk(lines);
+        let plan = desk.active.plan();
+        let cached = plan.chains[0].cache.as_ref().expect("there is a cache");
+        assert_eq!(cached.cache.options(), &want, "{lines}");
+    }
 }
 
 #[test]

@@ -154,3 +154,14 @@ async fn serve(mut receiver: UnboundedReceiver<Task>, options: DeskOptions, cloc
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_thread_before_the_first_job() {
+        let desk = Desk::new(DeskOptions::default(), Clock::system());
+        assert!(desk.thread.lock().is_none());
+    }
+}

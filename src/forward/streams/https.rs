@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::super::network::StreamFault;
 use super::super::upstream::UpstreamSpec;
+use super::age;
 use super::connection::Connection;
 use super::dial;
 use super::fault::{fault, of_io, of_tls, seconds};
@@ -161,8 +162,13 @@ impl Asker for Https {
         sender.ready().await.map_err(lost)?;
         let response = sender.send_request(request).await.map_err(lost)?;
         check(response.status(), response.headers()).map_err(Trouble::Answer)?;
+        let age = age::of(response.headers());
         match Limited::new(response.into_body(), LONGEST).collect().await {
-            Ok(body) => Ok(body.to_bytes().into()),
+            Ok(body) => {
+                let mut message: Vec<u8> = body.to_bytes().into();
+                age::apply(&mut message, age);
+                Ok(message)
+            }
             Err(error) if error.is::<LengthLimitError>() => Err(Trouble::Answer(too_long())),
             Err(error) => match error.downcast::<hyper::Error>() {
                 Ok(error) => Err(lost(*error)),

@@ -12,6 +12,7 @@
 //! had been used died, and then on a fresh one; an encrypted upstream is never asked in another way.
 //! Why all of this is away from the workers: docs/decisions/0004-upstream-streams.md.
 
+mod age;
 mod connection;
 mod desk;
 mod dial;

@@ -3,6 +3,7 @@
 
 mod encrypted;
 mod https;
+mod measure;
 mod plain;
 #[cfg(feature = "quic")]
 mod quic;

@@ -4,11 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::store::change::{Change, Sink};
 
-/// The shortest time between two publications: what a storm changes in between is published once.
+/// The time between two publications in a storm: what it changes in between is published once.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// How many publications may follow each other without a pause, after a quiet time.
+const BURST: u32 = 16;
 
 /// What all reflectors of a source write to; they run on one thread.
 pub(super) struct Feed {
@@ -34,13 +38,22 @@ impl Feed {
         }
     }
 
-    /// Publishes what was written, for ever: the first change of a quiet time at once.
+    /// Publishes what was written, for ever: the first changes of a quiet time at once, those of a storm in bunches.
     pub(super) async fn settle(&self) {
+        let mut credit = BURST;
+        let mut last = Instant::now();
         loop {
             self.changed.notified().await;
-            if self.dirty.replace(false) {
-                self.sink.borrow_mut().settle();
-                tokio::time::sleep(PAUSE).await;
+            if !self.dirty.replace(false) {
+                continue;
+            }
+            self.sink.borrow_mut().settle();
+            let quiet = last.elapsed().as_millis() / PAUSE.as_millis();
+            credit = credit.saturating_add(u32::try_from(quiet).unwrap_or(BURST)).min(BURST);
+            last = Instant::now();
+            match credit.checked_sub(1) {
+                Some(left) => credit = left,
+                None => tokio::time::sleep(PAUSE).await,
             }
         }
     }
