@@ -33,6 +33,7 @@ mod plan;
 mod prometheus;
 mod ready;
 mod reload;
+mod share;
 mod signal;
 mod step;
 #[cfg(test)]

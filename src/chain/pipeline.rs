@@ -15,10 +15,13 @@ use std::task::Waker;
 use super::asked::{Asked, Client, Frame, MAX_FRAMES, Transport};
 use super::caught::{Catching, catch};
 use super::plan::{Active, Chain, Plan};
+use super::share::{Share, Shares};
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Errand, Flow, Reply, Sent};
 use super::words;
-use crate::forward::{Exchange, ExchangeOptions, Group, Inlet, Need, Network, Random, Streams, Waiter};
+use crate::forward::{
+    Exchange, ExchangeOptions, Failure, Group, Inlet, Need, Network, Random, Streams, Waiter,
+};
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
 use crate::wire::{
@@ -45,6 +48,8 @@ struct Parked<R> {
     plan: Arc<Plan>,
     /// The signal that it waits for; `None` where it waits for upstreams.
     signal: Option<Arc<Signal>>,
+    /// The line whose upstreams it waits for.
+    share: Option<Share>,
     /// Where its reply goes; `None` for an errand, which nobody waits for.
     return_to: Option<R>,
 }
@@ -99,6 +104,8 @@ pub struct Pipeline<R> {
     cut_names: HashSet<Box<[u8]>>,
     /// Questions to upstreams.
     exchange: Exchange,
+    /// How many places are taken for them.
+    shares: Shares,
     /// Questions to ask in the background.
     errands: Vec<Errand>,
 }
@@ -168,6 +175,7 @@ impl<R> Pipeline<R> {
             worker: options.worker,
             cut_names: HashSet::new(),
             exchange,
+            shares: Shares::default(),
             errands: Vec::new(),
         }
     }
@@ -353,7 +361,15 @@ impl<R> Pipeline<R> {
                 let reply = Reply::code(Rcode::SERVFAIL).because(Ede::TOO_BUSY);
                 return self.served(reply, plan, return_to, out);
             };
+            let share = group.as_ref().map(Share::of);
             if let Some(group) = group {
+                if share.is_some_and(|share| self.shares.full(share, self.slots.len())) {
+                    self.counters.table_full.add(1);
+                    group.counts.rejected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let ede = Ede::new(23, "too many queries wait for these upstreams");
+                    walk = self.walk(plan, Some(Answer::Upstream(Err(Failure { ede }))), now);
+                    continue;
+                }
                 let generation = self.slots.get(place).map_or(0, |slot| slot.generation.wrapping_add(1));
                 let asked = &self.asked;
                 let need = Need {
@@ -369,7 +385,7 @@ impl<R> Pipeline<R> {
                 }
             }
             self.free.pop();
-            self.park(place, signal, until, now, plan, return_to);
+            self.park(place, (signal, share), until, now, plan, return_to);
             return Ended::Parked;
         }
     }
@@ -387,7 +403,7 @@ impl<R> Pipeline<R> {
     fn park(
         &mut self,
         index: usize,
-        signal: Option<Arc<Signal>>,
+        (signal, share): (Option<Arc<Signal>>, Option<Share>),
         until: Tick,
         now: Tick,
         plan: &Arc<Plan>,
@@ -401,7 +417,10 @@ impl<R> Pipeline<R> {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.generation = slot.generation.wrapping_add(1);
             self.deadlines.push(Reverse((until, index, slot.generation)));
-            slot.parked = Some(Parked { asked, plan: plan.clone(), signal, return_to });
+            slot.parked = Some(Parked { asked, plan: plan.clone(), signal, share, return_to });
+            if let Some(share) = share {
+                self.shares.take(share);
+            }
         }
         self.counters.waited.add(1);
     }
@@ -534,6 +553,9 @@ impl<R> Pipeline<R> {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
         let waiting = self.deadlines.peek().map(|Reverse((until, ..))| *until);
+        // Some can be answered already; they are looked at as long as anything waits.
+        let waiting =
+            if self.waiting() > 0 && self.exchange.has_done() { Some(Tick::default()) } else { waiting };
         let loops = self.plan.loops.as_ref().map(|loops| loops.due());
         [waiting, self.exchange.next_deadline(), loops].into_iter().flatten().min()
     }
@@ -561,6 +583,9 @@ impl<R> Pipeline<R> {
     ) {
         let Some(parked) = self.slots.get_mut(index).and_then(|slot| slot.parked.take()) else { return };
         self.free.push(index);
+        if let Some(share) = parked.share {
+            self.shares.give(share);
+        }
         let answer = answer.unwrap_or_else(|| match &parked.signal {
             Some(signal) if signal.fired() => Answer::Signalled,
             _ => Answer::TimedOut,

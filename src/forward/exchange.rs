@@ -245,6 +245,9 @@ impl Exchange {
             attempts: Vec::new(),
             until,
             look: now,
+            armed: None,
+            unsent: 0,
+            refusals: 0,
             refusal: None,
             fault: None,
             marker: None,
@@ -271,12 +274,14 @@ impl Exchange {
                 break;
             }
             self.timers.pop();
-            let due = match self.flights.get(place, generation) {
-                Some(flight) => flight.look,
-                None => continue,
-            };
-            if due > now {
-                self.timers.push(Reverse((due, place, generation)));
+            let Some(flight) = self.flights.get(place, generation) else { continue };
+            // One that another replaced since.
+            if flight.armed != Some(at) {
+                continue;
+            }
+            flight.armed = None;
+            if flight.look > now {
+                self.wind(place, generation);
             } else {
                 self.look(place, generation, network, now);
             }
@@ -332,6 +337,9 @@ impl Exchange {
     /// When `drive` must be called at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
+        if !self.fresh.is_empty() {
+            return Some(Tick::default());
+        }
         let timer = self.timers.peek().map(|Reverse((at, ..))| *at);
         let probe = self.pools.upstreams().filter_map(|upstream| upstream.health.probe_at()).min();
         [timer, probe, self.sweep].into_iter().flatten().min()
@@ -352,7 +360,9 @@ impl Exchange {
         let marker = flight.marker.is_some();
         let mut tired = false;
         let mut hedge = false;
-        for attempt in &mut flight.attempts {
+        for place in 0..flight.attempts.len() {
+            let (before, rest) = flight.attempts.split_at_mut(place);
+            let Some(attempt) = rest.first_mut() else { break };
             if attempt.state != State::Awaited {
                 continue;
             }
@@ -367,7 +377,10 @@ impl Exchange {
                 }
                 self.pools.of(upstream).unanswered();
                 // An attempt that was cut short by the end of all says nothing about its upstream.
+                // Neither does a second one for the same question: the name may be slow.
+                let again = before.iter().any(|other| other.upstream.id() == upstream.id());
                 if (attempt.patient <= now || probe)
+                    && !again
                     && !marker
                     && upstream.health.failed(now, check.max_fails, check.interval)
                 {
@@ -382,12 +395,15 @@ impl Exchange {
                 hedge = true;
             }
         }
-        if last || (probe && tired) {
+        // Somebody refused, and whoever is left did not answer in time.
+        let refused = flight.refusal.is_some()
+            && !flight.awaited()
+            && flight.order.iter().all(|upstream| flight.asked(upstream) > 0);
+        if last || (tired && (probe || refused)) {
             self.fail(place, generation);
         } else if tired {
             self.turn(place, generation, false, network, now);
         } else if hedge && self.hedges >= 100 {
-            self.hedges -= 100;
             self.turn(place, generation, true, network, now);
         } else {
             self.arm(place, generation);
@@ -398,17 +414,29 @@ impl Exchange {
     fn arm(&mut self, place: usize, generation: u32) {
         if let Some(flight) = self.flights.get(place, generation) {
             flight.schedule();
+            self.wind(place, generation);
+        }
+    }
+
+    /// Winds the timer of a flight, unless it goes off in time anyway.
+    fn wind(&mut self, place: usize, generation: u32) {
+        if let Some(flight) = self.flights.get(place, generation)
+            && flight.armed.is_none_or(|at| at > flight.look)
+        {
+            flight.armed = Some(flight.look);
             self.timers.push(Reverse((flight.look, place, generation)));
         }
     }
 
     /// Turns to the next upstream that has room; ends the flight where nobody is left to turn to.
     fn turn(&mut self, place: usize, generation: u32, hedge: bool, network: &mut dyn Network, now: Tick) {
+        let mut skipped = 0;
         loop {
             let Some(flight) = self.flights.get(place, generation) else { return };
             let options = flight.group.as_ref().map(|group| &group.options);
             let most = options.map_or(1, |options| options.max_attempts);
             let failed = flight.attempts.iter().filter(|attempt| attempt.state == State::Over).count();
+            let failed = failed + flight.unsent;
             let spent = most > 0 && flight.attempts.len() >= most || failed >= 2 * flight.order.len();
             let count_of = flight.order.len();
             let next = (!spent && flight.turned < 64 * count_of.max(1)).then(|| {
@@ -417,32 +445,40 @@ impl Exchange {
                 upstream
             });
             let Some(Some(upstream)) = next else { return self.settle(place, generation) };
-            // Over the cap, looping, or hedging with the one that is awaited: not that one.
+            // Over the cap, looping, without TCP where that is needed, or hedging with the one that is awaited: not that one.
             let asked = flight.asked(&upstream);
-            let round = flight.turned <= count_of;
             let probe = flight.group.is_none();
             if hedge && asked > 0 {
+                flight.turned -= 1;
                 return self.arm(place, generation);
             }
-            if !probe && (upstream.health.looping() || !self.pools.of(&upstream).room()) {
-                let dry = !round;
+            let useless = flight.needs_tcp(&upstream);
+            if !probe && (useless || upstream.health.looping() || !self.pools.of(&upstream).room()) {
                 let Some(flight) = self.flights.get(place, generation) else { return };
-                flight.fault.get_or_insert_with(|| match upstream.health.looping() {
-                    true => {
-                        Failure::unreachable(format!("upstream {upstream}: queries to it come back here"))
-                    }
-                    false => Failure::busy(format!("upstream {upstream}: too many queries wait for it")),
-                });
-                if dry {
-                    return self.settle(place, generation);
+                if !useless {
+                    flight.fault.get_or_insert_with(|| match upstream.health.looping() {
+                        true => {
+                            Failure::unreachable(format!("upstream {upstream}: queries to it come back here"))
+                        }
+                        false => Failure::busy(format!("upstream {upstream}: too many queries wait for it")),
+                    });
                 }
-                continue;
+                skipped += 1;
+                if skipped < count_of {
+                    continue;
+                }
+                // An answer to what was asked before would be cut as well.
+                if flight.order.iter().all(|upstream| flight.needs_tcp(upstream)) && !flight.awaited() {
+                    return self.fail(place, generation);
+                }
+                return self.settle(place, generation);
             }
             let protocol = upstream.spec().protocol;
-            if hedge {
-                count(&upstream.counts.hedged);
-            }
             if self.launch(place, generation, &upstream, protocol, true, network, now) {
+                if hedge {
+                    count(&upstream.counts.hedged);
+                    self.hedges = self.hedges.saturating_sub(100);
+                }
                 return self.arm(place, generation);
             }
         }
@@ -513,6 +549,7 @@ impl Exchange {
             .map(|other| upstream.health.usual().map_or(other, |own| own.min(other * 2)).min(patience));
         let ticket = Ticket { flight: place, generation, attempt: flight.attempts.len() };
         let mut socket = None;
+        self.sweep.get_or_insert_with(|| now.plus(SWEEP));
         if protocol == Protocol::Udp {
             let draw = self.secrets.long();
             match self.pools.pick(upstream, fresh, draw, network, now) {
@@ -524,9 +561,11 @@ impl Exchange {
                         }
                     }
                     socket = Some(number);
-                    self.sweep.get_or_insert_with(|| now.plus(SWEEP));
                 }
                 Err(error) => {
+                    if let Some(flight) = self.flights.get(place, generation) {
+                        flight.unsent += 1;
+                    }
                     self.refused(place, generation, upstream, &error.to_string(), now);
                     return false;
                 }
@@ -563,7 +602,14 @@ impl Exchange {
             Some(number) => {
                 if let Err(error) = network.transmit(number, &self.out) {
                     self.attempt_failed(ticket, &error.to_string(), now);
-                    self.pools.retire(number, network);
+                    use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+                    match error.kind() {
+                        // The kernel tells here what came of those that were sent before.
+                        ConnectionRefused | HostUnreachable | NetworkUnreachable => {
+                            self.socket_failed(number, &error, network, now);
+                        }
+                        _ => self.pools.retire(number, network),
+                    }
                     return false;
                 }
                 if let Some(port) = self.pools.socket(number) {
@@ -664,6 +710,10 @@ impl Exchange {
         };
         let Some(upstream) = upstream else { return };
         match verdict {
+            Judged::Gone if bytes.get(2).is_none_or(|flags| flags & 0x80 == 0) => {
+                count(&upstream.counts.mismatches);
+                self.pools.retire(number, network);
+            }
             Judged::Gone => {
                 // The answer of an attempt that was not needed any more: it tells how slow its sender is.
                 count(&upstream.counts.late);
@@ -673,9 +723,13 @@ impl Exchange {
             Judged::Unfit(_, Unfit::Letters) => {
                 count(&upstream.counts.mismatches);
                 self.pools.retire(number, network);
-                // Forged, or an upstream that changes letters: TCP tells which.
-                self.launch(ticket.flight, ticket.generation, &upstream, Protocol::Tcp, true, network, now);
-                self.arm(ticket.flight, ticket.generation);
+                // Forged, or an upstream that changes letters: TCP tells which, and once is enough.
+                let Some(flight) = self.flights.get(ticket.flight, ticket.generation) else { return };
+                if !flight.needs_tcp(&upstream) {
+                    let Ticket { flight: place, generation, .. } = ticket;
+                    self.launch(place, generation, &upstream, Protocol::Tcp, true, network, now);
+                    self.arm(place, generation);
+                }
             }
             Judged::Unfit(_, Unfit::Mismatch | Unfit::Malformed) => {
                 count(&upstream.counts.mismatches);
@@ -793,8 +847,15 @@ impl Exchange {
             matches!(response.rcode, Rcode::FORMERR | Rcode::BADVERS) || response.rcode == Rcode::NOTIMP;
         if confused && edns && flight.attempts.iter().all(|attempt| attempt.edns) {
             // An upstream from before EDNS (RFC 6891 §7).
-            self.launch(place, generation, &upstream, protocol, false, network, now);
+            if !self.launch(place, generation, &upstream, protocol, false, network, now) {
+                self.turn_if_idle(ticket, network, now);
+            }
             return self.arm(place, generation);
+        }
+        let mut response = response;
+        if response.rcode.0 > 15 {
+            // About the EDNS of our own query; of no use to a client, least of all to one without EDNS.
+            response.rcode = Rcode::SERVFAIL;
         }
         let refusal =
             matches!(response.rcode, Rcode::SERVFAIL | Rcode::REFUSED | Rcode::NOTIMP | Rcode::FORMERR)
@@ -803,7 +864,8 @@ impl Exchange {
             return self.finish(place, generation, Ok(Arc::new(response)));
         }
         let failover = group.options.failover.contains(&response.rcode);
-        let refusals = flight.order.iter().filter(|upstream| flight.asked(upstream) > 0).count();
+        flight.refusals += 1;
+        let refusals = flight.refusals;
         flight.refusal = Some(Arc::new(response));
         // Another one is asked once; with `failover`, every other one (rule F-06).
         let another = flight.order.iter().any(|other| flight.asked(other) == 0);
@@ -894,6 +956,9 @@ impl Exchange {
             attempts: Vec::new(),
             until: now.plus(PROBE),
             look: now,
+            armed: None,
+            unsent: 0,
+            refusals: 0,
             refusal: None,
             fault: None,
             marker,
@@ -906,10 +971,8 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         // What is under way when a worker ends must not count against the others for ever.
-        while let Some(Reverse((_, place, generation))) = self.timers.pop() {
-            if let Some(flight) = self.flights.remove(place, generation)
-                && let Some(group) = &flight.group
-            {
+        for flight in self.flights.all() {
+            if let Some(group) = &flight.group {
                 group.leave();
             }
         }

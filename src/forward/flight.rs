@@ -78,6 +78,12 @@ pub(super) struct Flight {
     pub(super) until: Tick,
     /// When it is to be looked at next.
     pub(super) look: Tick,
+    /// When its timer goes off; `None` while there is none.
+    pub(super) armed: Option<Tick>,
+    /// How many attempts could not be sent since no socket could be had.
+    pub(super) unsent: usize,
+    /// How many refusals came.
+    pub(super) refusals: usize,
     /// An answer that is only given if no better one comes: a refusal.
     pub(super) refusal: Option<Arc<Response>>,
     /// What went wrong last.
@@ -95,6 +101,12 @@ impl Flight {
     /// How often this upstream was asked already.
     pub(super) fn asked(&self, upstream: &Upstream) -> usize {
         self.attempts.iter().filter(|attempt| attempt.upstream.id() == upstream.id()).count()
+    }
+
+    /// Whether datagrams of this upstream did not do for this question: it was asked over TCP instead.
+    pub(super) fn needs_tcp(&self, upstream: &Upstream) -> bool {
+        let stream = |attempt: &Attempt| attempt.protocol != upstream.spec().protocol;
+        self.attempts.iter().any(|attempt| attempt.upstream.id() == upstream.id() && stream(attempt))
     }
 
     /// Sets when it is to be looked at next: a hedge, the end of a patience, the end of all.
@@ -147,6 +159,11 @@ impl Flights {
         let flight = flight.take()?;
         self.free.push(place);
         Some(flight)
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Flight> {
+        self.places.iter().filter_map(|(_, flight)| flight.as_deref())
     }
 
     /// How many there are.

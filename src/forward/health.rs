@@ -55,6 +55,9 @@ impl Health {
     pub fn answered(&self, took: Duration) {
         let sample = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).max(1);
         let rtt = self.rtt.load(Relaxed);
+        // One slow name must not make us patient with all others; an upstream that is slower now says so again.
+        let most = u32::try_from(self.patience().as_micros()).unwrap_or(u32::MAX);
+        let sample = if rtt == 0 { sample } else { sample.min(most) };
         // RFC 6298 §2: the mean moves by an eighth, the deviation by a quarter.
         let (mean, spread) = match rtt {
             0 => (sample, sample / 2),
@@ -112,7 +115,7 @@ impl Health {
         self.down.load(Relaxed).then(|| Tick(self.probe_at.load(Relaxed)))
     }
 
-    /// Takes the probe that is due at `now`, if no other worker did; the pause after it is twice as long.
+    /// Takes the probe that is due at `now`, if no other worker did; the pause after it is twice as long as the one before.
     #[must_use]
     pub fn claim_probe(&self, now: Tick) -> bool {
         let due = self.probe_at.load(Relaxed);
@@ -120,11 +123,11 @@ impl Health {
             return false;
         }
         let pause = Duration::from_millis(u64::from(self.pause.load(Relaxed))).max(Duration::from_millis(50));
-        let next = now.plus(pause).0;
+        let longer = (pause * 2).min(LONGEST_PAUSE);
+        let next = now.plus(longer).0;
         if self.probe_at.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
             return false;
         }
-        let longer = (pause * 2).min(LONGEST_PAUSE);
         self.pause.store(u32::try_from(longer.as_millis()).unwrap_or(u32::MAX), Relaxed);
         true
     }

@@ -14,6 +14,9 @@ use crate::time::Tick;
 /// Ports of an upstream in use at a time.
 const PORTS: usize = 64;
 
+/// Sockets of a worker beyond which no port is for one query alone: descriptors are few.
+const FRESH: usize = 512;
+
 /// Queries of a port.
 const QUERIES: u32 = 100;
 
@@ -149,6 +152,7 @@ impl Pools {
         network: &mut dyn Network,
         now: Tick,
     ) -> std::io::Result<usize> {
+        let fresh = fresh && self.open() < FRESH;
         let place = {
             let pool = self.of(upstream);
             let most = u32::try_from(pool.ports.len().max(1)).unwrap_or(1);

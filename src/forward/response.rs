@@ -101,7 +101,11 @@ pub fn read(bytes: &[u8], expect: &Expect<'_>, scratch: &mut Sections) -> Result
             }
         }
     }
-    keep(bytes, &raw, expect, scratch)?;
+    if !keep(bytes, &raw, expect, scratch)? {
+        // A client could not tell what is left of an endless chain from a name without data.
+        scratch.clear(false);
+        rcode = Rcode::SERVFAIL.0;
+    }
     Ok(Response {
         rcode: Rcode(rcode),
         authoritative: flags & 0x0400 != 0,
@@ -207,14 +211,19 @@ impl Reader<'_> {
     }
 }
 
+/// The most pointers of one name.
+const HOPS: usize = 127;
+
 /// Follows a name from `at`, pointers included, into `name`; returns where the bytes behind it begin.
 ///
-/// Pointers must point before themselves, so that following ends (RFC 1035 §4.1.4).
+/// Pointers must point before themselves, so that following ends, and only so many are followed: a name has at most 127
+/// labels, and whoever points at pointers only wants to keep us busy (RFC 1035 §4.1.4).
 fn expand(bytes: &[u8], at: usize, name: &mut NameBuf) -> Result<usize, Unfit> {
     name.len = 0;
     let mut at = at;
     let mut behind = None;
     let mut floor = at;
+    let mut hops = 0;
     loop {
         let length = *bytes.get(at).ok_or(Unfit::Malformed)?;
         match length {
@@ -235,7 +244,8 @@ fn expand(bytes: &[u8], at: usize, name: &mut NameBuf) -> Result<usize, Unfit> {
             192..=255 => {
                 let low = *bytes.get(at + 1).ok_or(Unfit::Malformed)?;
                 let target = usize::from(length & 0x3f) << 8 | usize::from(low);
-                if target >= floor {
+                hops += 1;
+                if target >= floor || hops > HOPS {
                     return Err(Unfit::Malformed);
                 }
                 behind.get_or_insert(at + 2);
@@ -257,6 +267,9 @@ fn names_in(rtype: u16) -> Option<(usize, usize)> {
         6 | 14 | 17 => (0, 2),
         // MX AFSDB RT KX.
         15 | 18 | 21 | 36 => (2, 1),
+        // SIG and NXT, behind whose name more follows.
+        24 => (18, 1),
+        30 => (0, 1),
         // PX.
         26 => (2, 2),
         // SRV.
@@ -265,12 +278,25 @@ fn names_in(rtype: u16) -> Option<(usize, usize)> {
     })
 }
 
+/// NAPTR.
+const NAPTR: u16 = 35;
+
+/// Where so many character strings end that begin at `at`.
+fn strings(whole: &[u8], at: usize, count: usize) -> Result<usize, Unfit> {
+    let mut at = at;
+    for _ in 0..count {
+        at += 1 + usize::from(*whole.get(at).ok_or(Unfit::Malformed)?);
+    }
+    Ok(at)
+}
+
 /// Writes the RDATA of a record into `out`, its names whole.
 fn rdata(bytes: &[u8], raw: &Raw, out: &mut Vec<u8>) -> Result<(), Unfit> {
     out.clear();
     let end = raw.at + raw.len;
     let whole = bytes.get(raw.at..end).ok_or(Unfit::Malformed)?;
-    let Some((before, names)) = names_in(raw.rtype) else {
+    let naptr = if raw.rtype == NAPTR { Some((strings(whole, 4, 3)?, 1)) } else { None };
+    let Some((before, names)) = naptr.or_else(|| names_in(raw.rtype)) else {
         let fits = match raw.rtype {
             rtype::A => raw.len == 4,
             rtype::AAAA => raw.len == 16,
@@ -289,7 +315,12 @@ fn rdata(bytes: &[u8], raw: &Raw, out: &mut Vec<u8>) -> Result<(), Unfit> {
         at = expand(bytes, at, &mut name)?;
         out.extend_from_slice(name.get());
     }
-    if at > end || (raw.rtype == rtype::SOA && end - at != 20) || (raw.rtype != rtype::SOA && at != end) {
+    let fits = match raw.rtype {
+        rtype::SOA => at + 20 == end,
+        24 | 30 => at <= end,
+        _ => at == end,
+    };
+    if !fits {
         return Err(Unfit::Malformed);
     }
     out.extend_from_slice(bytes.get(at..end).ok_or(Unfit::Malformed)?);
@@ -318,9 +349,31 @@ fn is_dnssec(rtype: u16) -> bool {
     matches!(rtype, 43 | 46 | 47 | 48 | 50)
 }
 
-/// Drafts what belongs to the question.
-fn keep(bytes: &[u8], raw: &[Raw], expect: &Expect<'_>, draft: &mut Sections) -> Result<(), Unfit> {
-    const RRSIG: u16 = 46;
+/// The owners of proofs of denial that are signed by a zone in which both they and a name on the chain lie, sorted.
+///
+/// Proofs stand at names beside the question, but never outside of its zone (RFC 4035 §3.1.3).
+fn proven<'r>(bytes: &[u8], raw: &'r [Raw], chain: &[(Vec<u8>, Owner)]) -> Result<Vec<&'r [u8]>, Unfit> {
+    let mut owners = Vec::new();
+    for record in raw.iter().filter(|record| record.rtype == RRSIG && record.section == Section::Authority) {
+        // The signer's name stands behind 18 bytes.
+        let mut signer = NameBuf::default();
+        if record.len <= 18 || expand(bytes, record.at + 18, &mut signer)? > record.at + record.len {
+            return Err(Unfit::Malformed);
+        }
+        let signer = signer.get().to_ascii_lowercase();
+        if within(&record.owner, &signer) && chain.iter().any(|(name, _)| within(name, &signer)) {
+            owners.push(record.owner.as_slice());
+        }
+    }
+    owners.sort_unstable();
+    Ok(owners)
+}
+
+/// RRSIG.
+const RRSIG: u16 = 46;
+
+/// Drafts what belongs to the question; false where the chain from it is too long or comes back to itself.
+fn keep(bytes: &[u8], raw: &[Raw], expect: &Expect<'_>, draft: &mut Sections) -> Result<bool, Unfit> {
     const DNAME: u16 = 39;
     let qtype = expect.question.qtype;
     let fits = |record: &&Raw| record.class == expect.question.qclass;
@@ -331,8 +384,7 @@ fn keep(bytes: &[u8], raw: &[Raw], expect: &Expect<'_>, draft: &mut Sections) ->
     let mut chain: Vec<(Vec<u8>, Owner)> = vec![(expect.question.lower().to_vec(), Owner::Question)];
     let mut pointed: Vec<Vec<u8>> = Vec::new();
     let alias_asked = matches!(qtype, rtype::CNAME | rtype::ANY);
-    for _ in 0..=LINKS {
-        let Some((current, owner)) = chain.last().cloned() else { break };
+    while let Some((current, owner)) = chain.last().cloned() {
         if expect.dnssec_ok || qtype == DNAME {
             // What a DNAME above says is part of the proof (RFC 6672 §3).
             for record in &answer {
@@ -364,18 +416,19 @@ fn keep(bytes: &[u8], raw: &[Raw], expect: &Expect<'_>, draft: &mut Sections) ->
             }
         }
         match target {
-            Some((name, owner)) if !chain.iter().any(|(known, _)| *known == name) => {
-                chain.push((name, owner));
+            Some((name, _)) if chain.len() > LINKS || chain.iter().any(|(known, _)| *known == name) => {
+                return Ok(false);
             }
-            _ => break,
+            Some(next) => chain.push(next),
+            None => break,
         }
     }
+    let proven = if expect.dnssec_ok { proven(bytes, raw, &chain)? } else { Vec::new() };
     for record in raw.iter().filter(|record| record.section == Section::Authority).filter(fits) {
         let kind =
             matches!(record.rtype, rtype::SOA | rtype::NS) || expect.dnssec_ok && is_dnssec(record.rtype);
         let ours = chain.iter().any(|(name, _)| within(name, &record.owner));
-        // Proofs of denial stand at names beside the question, but inside of its zone.
-        let proof = matches!(record.rtype, 46 | 47 | 50) && expect.dnssec_ok;
+        let proof = matches!(record.rtype, RRSIG | 47 | 50) && proven.binary_search(&&*record.owner).is_ok();
         if !kind || !(ours || proof) {
             continue;
         }
@@ -386,17 +439,18 @@ fn keep(bytes: &[u8], raw: &[Raw], expect: &Expect<'_>, draft: &mut Sections) ->
             pointed.push(data.to_ascii_lowercase());
         }
     }
+    pointed.sort_unstable();
     for record in raw.iter().filter(|record| record.section == Section::Additional).filter(fits) {
         let kind =
             matches!(record.rtype, rtype::A | rtype::AAAA) || expect.dnssec_ok && record.rtype == RRSIG;
-        if !kind || !pointed.contains(&record.owner) {
+        if !kind || pointed.binary_search(&record.owner).is_err() {
             continue;
         }
         rdata(bytes, record, &mut data)?;
         let owner = suffix_owner(expect.question, &record.owner, draft);
         draft.push(Section::Additional, owner, record.rtype, ttl(record), |to| to.bytes(&data));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// An owner as a part of the question where it is one, else stored.
