@@ -38,6 +38,8 @@ mod signal;
 mod step;
 #[cfg(test)]
 mod tests;
+mod waiting;
+mod walk;
 mod whoami;
 mod words;
 

@@ -12,21 +12,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::asked::{Asked, Client, Frame, MAX_FRAMES, Transport};
+use super::asked::{Asked, Client, Transport};
 use super::caught::{Catching, catch};
 use super::plan::{Active, Chain, Plan};
 use super::share::{Share, Shares};
 use super::signal::Signal;
-use super::step::{Answer, Ask, Context, Errand, Flow, Reply, Sent};
+use super::step::{Answer, Context, Errand, Reply, Sent};
+use super::waiting::{Ended, Parked, Slot};
+use super::walk::{Walk, walk};
 use super::words;
-use crate::forward::{
-    Exchange, ExchangeOptions, Failure, Group, Inlet, Need, Network, Random, Streams, Waiter,
-};
+use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, Random, Streams, Waiter};
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
 use crate::wire::{
-    CLASS_IN, Ede, Fault, Head, Query, Question, Rcode, Section, Sections, Shape, assemble, bare, rtype,
-    show_name,
+    CLASS_IN, Ede, Fault, Head, Query, Rcode, Section, Sections, Shape, assemble, bare, rtype, show_name,
 };
 
 /// What became of a query.
@@ -38,36 +37,6 @@ pub enum Outcome {
     Silent,
     /// The reply comes later, through `poll`.
     Waiting,
-}
-
-/// A query that waits.
-struct Parked<R> {
-    /// The query.
-    asked: Box<Asked>,
-    /// The plan it began on.
-    plan: Arc<Plan>,
-    /// The signal that it waits for; `None` where it waits for upstreams.
-    signal: Option<Arc<Signal>>,
-    /// The line whose upstreams it waits for.
-    share: Option<Share>,
-    /// Where its reply goes; `None` for an errand, which nobody waits for.
-    return_to: Option<R>,
-}
-
-/// Whether a query is done with.
-enum Ended<R> {
-    /// It is: where the reply goes, and its length unless nothing is sent.
-    Done(Option<R>, Option<usize>),
-    /// It waits.
-    Parked,
-}
-
-/// One place in the table of waiting queries.
-struct Slot<R> {
-    /// Counted up whenever the place is taken, so that an old deadline doesn't meet a new query.
-    generation: u32,
-    /// The query.
-    parked: Option<Parked<R>>,
 }
 
 /// A worker's desk: the query in hand, the queries that wait, and what they share.
@@ -133,18 +102,6 @@ pub struct PipelineOptions {
     pub secrets: Random,
     /// Who talks to upstreams over streams.
     pub streams: Option<Arc<dyn Streams>>,
-}
-
-/// How a walk of the chain ended.
-enum Walk {
-    /// With a reply.
-    Reply(Reply),
-    /// With silence.
-    Drop,
-    /// Not before the signal.
-    Wait(Arc<Signal>, Tick),
-    /// Not before upstreams have answered.
-    Upstream(Arc<Group>, Tick),
 }
 
 impl<R> Pipeline<R> {
@@ -617,104 +574,6 @@ fn catching(chain: Option<&Chain>) -> Catching {
         true => Catching::Stacktrace,
         false => Catching::Plain,
     }
-}
-
-/// Walks down the chain and up again, frame by frame, until there is a reply to the client's own question.
-fn walk(plan: &Plan, asked: &mut Asked, mut resumed: Option<Answer>, context: &mut Context<'_>) -> Walk {
-    let mut joined: Option<Reply> = None;
-    loop {
-        let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice()).unwrap_or_default();
-        let answered = joined.is_none();
-        let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
-            (Some(reply), ..) => Flow::Reply(reply),
-            // The end of the chain: nobody answered (rule S-03).
-            (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
-            (None, Some(step), None) => step.ask(asked, context),
-            (None, Some(step), Some(answer)) => step.resume(asked, answer, context),
-        };
-        match flow {
-            Flow::Next => asked.step += 1,
-            Flow::Drop => return Walk::Drop,
-            Flow::Wait(Ask::Signal { signal, until }) => return Walk::Wait(signal, until),
-            Flow::Wait(Ask::Upstream { group, until }) => return Walk::Upstream(group, until),
-            Flow::Wait(Ask::Question { question, held }) => {
-                resumed = descend(plan, asked, question, held);
-            }
-            Flow::Reply(mut reply) => {
-                if asked.frames.is_empty()
-                    && answered
-                    && let Some(step) = steps.get(asked.step)
-                {
-                    asked.answered_by = words::place(step.word());
-                }
-                let mut also = None;
-                for place in (asked.entry..asked.step.min(steps.len())).rev() {
-                    let Some(step) = steps.get(place) else { break };
-                    also = step.also(asked, &reply).filter(|_| asked.frames.len() < MAX_FRAMES);
-                    if also.is_some() {
-                        asked.step = place;
-                        break;
-                    }
-                    step.tell(asked, &mut reply, context);
-                }
-                if let Some(qtype) = also {
-                    ask_behind(asked, qtype, reply);
-                    continue;
-                }
-                let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
-                let question = std::mem::replace(&mut asked.question, frame.question);
-                asked.chain = frame.chain;
-                asked.step = frame.step;
-                asked.entry = frame.entry;
-                if let Some(first) = frame.first {
-                    let server = plan.listeners.get(asked.client.listener).map_or("", |known| &known.label);
-                    let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice());
-                    joined = match steps.and_then(|steps| steps.get(asked.step)) {
-                        Some(step) => Some(step.join(asked, first, reply, server)),
-                        None => Some(first),
-                    };
-                    continue;
-                }
-                let question = Box::new(question);
-                resumed = Some(match reply.nobody {
-                    true => Answer::Nobody { held: frame.held },
-                    false => Answer::Reply { reply, question, held: frame.held },
-                });
-            }
-        }
-    }
-}
-
-/// Makes `question` the one being answered, on top of the one in hand; an answer at once where that can't be.
-fn descend(
-    plan: &Plan,
-    asked: &mut Asked,
-    question: Box<Question>,
-    held: Option<Sections>,
-) -> Option<Answer> {
-    if asked.frames.len() >= MAX_FRAMES {
-        return Some(Answer::Nobody { held });
-    }
-    let listener = plan.listeners.get(asked.client.listener);
-    let chain = listener.and_then(|listener| Some(listener.zones.get(listener.choose(&question)?)?.chain));
-    let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
-    let question = std::mem::replace(&mut asked.question, *question);
-    let (from, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None });
-    asked.chain = chain;
-    asked.step = 0;
-    asked.entry = 0;
-    None
-}
-
-/// Makes the question in hand one for `qtype`, which is asked from behind the step in hand on; `first` waits for its reply.
-fn ask_behind(asked: &mut Asked, qtype: u16, first: Reply) {
-    let question = asked.question.clone();
-    asked.question.qtype = qtype;
-    let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first) });
-    asked.step = step + 1;
-    asked.entry = step + 1;
 }
 
 /// Moves the answer's records, those of an alias chain at its front excepted, round to a random start.
