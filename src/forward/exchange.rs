@@ -355,12 +355,6 @@ impl Exchange {
         self.flights.len()
     }
 
-    /// Sends a question to an upstream; false where that failed at once.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "place and generation name the flight; the rest is the attempt"
-    )]
-
     /// Ends a flight with what it has: a refusal, or what went wrong.
     fn fail(&mut self, place: usize, generation: u32) {
         let Some(flight) = self.flights.get(place, generation) else { return };

@@ -19,7 +19,7 @@ use super::bytes::{self, Rr};
 use super::rig::{Came, Line, Rig, Road, seeded};
 
 /// Unguessable bytes of the kernel.
-fn secrets() -> Box<dyn FnMut(&mut [u8]) + Send> {
+fn secrets() -> signpost::forward::Random {
     let source = ring::rand::SystemRandom::new();
     Box::new(move |bytes| ring::rand::SecureRandom::fill(&source, bytes).unwrap())
 }

@@ -151,7 +151,7 @@ pub(crate) struct Rig {
 }
 
 /// Unguessable bytes that can be foretold.
-pub(crate) fn seeded(seed: u64) -> Box<dyn FnMut(&mut [u8]) + Send> {
+pub(crate) fn seeded(seed: u64) -> signpost::forward::Random {
     let mut rng = fastrand::Rng::with_seed(seed);
     Box::new(move |bytes| rng.fill(bytes))
 }
@@ -168,11 +168,7 @@ impl Rig {
     }
 
     /// The same with a source of unguessable bytes.
-    pub(crate) fn with_secrets(
-        lines: &[Line],
-        places: usize,
-        secrets: Box<dyn FnMut(&mut [u8]) + Send>,
-    ) -> Self {
+    pub(crate) fn with_secrets(lines: &[Line], places: usize, secrets: signpost::forward::Random) -> Self {
         let mut text = String::new();
         for line in lines {
             let to: Vec<String> = line.to.iter().map(ToString::to_string).collect();

@@ -162,6 +162,10 @@ impl Exchange {
         }
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "place and generation name the flight; the rest is the attempt"
+    )]
     pub(super) fn launch(
         &mut self,
         place: usize,
