@@ -56,9 +56,9 @@ impl Authority {
         Pair { certificate, key }
     }
 
-    /// What accepts TLS with a certificate of this authority for 127.0.0.1; asks for a client's certificate if told to.
+    /// What accepts TLS with a certificate of this authority for 127.0.0.1 and the usual address in a cluster; asks for a client's certificate if told to.
     pub fn acceptor(&self, client_certificates: bool) -> TlsAcceptor {
-        let own = self.issue(&["127.0.0.1", "localhost", "kubernetes.default.svc"]);
+        let own = self.issue(&["127.0.0.1", "10.96.0.1", "localhost", "kubernetes.default.svc"]);
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
