@@ -50,8 +50,17 @@ impl World {
 
     /// The same on a clock.
     fn on(lines: &str, clock: Clock) -> Self {
-        let text = format!(".:0 {{\n    bind 127.0.0.1\n{lines}\n}}\n");
-        let options = ServeOptions { text: text.clone(), clock: clock.clone(), ..ServeOptions::default() };
+        Self::whole(&format!(".:0 {{\n    bind 127.0.0.1\n{lines}\n}}\n"), clock)
+    }
+
+    /// A server of this Corefile, on a clock that the test moves.
+    fn text(text: &str) -> Self {
+        Self::whole(text, Clock::manual(Wall(1_700_000_000)))
+    }
+
+    /// A server of this Corefile on a clock.
+    fn whole(text: &str, clock: Clock) -> Self {
+        let options = ServeOptions { text: text.to_owned(), clock: clock.clone(), ..ServeOptions::default() };
         let running = serve(options).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert!(running.wait_synced(PATIENCE), "no sync");
         Self { running, clock }

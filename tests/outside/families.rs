@@ -268,3 +268,66 @@ fn while_a_half_is_saved_the_failing_one_is_not_asked_at_every_question() {
     assert!(asked <= 2, "{asked}");
     assert_eq!(upstream.script.count("half.example.com A"), 1);
 }
+
+#[test]
+fn a_half_that_fails_first_does_not_make_the_other_one_fail() {
+    let (upstream, world) = start("dual");
+    // Both are asked at once, as libraries do, and the failure comes first.
+    assert_eq!(world.got("half.example.com", 28).code, 2);
+    let four = world.ask("half.example.com. A +rd");
+    assert!(four.contains("192.0.2.3"), "a look into the cache is no failure to keep: {four}");
+    assert_eq!(upstream.script.count("half.example.com A"), 1);
+}
+
+#[test]
+fn a_half_that_fails_first_leaves_what_is_stale_of_the_other_one() {
+    let upstream = Upstream::start(ROWS);
+    for mode in ["immediate", "verify"] {
+        upstream.script.say(ROWS);
+        let world = World::new(&format!(
+            "    forward . {} {{\n        families dual\n    }}\n    cache 3600 {{\n        serve_stale 1h {mode}\n    }}",
+            upstream.addr
+        ));
+        assert!(world.ask("half.example.com. A +rd").contains("192.0.2.3"));
+        world.clock.advance(Duration::from_secs(30));
+        upstream.script.say("half.example.com *: SERVFAIL");
+        let got = world.got("half.example.com", 28);
+        assert_eq!((got.code, got.records.len()), (0, 1), "{mode}: {got:?}");
+        let four = world.ask("half.example.com. A +rd");
+        assert!(four.contains("192.0.2.3"), "{mode}: {four}");
+    }
+}
+
+#[test]
+fn at_the_end_of_the_longest_chain_of_questions_there_is_a_reply() {
+    for families in ["ipv4", "dual"] {
+        for links in 9..=12 {
+            let upstream = Upstream::start("half.example.com *: SERVFAIL");
+            // Two clusters whose Services point at each other, the last one outside.
+            let target = |link: usize| match link {
+                link if link == links => "half.example.com".to_owned(),
+                link => format!("s{link}.shop.svc.{}", if link % 2 == 0 { "one.test" } else { "two.test" }),
+            };
+            let services: Vec<String> =
+                (0..links).map(|link| format!("s{link} ={}", target(link + 1))).collect();
+            let folder = manifests(&services.iter().map(String::as_str).collect::<Vec<_>>());
+            let cluster = |zone: &str| {
+                let path = folder.path().display();
+                format!(
+                    "{zone}:0 {{\n    bind 127.0.0.1\n    kubernetes {zone} {{\n        manifests {path}\n    }}\n}}\n"
+                )
+            };
+            let rest = lines(&upstream, families);
+            let world = World::text(&format!(
+                "{}{}.:0 {{\n    bind 127.0.0.1\n{rest}\n}}\n",
+                cluster("one.test"),
+                cluster("two.test")
+            ));
+            for qtype in [1, 28] {
+                let got = world.got("s0.shop.svc.one.test", qtype);
+                // Failed, or too long a way: never no reply at all.
+                assert!(got.code == 2 || got.records.iter().all(|record| record.rtype == "CNAME"), "{got:?}");
+            }
+        }
+    }
+}

@@ -135,10 +135,10 @@ impl CacheStep {
             Rcode::NXDOMAIN => !prefers,
             _ => false,
         };
-        // A bound of ours says nothing of upstreams, nor does a wait that was cut short; and what was asked without RD may be
-        // a referral where others want an answer.
+        // A bound of ours says nothing of upstreams, nor does a wait that was cut short or a look at what is at hand; and what
+        // was asked without RD may be a referral where others want an answer.
         let ours = reply.head.ede.as_ref().is_some_and(|ede| ede.code == Ede::TOO_BUSY.code);
-        if ours || lost || !asked.query.header.recursion_desired() {
+        if ours || lost || asked.at_hand || !asked.query.header.recursion_desired() {
             return answers;
         }
         let kept = verdict.filter(|verdict| {
@@ -229,7 +229,7 @@ impl Step for CacheStep {
                 self.count(asked, context, |counts| counts.prefetches.add(1));
                 context.refresh_behind(asked, self.place);
             }
-        } else if !entry.fresh(now) && !stale.recheck.is_zero() {
+        } else if !entry.fresh(now) && !stale.recheck.is_zero() && !asked.at_hand {
             // The pause begins; without one the claim of a refresh ends by itself.
             entry.rest(now.plus(stale.recheck));
         }

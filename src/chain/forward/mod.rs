@@ -114,7 +114,12 @@ impl Step for Forward {
                 .rescue(asked)
                 .unwrap_or_else(|| Flow::Reply(Reply::code(Rcode::SERVFAIL).because(failure.ede))),
             Answer::Reply { reply, .. } => self.families.answered(asked, reply),
-            Answer::TimedOut | Answer::Signalled | Answer::Nobody { .. } => {
+            // The other family can't be asked for, so deep in questions on behalf of others is this one.
+            Answer::Nobody { .. } => {
+                asked.at_hand = false;
+                Flow::Reply(Reply::code(Rcode::SERVFAIL).because(Ede::new(22, "too many aliases on the way")))
+            }
+            Answer::TimedOut | Answer::Signalled => {
                 let ede = Ede::new(22, "no upstream answered in time");
                 let failed = || Flow::Reply(Reply::code(Rcode::SERVFAIL).because(ede));
                 self.families.rescue(asked).unwrap_or_else(failed)
