@@ -140,7 +140,10 @@ pub(crate) fn steady(work: &Steady<'_>) -> anyhow::Result<Vec<Asked>> {
     let replies = replies.lock();
     let asked = sent.iter().zip(replies.iter());
     Ok(asked
-        .map(|(sent, reply)| Asked { at: Tick(sent.load(Relaxed)).since(begin), reply: *reply })
+        .map(|(sent, reply)| {
+            let at = Tick(sent.load(Relaxed)).since(begin);
+            Asked { at, reply: reply.filter(|reply| reply.took <= PATIENCE) }
+        })
         .collect())
 }
 

@@ -75,7 +75,7 @@ pub(crate) struct Outcome {
 /// Measures all servers at all sets: the servers of a set at the same time, each with upstreams of its own.
 pub(crate) fn measure(kinds: &[Kind], seconds: u64) -> anyhow::Result<Vec<Outcome>> {
     let mut all = Vec::new();
-    for case in 0..CASES.len() {
+    for (case, set) in CASES.iter().enumerate() {
         let found = std::thread::scope(|scope| {
             let threads: Vec<_> =
                 kinds.iter().map(|kind| scope.spawn(move || one(kind, case, seconds))).collect();
@@ -88,7 +88,7 @@ pub(crate) fn measure(kinds: &[Kind], seconds: u64) -> anyhow::Result<Vec<Outcom
             let Span { asked, failed, upstream, .. } = &outcome.cold;
             say(&format!(
                 "{}, {}: {asked} asked, {failed} failed, {upstream} upstream",
-                CASES[case].name, outcome.name
+                set.name, outcome.name
             ));
         }
         all.extend(found);

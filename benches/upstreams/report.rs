@@ -79,8 +79,8 @@ pub(crate) fn flood(outcomes: &[flood::Outcome]) -> String {
 with kubeadm's Corefile (without its HTTP ports), for CoreDNS with a zone file for the local names. *Idle* is memory after 10,000
 local questions and 5 s of rest. Bars: no local question lost, p99 at most {} ms, memory at most {:.0} MiB above idle.
 
-| Server | local: lost | p50 | p99 | longest | RSS idle → peak, MiB | µs CPU per query | upstream queries | bars |
-|---|---|---|---|---|---|---|---|---|
+| Server | lasted | local: lost | p50 | p99 | longest | RSS idle → peak, MiB | µs CPU per query | upstream queries | bars |
+|---|---|---|---|---|---|---|---|---|---|
 ",
         flood::FLOOD,
         flood::LOCAL,
@@ -95,8 +95,9 @@ local questions and 5 s of rest. Bars: no local question lost, p99 at most {} ms
         ]);
         let _ = writeln!(
             text,
-            "| {} | {} of {} | {} | {} | {} | {:.1} → {:.1} | {:.1} | {} | {kept} |",
+            "| {} | {:.0} s | {} of {} | {} | {} | {} | {:.1} → {:.1} | {:.1} | {} | {kept} |",
             one.name,
+            real(one.flood) / f64::from(flood::FLOOD),
             one.local_lost,
             one.local,
             millis(part(&one.local_took, 500)),

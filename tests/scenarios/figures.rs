@@ -236,8 +236,11 @@ fn beside_a_dead_and_a_lossy_one_the_slow_one_that_always_answers_is_asked() {
         _ => Some(Duration::from_millis(100)),
     });
     assert!(waits.iter().all(|(_, code)| *code == 0), "0 failed");
-    let slow = waits.iter().filter(|(wait, _)| *wait > Duration::from_millis(200)).count();
-    assert!(slow <= 70, "{slow} of 7000 waited twice as long as the slow one takes");
+    // Behind five seconds in which it is found out.
+    let places: Vec<usize> =
+        (0..waits.len()).filter(|at| waits[*at].0 > Duration::from_millis(200)).collect();
+    let slow = places.iter().filter(|at| **at >= 1000).count();
+    assert!(slow <= 60, "{slow} of 6000 waited twice as long as the slow one takes: {places:?}");
     assert!(queries.iter().sum::<usize>() <= 8400, "1.2 times the questions: {queries:?}");
 }
 
