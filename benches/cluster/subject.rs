@@ -38,19 +38,25 @@ pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
 
 impl Subject {
     /// Starts `program -conf FILE`; the Corefile and the log lie in `dir`.
+    #[allow(dead_code, reason = "some start servers that have no Corefile")]
     pub(crate) fn start(program: &Path, corefile: &str, dir: &Path) -> anyhow::Result<Self> {
         let conf = dir.join("Corefile");
-        let log = dir.join("log");
         std::fs::write(&conf, corefile).context("writing a Corefile")?;
+        let mut command = Command::new(program);
+        command.arg("-conf").arg(conf);
+        Self::run(command, dir)
+    }
+
+    /// Starts a server; its log lies in `dir`.
+    pub(crate) fn run(mut command: Command, dir: &Path) -> anyhow::Result<Self> {
+        let log = dir.join("log");
         let out = std::fs::File::create(&log).context("making a log")?;
-        let child = Command::new(program)
-            .arg("-conf")
-            .arg(conf)
+        let child = command
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)
             .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
+            .with_context(|| format!("starting {}", command.get_program().to_string_lossy()))?;
         Ok(Self { log, child })
     }
 

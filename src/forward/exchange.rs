@@ -369,8 +369,12 @@ impl Exchange {
     /// Ends a flight: whoever waits is served.
     fn finish(&mut self, place: usize, generation: u32, result: Result<Arc<Response>, Failure>) {
         let Some(flight) = self.flights.remove(place, generation) else { return };
-        for attempt in flight.attempts.iter().filter(|attempt| attempt.state == State::Awaited) {
-            self.pools.of(&attempt.upstream).forgotten();
+        for (number, attempt) in flight.attempts.iter().enumerate() {
+            if attempt.state == State::Awaited {
+                self.pools.of(&attempt.upstream).forgotten();
+                let ticket = Ticket { flight: place, generation, attempt: number };
+                self.pools.leave_open(attempt.socket, ticket);
+            }
         }
         if let Some(marker) = &flight.marker {
             marker.loops.over(&marker.nonce, result.is_ok());

@@ -43,6 +43,8 @@ pub(super) struct Attempt {
     pub(super) edns: bool,
     /// Under which id.
     pub(super) id: u16,
+    /// From which socket; `None` for a stream.
+    pub(super) socket: Option<usize>,
     /// In which letters, where they were mixed.
     pub(super) letters: Option<Box<[u8]>>,
     /// When.

@@ -57,9 +57,6 @@ impl Default for GroupOptions {
     }
 }
 
-/// The share of lost attempts from which on an upstream is only asked after better ones. Unit: millionths.
-const LOSSY: u32 = 150_000;
-
 /// One in so many questions goes to an upstream that did badly, to see how it does now.
 const EXPLORE: u32 = 128;
 
@@ -150,17 +147,22 @@ impl Group {
         }
         if order.len() > 1 {
             let explore = self.options.policy != Policy::Sequential && rng.u32(..EXPLORE) == 0;
-            let best = all.iter().filter(|up| up.health.up()).filter_map(|up| up.health.rtt()).min();
+            let best = all.iter().filter(|up| up.health.up()).filter_map(|up| up.health.cost()).min();
             // Stable: among equals the policy decides.
-            order.sort_by_key(|up| match up.health.up() {
-                false => 2 + u8::from(up.health.looping()),
-                true if explore || self.options.policy == Policy::Sequential => 0,
+            order.sort_by_cached_key(|up| match up.health.up() {
+                false => (2 + u8::from(up.health.looping()), Duration::ZERO),
+                true if explore || self.options.policy == Policy::Sequential => (0, Duration::ZERO),
                 true => {
-                    let slow = match (up.health.rtt(), best) {
-                        (Some(rtt), Some(best)) => rtt > best * 4 + Duration::from_millis(20),
+                    let cost = up.health.cost();
+                    let slow = match (cost, best) {
+                        (Some(cost), Some(best)) => cost > best * 4 + Duration::from_millis(20),
                         _ => false,
                     };
-                    u8::from(slow || up.health.lost() > LOSSY)
+                    // Where none does well, the one that does least badly is first.
+                    match slow || up.health.lossy() {
+                        true => (1, cost.unwrap_or(Duration::MAX)),
+                        false => (0, Duration::ZERO),
+                    }
                 }
             });
         }

@@ -27,6 +27,15 @@ const LOSS_SHIFT: u32 = 4;
 /// A share of 1. Unit: millionths.
 const ONE: u32 = 1_000_000;
 
+/// The share of lost attempts from which on an upstream is only asked after better ones. Unit: millionths.
+const LOSSY: u32 = 150_000;
+
+/// The share that is held against one that was put aside again as soon as it was back. Unit: millionths.
+const RELAPSED: u32 = 2 * LOSSY;
+
+/// So many answers since it came back, and an upstream that is put aside is no relapse.
+const TRUSTED: u32 = 64;
+
 /// How an upstream does.
 #[derive(Default, Debug)]
 pub struct Health {
@@ -46,6 +55,10 @@ pub struct Health {
     probe_at: AtomicU64,
     /// The pause after that probe. Unit: milliseconds.
     pause: AtomicU32,
+    /// How many answers are left until what happened before it was put aside is forgotten; 0 for nothing to forget.
+    probation: AtomicU32,
+    /// Whether it was put aside on probation.
+    relapsed: AtomicBool,
     /// Whether it can't cope with letters of mixed case in questions.
     plain_case: AtomicBool,
 }
@@ -74,22 +87,32 @@ impl Health {
         self.failures.store(0, Relaxed);
         if self.down.swap(false, Relaxed) {
             self.pause.store(0, Relaxed);
-            // What was lost while it was away says nothing about it now.
-            self.lost.store(0, Relaxed);
+            self.probation.store(TRUSTED, Relaxed);
+            // What was lost while it was away says nothing about it now; that it never stays for long does.
+            self.lost.store(if self.relapsed.load(Relaxed) { RELAPSED } else { 0 }, Relaxed);
+        } else {
+            let left = self.probation.load(Relaxed);
+            self.probation.store(left.saturating_sub(1), Relaxed);
         }
     }
 
     /// It did not: an attempt or a probe failed or ran out of time. Says whether it was put aside by that.
     pub fn failed(&self, now: Tick, max_fails: u32, interval: Duration) -> bool {
-        let lost = self.lost.load(Relaxed);
-        self.lost.store(lost + ((ONE - lost.min(ONE)) >> LOSS_SHIFT), Relaxed);
+        self.missed();
         let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
         if max_fails == 0 || failures < max_fails || self.down.swap(true, Relaxed) {
             return false;
         }
+        self.relapsed.store(self.probation.load(Relaxed) > 0, Relaxed);
         self.pause.store(u32::try_from(interval.as_millis()).unwrap_or(u32::MAX), Relaxed);
         self.probe_at.store(now.plus(interval).0, Relaxed);
         true
+    }
+
+    /// An attempt was not answered that nobody waited for any more: it counts among the lost ones, but puts nobody aside.
+    pub(super) fn missed(&self) {
+        let lost = self.lost.load(Relaxed);
+        self.lost.store(lost + ((ONE - lost.min(ONE)) >> LOSS_SHIFT), Relaxed);
     }
 
     /// Whether it may be asked as if nothing were the matter.
@@ -143,6 +166,21 @@ impl Health {
     #[must_use]
     pub fn lost(&self) -> u32 {
         self.lost.load(Relaxed)
+    }
+
+    /// Whether so many attempts were lost lately that others are asked first.
+    #[must_use]
+    pub fn lossy(&self) -> bool {
+        self.lost.load(Relaxed) > LOSSY
+    }
+
+    /// How long an answer takes, and what waiting for lost ones adds; `None` before the first.
+    ///
+    /// One that loses is as good as one that always answers after the time in which a second try is worth while.
+    #[must_use]
+    pub fn cost(&self) -> Option<Duration> {
+        let wait = if self.lossy() { self.patience() } else { Duration::ZERO };
+        self.rtt().map(|rtt| rtt + wait)
     }
 
     /// How long an answer may take before another upstream is asked as well.
@@ -216,5 +254,50 @@ impl Durations {
                 each(code.text(), buckets, times.sum.load(Relaxed));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails twice, which puts it aside, and answers again.
+    fn goes_and_comes(health: &Health) {
+        assert!(!health.failed(Tick(0), 2, Duration::from_millis(500)));
+        assert!(health.failed(Tick(0), 2, Duration::from_millis(500)));
+        assert!(!health.up());
+        health.answered(Duration::from_millis(20));
+        assert!(health.up());
+    }
+
+    #[test]
+    fn one_that_is_put_aside_soon_after_its_return_is_lossy_when_it_is_back() {
+        let health = Health::default();
+        goes_and_comes(&health);
+        assert!(!health.lossy(), "the first time is forgiven");
+        for _ in 0..TRUSTED - 1 {
+            health.answered(Duration::from_millis(20));
+        }
+        goes_and_comes(&health);
+        assert!(health.lossy(), "63 answers are no recovery");
+        for _ in 0..TRUSTED {
+            health.answered(Duration::from_millis(20));
+        }
+        assert!(!health.lossy());
+        goes_and_comes(&health);
+        assert!(!health.lossy(), "64 are one");
+    }
+
+    #[test]
+    fn what_is_lost_counts_as_the_wait_for_it() {
+        let health = Health::default();
+        assert_eq!(health.cost(), None);
+        health.answered(Duration::from_millis(20));
+        assert_eq!(health.cost(), health.rtt());
+        for _ in 0..4 {
+            health.missed();
+        }
+        assert!(health.lossy() && health.up(), "what nobody waited for puts nobody aside");
+        assert_eq!(health.cost(), health.rtt().map(|rtt| rtt + health.patience()));
     }
 }

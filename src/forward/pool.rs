@@ -26,6 +26,9 @@ const AGE: Duration = Duration::from_secs(10);
 /// How long a reply that nobody waits for any more is still known as late.
 const LATE: Duration = Duration::from_secs(5);
 
+/// After which time a reply that nobody waits for any more is taken for lost.
+const LOST: Duration = Duration::from_secs(2);
+
 /// The least that may be under way to an upstream that does not answer.
 const LEAST_CAP: u32 = 32;
 
@@ -38,6 +41,8 @@ pub(super) struct Sent {
     pub(super) ticket: Ticket,
     /// When.
     pub(super) at: Tick,
+    /// Whether another upstream was quicker, so that it is still open whether this one answers at all.
+    pub(super) unjudged: bool,
 }
 
 /// A socket.
@@ -204,6 +209,17 @@ impl Pools {
         Ok(number)
     }
 
+    /// Nobody waits for an attempt any more; if it is not answered it counts as lost all the same, else an upstream that
+    /// loses would look well wherever another one makes up for it.
+    pub(super) fn leave_open(&mut self, number: Option<usize>, ticket: Ticket) {
+        let socket = number.and_then(|number| self.socket(number));
+        if let Some(sent) =
+            socket.and_then(|socket| socket.sent.iter_mut().find(|sent| sent.ticket == ticket))
+        {
+            sent.unjudged = true;
+        }
+    }
+
     /// A port is given up: nothing more is sent from it.
     pub(super) fn retire(&mut self, number: usize, network: &mut dyn Network) {
         let Some(socket) = self.sockets.get_mut(number).and_then(Option::as_mut) else { return };
@@ -232,6 +248,15 @@ impl Pools {
         self.pools.retain(|pool| !gone.contains(&pool.id));
         for number in 0..self.sockets.len() {
             let Some(Some(socket)) = self.sockets.get_mut(number) else { continue };
+            let pool = self.pools.iter().find(|pool| pool.id == socket.upstream);
+            let upstream = pool.and_then(|pool| pool.upstream.upgrade());
+            let open = socket.sent.iter_mut().filter(|sent| sent.unjudged && now.since(sent.at) >= LOST);
+            for sent in open {
+                sent.unjudged = false;
+                if let Some(upstream) = &upstream {
+                    upstream.health.missed();
+                }
+            }
             socket.sent.retain(|sent| now.since(sent.at) < LATE);
             if now.since(socket.opened) >= AGE || gone.contains(&socket.upstream) {
                 self.retire(number, network);

@@ -218,6 +218,65 @@ fn one_dead_of_three_fails_nobody_and_is_avoided() {
     assert!(queries.iter().sum::<usize>() <= 2400, "1.2 times the questions: {queries:?}");
 }
 
+/// Whether a query is lost: 30 of 100, the same ones at each run.
+fn three_of_ten() -> impl FnMut() -> bool {
+    let mut rng = fastrand::Rng::with_seed(11);
+    move || rng.u32(..100) < 30
+}
+
+#[test]
+fn beside_a_dead_and_a_lossy_one_the_slow_one_that_always_answers_is_asked() {
+    let mut line = Line::of(&["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+    line.options.policy = Policy::Random;
+    let mut rig = Rig::new(&[line], 1024);
+    let mut lost = three_of_ten();
+    let (queries, waits) = serve(&mut rig, 7000, Duration::from_millis(5), |upstream, _| match upstream {
+        0 => None,
+        1 => (!lost()).then_some(Duration::from_millis(20)),
+        _ => Some(Duration::from_millis(100)),
+    });
+    assert!(waits.iter().all(|(_, code)| *code == 0), "0 failed");
+    // Behind five seconds in which it is found out.
+    let places: Vec<usize> =
+        (0..waits.len()).filter(|at| waits[*at].0 > Duration::from_millis(200)).collect();
+    let slow = places.iter().filter(|at| **at >= 1000).count();
+    assert!(slow <= 60, "{slow} of 6000 waited twice as long as the slow one takes: {places:?}");
+    assert!(queries.iter().sum::<usize>() <= 8400, "1.2 times the questions: {queries:?}");
+}
+
+#[test]
+fn one_that_loses_is_not_trusted_each_time_that_it_is_back() {
+    let mut line = Line::of(&["192.0.2.1", "192.0.2.2"]);
+    line.options.policy = Policy::Random;
+    let mut rig = Rig::new(&[line], 1024);
+    let mut lost = three_of_ten();
+    let (queries, waits) = serve(&mut rig, 7000, Duration::from_millis(5), |upstream, _| {
+        (upstream == 1 || !lost()).then_some(Duration::from_millis(20))
+    });
+    assert!(waits.iter().all(|(_, code)| *code == 0), "0 failed");
+    let slow = waits.iter().filter(|(wait, _)| *wait > Duration::from_millis(40)).count();
+    assert!(slow <= 70, "{slow} of 7000 waited twice as long as an answer takes");
+    assert!((20..700).contains(&queries[0]), "it is looked at now and then: {queries:?}");
+    // Once it loses nothing any more, it gets its share again.
+    let (after, _) = serve(&mut rig, 9000, Duration::from_millis(5), |_, _| Some(Duration::from_millis(20)));
+    assert!(after[0] > 1000, "{after:?}");
+}
+
+#[test]
+fn a_lossy_one_is_better_than_one_that_takes_for_ever() {
+    let mut line = Line::of(&["192.0.2.1", "192.0.2.2"]);
+    line.options.policy = Policy::Random;
+    let mut rig = Rig::new(&[line], 1024);
+    let mut lost = three_of_ten();
+    let (queries, waits) = serve(&mut rig, 3000, Duration::from_millis(5), |upstream, _| match upstream {
+        0 => (!lost()).then_some(Duration::from_millis(20)),
+        _ => Some(Duration::from_millis(1500)),
+    });
+    assert!(waits.iter().all(|(_, code)| *code == 0), "0 failed");
+    let quick = waits.iter().filter(|(wait, _)| *wait <= Duration::from_millis(40)).count();
+    assert!(quick >= 1500, "{quick} of 3000 were answered at once: {queries:?}");
+}
+
 #[test]
 fn one_that_flaps_fails_nobody() {
     let mut line = Line::of(&["192.0.2.1", "192.0.2.2"]);

@@ -248,6 +248,7 @@ impl Exchange {
             protocol,
             edns,
             id,
+            socket,
             letters,
             sent: now,
             patient: now.plus(patience),
@@ -274,7 +275,7 @@ impl Exchange {
                     return false;
                 }
                 if let Some(port) = self.pools.socket(number) {
-                    port.sent.push(Sent { id, ticket, at: now });
+                    port.sent.push(Sent { id, ticket, at: now, unjudged: false });
                 }
                 true
             }
