@@ -6,6 +6,8 @@
 //!                                └──────► ours, in this process ─────► replies ─┴► equal, or an exception says why not
 //! ```
 //!
+//! `parity/forwarded.rs` does the same for `forward` and `cache`, with an upstream in place of the API server.
+//!
 //! Environment variable `COREDNS_BIN` names the binary of CoreDNS 1.14; without it the test says so and passes.
 //! Compared are the code, all flags, the OPT and the records of every section, whose order does not count; the serial of
 //! an SOA (K-006) is not compared. An exception that was never needed fails the test: then CoreDNS has changed, or the
@@ -20,12 +22,16 @@ mod harness;
 mod coredns;
 #[path = "parity/exceptions.rs"]
 mod exceptions;
+#[path = "parity/forwarded.rs"]
+mod forwarded;
 #[path = "parity/numbers.rs"]
 mod numbers;
 #[path = "parity/questions.rs"]
 mod questions;
 #[path = "parity/reply.rs"]
 mod reply;
+#[path = "parity/upstream.rs"]
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -47,10 +47,6 @@ const fn refused(word: &'static str, instead: &'static str) -> Word {
     Word { word, support: Support::Refused { instead } }
 }
 
-/// Said of words that come with forwarding.
-const FORWARDING: &str = "this version answers cluster names only and does not forward: remove the line, and point other \
-                          names at another server";
-
 /// Said of words that come later and change only what is seen or when.
 const LATER: &str = "not served by this version yet: remove the line";
 
@@ -92,7 +88,7 @@ pub const WORDS: &[Word] = &[
     served(loadbalance::WORD, loadbalance::SYNTAX, loadbalance::HELP, loadbalance::parse),
     refused("tsig", "signed transfers are not served: remove the line"),
     refused("rewrite", LATER),
-    refused("autopath", FORWARDING),
+    refused("autopath", LATER),
     refused(
         "acl",
         "not served by this version yet, and not ignored: use a network policy, and remove the line",

@@ -72,7 +72,7 @@ pub(crate) struct Question {
 
 impl Question {
     /// For a whole name.
-    fn new(name: &str, qtype: &str, words: &str, via: Via) -> Self {
+    pub(crate) fn new(name: &str, qtype: &str, words: &str, via: Via) -> Self {
         Self {
             name: name.to_owned(),
             lower: name.to_ascii_lowercase(),
