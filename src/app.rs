@@ -24,6 +24,7 @@ use crate::store::{Counts, Spec};
 use crate::time::Clock;
 
 mod hosts;
+mod looker;
 mod registry;
 mod reload;
 mod upkeep;

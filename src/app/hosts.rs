@@ -5,11 +5,11 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::ServeError;
+use super::looker::Looker;
 use crate::admin::Exposition;
 use crate::chain::{Hosts, HostsSpec};
 
@@ -61,7 +61,9 @@ struct Kept {
     used: bool,
     /// The hosts.
     hosts: Arc<Hosts>,
-    /// Who looks at the file; `None` until the plan is to be put in force.
+    /// Whether the file was read: the plan is to be put in force.
+    read: bool,
+    /// Who looks at the file from then on; nobody with `reload 0`.
     looker: Option<Looker>,
 }
 
@@ -73,7 +75,7 @@ impl HostsFiles {
             return known.hosts.clone();
         }
         let hosts = Arc::new(Hosts::new(spec.clone()));
-        self.kept.push(Kept { used: true, hosts: hosts.clone(), looker: None });
+        self.kept.push(Kept { used: true, hosts: hosts.clone(), read: false, looker: None });
         hosts
     }
 
@@ -95,14 +97,21 @@ impl HostsFiles {
 
     /// The plan could not be built: what was made for it goes, what runs goes on.
     pub(super) fn abandon(&mut self) {
-        self.kept.retain(|kept| kept.looker.is_some());
+        self.kept.retain(|kept| kept.read);
         self.kept.iter_mut().for_each(|kept| kept.used = true);
     }
 
     /// Reads files that were not read yet, and looks at them from now on.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
-        for kept in self.kept.iter_mut().filter(|kept| kept.looker.is_none()) {
-            kept.looker = Some(Looker::start(kept.hosts.clone()).map_err(ServeError::Start)?);
+        for kept in self.kept.iter_mut().filter(|kept| !kept.read) {
+            let mut watched = Watched::new(kept.hosts.clone());
+            watched.look();
+            let pause = kept.hosts.spec().reload;
+            if !pause.is_zero() {
+                let looker = Looker::start("hosts", pause, pause, move || watched.look());
+                kept.looker = Some(looker.map_err(ServeError::Start)?);
+            }
+            kept.read = true;
         }
         self.show();
         Ok(())
@@ -175,53 +184,6 @@ fn read(path: &Path, known: Option<Stamp>) -> io::Result<Option<(Stamp, String)>
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(Some((stamp, String::from_utf8_lossy(&bytes).into_owned())))
-}
-
-/// The thread that looks at a file; dropping it ends it.
-struct Looker {
-    /// The thread; none with `reload 0`.
-    thread: Option<JoinHandle<()>>,
-    /// Set and signalled to end it.
-    stop: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl Looker {
-    /// Reads the file now, and looks at it as often as the stanza says.
-    fn start(hosts: Arc<Hosts>) -> io::Result<Self> {
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let pause = hosts.spec().reload;
-        let mut watched = Watched::new(hosts);
-        watched.look();
-        if pause.is_zero() {
-            return Ok(Self { thread: None, stop });
-        }
-        let stopped = stop.clone();
-        let thread = std::thread::Builder::new().name("hosts".to_owned()).spawn(move || {
-            loop {
-                let mut ended = stopped.0.lock();
-                if !*ended {
-                    stopped.1.wait_for(&mut ended, pause);
-                }
-                if *ended {
-                    break;
-                }
-                drop(ended);
-                watched.look();
-            }
-        })?;
-        Ok(Self { thread: Some(thread), stop })
-    }
-}
-
-impl Drop for Looker {
-    fn drop(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // Had it panicked, the panic was printed; the names that were read stay.
-            let _ = thread.join();
-        }
-    }
 }
 
 #[cfg(test)]

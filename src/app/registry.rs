@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::ServeError;
 use super::hosts::HostsFiles;
+use super::looker::Looker;
 use super::upstreams::Upstreams;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations};
@@ -50,25 +50,6 @@ enum Feeder {
         /// Its thread.
         _thread: Cluster,
     },
-}
-
-/// The thread that looks at a folder, and the way to end it.
-struct Looker {
-    /// The thread.
-    thread: Option<JoinHandle<()>>,
-    /// Set and signalled to end it.
-    stop: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl Drop for Looker {
-    fn drop(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // Had it panicked, the panic was printed; the store keeps what it has.
-            let _ = thread.join();
-        }
-    }
 }
 
 /// Where queries are counted, by server and zone; kept over all plans, so that counters never fall.
@@ -272,21 +253,7 @@ pub(super) fn interfaces() -> Vec<(String, IpAddr)> {
 
 /// Starts the thread that looks at a folder of manifests.
 fn look(mut manifests: Manifests, mut writer: Writer) -> std::io::Result<Looker> {
-    let stop = Arc::new((Mutex::new(false), Condvar::new()));
-    let stopped = stop.clone();
-    let thread = std::thread::Builder::new().name("manifests".to_owned()).spawn(move || {
-        loop {
-            tell(&manifests.look(&mut writer));
-            let mut ended = stopped.0.lock();
-            if !*ended {
-                stopped.1.wait_for(&mut ended, LOOK);
-            }
-            if *ended {
-                break;
-            }
-        }
-    })?;
-    Ok(Looker { thread: Some(thread), stop })
+    Looker::start("manifests", Duration::ZERO, LOOK, move || tell(&manifests.look(&mut writer)))
 }
 
 /// A source in words.

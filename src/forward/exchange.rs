@@ -237,24 +237,11 @@ impl Exchange {
             return Err(Failure::busy("too many queries are under way (max_concurrent)"));
         }
         self.hedges = (self.hedges + HEDGE_SHARE).min(HEDGE_MOST);
-        let until = now.plus(FLIGHT);
         let flight = Box::new(Flight {
             key: self.key.as_slice().into(),
             group: Some(need.group.clone()),
-            question: need.question.clone(),
-            bits,
             waiters: vec![waiter],
-            order,
-            turned: 0,
-            attempts: Vec::new(),
-            until,
-            look: now,
-            armed: None,
-            unsent: 0,
-            refusals: 0,
-            refusal: None,
-            fault: None,
-            marker: None,
+            ..Flight::new(need.question.clone(), bits, order, now, FLIGHT)
         });
         let key = flight.key.clone();
         let at = self.flights.insert(flight);

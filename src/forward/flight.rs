@@ -1,6 +1,7 @@
 //! A question under way: who waits for it, whom it was sent to, and what is known so far.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::exchange::{Failure, Waiter};
 use super::group::Group;
@@ -95,6 +96,34 @@ pub(super) struct Flight {
 }
 
 impl Flight {
+    /// A question with nothing sent and nobody waiting: a probe, until it is given a line, a key or a marker.
+    pub(super) fn new(
+        question: Question,
+        bits: Bits,
+        order: Vec<Arc<Upstream>>,
+        now: Tick,
+        longest: Duration,
+    ) -> Self {
+        Self {
+            key: Box::default(),
+            group: None,
+            question,
+            bits,
+            waiters: Vec::new(),
+            order,
+            turned: 0,
+            attempts: Vec::new(),
+            until: now.plus(longest),
+            look: now,
+            armed: None,
+            unsent: 0,
+            refusals: 0,
+            refusal: None,
+            fault: None,
+            marker: None,
+        }
+    }
+
     /// Whether any attempt may still be answered in its time.
     pub(super) fn awaited(&self) -> bool {
         self.attempts.iter().any(|attempt| attempt.state == State::Awaited)

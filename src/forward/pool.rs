@@ -158,11 +158,7 @@ impl Pools {
         now: Tick,
     ) -> std::io::Result<usize> {
         let fresh = fresh && self.open() < FRESH;
-        let place = {
-            let pool = self.of(upstream);
-            let most = u32::try_from(pool.ports.len().max(1)).unwrap_or(1);
-            usize::try_from(draw % most).unwrap_or(0)
-        };
+        self.of(upstream);
         let Self { pools, sockets, .. } = self;
         let Some(pool) = pools.iter_mut().find(|pool| pool.id == upstream.id()) else {
             return Err(std::io::ErrorKind::NotFound.into());
@@ -200,8 +196,8 @@ impl Pools {
                 Err(_) => {}
             }
         }
-        let number = pool.ports.get(place.min(pool.ports.len().saturating_sub(1))).copied();
-        let number = number.ok_or(std::io::ErrorKind::NotFound)?;
+        let place = usize::try_from(draw).unwrap_or(0) % pool.ports.len().max(1);
+        let number = pool.ports.get(place).copied().ok_or(std::io::ErrorKind::NotFound)?;
         if let Some(socket) = sockets.get_mut(number).and_then(Option::as_mut) {
             socket.used += 1;
         }

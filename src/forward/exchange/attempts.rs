@@ -162,6 +162,7 @@ impl Exchange {
         }
     }
 
+    /// Sends a question to an upstream; false where that failed at once.
     #[allow(
         clippy::too_many_arguments,
         reason = "place and generation name the flight; the rest is the attempt"

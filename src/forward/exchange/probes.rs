@@ -45,24 +45,8 @@ impl Exchange {
         network: &mut dyn Network,
         now: Tick,
     ) {
-        let flight = Box::new(Flight {
-            key: Box::default(),
-            group: None,
-            question,
-            bits,
-            waiters: Vec::new(),
-            order: vec![upstream.clone()],
-            turned: 0,
-            attempts: Vec::new(),
-            until: now.plus(PROBE),
-            look: now,
-            armed: None,
-            unsent: 0,
-            refusals: 0,
-            refusal: None,
-            fault: None,
-            marker,
-        });
+        let order = vec![upstream.clone()];
+        let flight = Box::new(Flight { marker, ..Flight::new(question, bits, order, now, PROBE) });
         let (place, generation) = self.flights.insert(flight);
         self.turn(place, generation, false, network, now);
     }

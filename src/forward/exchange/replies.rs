@@ -197,8 +197,7 @@ impl Exchange {
             }
             return self.arm(place, generation);
         }
-        let confused =
-            matches!(response.rcode, Rcode::FORMERR | Rcode::BADVERS) || response.rcode == Rcode::NOTIMP;
+        let confused = matches!(response.rcode, Rcode::FORMERR | Rcode::BADVERS | Rcode::NOTIMP);
         if confused && edns && flight.attempts.iter().all(|attempt| attempt.edns) {
             // An upstream from before EDNS (RFC 6891 §7).
             if !self.launch(place, generation, &upstream, protocol, false, network, now) {

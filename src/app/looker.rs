@@ -1,0 +1,58 @@
+//! A thread that looks at something again and again.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// The thread; dropping it ends it.
+pub(super) struct Looker {
+    /// The thread.
+    thread: Option<JoinHandle<()>>,
+    /// Set and signalled to end it.
+    stop: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Looker {
+    /// Starts a thread of this name that looks after `first`, and then each time that `pause` has passed.
+    ///
+    /// Errors: no thread can be had.
+    pub(super) fn start(
+        name: &str,
+        first: Duration,
+        pause: Duration,
+        mut look: impl FnMut() + Send + 'static,
+    ) -> io::Result<Self> {
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut wait = first;
+            loop {
+                let mut ended = stopped.0.lock();
+                if !*ended {
+                    stopped.1.wait_for(&mut ended, wait);
+                }
+                if *ended {
+                    break;
+                }
+                drop(ended);
+                look();
+                wait = pause;
+            }
+        })?;
+        Ok(Self { thread: Some(thread), stop })
+    }
+}
+
+impl Drop for Looker {
+    fn drop(&mut self) {
+        *self.stop.0.lock() = true;
+        self.stop.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // Had it panicked, the panic was printed; what was read stays.
+            let _ = thread.join();
+        }
+    }
+}
