@@ -340,7 +340,7 @@ fn answer(
         last = match pipeline.answer(bytes, client, (), clock.now(), out) {
             Outcome::Reply(length) => Some(length),
             Outcome::Silent => None,
-            Outcome::Waiting => panic!("nothing waits here"),
+            Outcome::Waiting | Outcome::Begun(_) => panic!("nothing waits here"),
         };
     }
     last

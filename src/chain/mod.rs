@@ -11,6 +11,8 @@
 
 mod any;
 mod asked;
+mod authority;
+mod auto;
 mod bind;
 mod bufsize;
 mod build;
@@ -19,6 +21,7 @@ mod caught;
 mod debug;
 mod dns64;
 mod errors;
+mod file;
 mod forward;
 mod health;
 mod hosts;
@@ -33,24 +36,29 @@ mod plan;
 mod prometheus;
 mod ready;
 mod reload;
+mod secondary;
 mod share;
 mod signal;
 mod step;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod waiting;
 mod walk;
 mod whoami;
 mod words;
 
 pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};
+pub use auto::{Folder, FolderSpec, FolderZone};
 pub use build::{BuildOptions, Built, DROPPED, Parts, StoreSource, StoreSpec, build};
 pub use cache::Cached;
 pub use dns64::Translations;
+pub use file::ZoneFile;
 pub use hosts::{Hosts, HostsSpec};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready, Served};
 pub use reload::Reload;
 pub use signal::Signal;
 pub use step::{Answer, Ask, Context, Errand, Flow, Held, Reply, Sent, Step};
+pub use transfer::{Grant, Policy, Records, To, Transfer, Whole};
 pub use words::{ANSWERERS, Support, WORDS, Word, help, word_at};

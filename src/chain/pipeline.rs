@@ -18,6 +18,7 @@ use super::plan::{Active, Chain, Plan};
 use super::share::{Share, Shares};
 use super::signal::Signal;
 use super::step::{Answer, Context, Errand, Reply, Sent};
+use super::transfer::Transfer;
 use super::waiting::{Ended, Parked, Slot};
 use super::walk::{Walk, walk};
 use super::words;
@@ -37,6 +38,9 @@ pub enum Outcome {
     Silent,
     /// The reply comes later, through `poll`.
     Waiting,
+    /// So many bytes of the caller's buffer are the first message of the reply; the others come from what `transfer` gives,
+    /// once and at once. Only on transports that carry transfers.
+    Begun(usize),
 }
 
 /// A worker's desk: the query in hand, the queries that wait, and what they share.
@@ -77,6 +81,8 @@ pub struct Pipeline<R> {
     shares: Shares,
     /// Questions to ask in the background.
     errands: Vec<Errand>,
+    /// The rest of a reply of several messages, until it is taken.
+    transfer: Option<Box<Transfer>>,
 }
 
 /// The most names that are remembered as told.
@@ -134,6 +140,7 @@ impl<R> Pipeline<R> {
             exchange,
             shares: Shares::default(),
             errands: Vec::new(),
+            transfer: None,
         }
     }
 
@@ -182,6 +189,17 @@ impl<R> Pipeline<R> {
         asked.patience = None;
         asked.at_hand = false;
         asked.upstream = None;
+        if self.plan.follows
+            && let Some(query) = Query::notify(bytes, &mut asked.question)
+            && self.plan.notified(client.listener, &asked.question, client.addr.ip())
+        {
+            self.counters.replies.add(1);
+            let head = Head { authoritative: true, ..Head::new(Rcode::NOERROR) };
+            let none = Sections::default();
+            let (length, _) =
+                assemble(query.header, &asked.question, &head, None, &none, Shape::datagram(None), out);
+            return Outcome::Reply(length);
+        }
         let query = match Query::parse(bytes, &mut asked.question) {
             Ok(query) => query,
             Err(fault) => return self.refuse(fault, out),
@@ -192,13 +210,16 @@ impl<R> Pipeline<R> {
             Transport::Tcp => Shape::stream(),
         };
         let plan = self.plan.clone();
+        let whole = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
         let refused =
-            asked.question.qclass != CLASS_IN || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+            asked.question.qclass != CLASS_IN || whole && !client.transport.carries_transfers();
         asked.place = usize::MAX;
         let listener = plan.listeners.get(client.listener).filter(|_| !refused);
         let chosen = listener.and_then(|listener| {
             let place = listener.choose(&asked.question)?;
-            Some((place, listener.zones.get(place)?.chain))
+            let chain = listener.zones.get(place)?.chain;
+            let takes = !whole || plan.chains.get(chain).is_some_and(|chain| chain.transfers);
+            takes.then_some((place, chain))
         });
         let Some((place, chain)) = chosen else {
             return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), &plan, out));
@@ -209,6 +230,7 @@ impl<R> Pipeline<R> {
         asked.entry = 0;
         let walk = self.walk(&plan, None, now);
         let outcome = match self.end(walk, &plan, Some(return_to), now, out) {
+            Ended::Done(_, Some(length)) if self.transfer.is_some() => Outcome::Begun(length),
             Ended::Done(_, Some(length)) => Outcome::Reply(length),
             Ended::Done(_, None) => Outcome::Silent,
             Ended::Parked => Outcome::Waiting,
@@ -217,6 +239,11 @@ impl<R> Pipeline<R> {
             self.run_errands(&plan, now);
         }
         outcome
+    }
+
+    /// The rest of the reply of which `Outcome::Begun` was the first message.
+    pub fn transfer(&mut self) -> Option<Box<Transfer>> {
+        self.transfer.take()
     }
 
     /// Asks what is to be asked in the background.
@@ -308,6 +335,11 @@ impl<R> Pipeline<R> {
                 Walk::Drop => {
                     self.counters.dropped.add(u64::from(return_to.is_some()));
                     return Ended::Done(return_to, None);
+                }
+                Walk::Transfer(records) => {
+                    let (reply, rest) = Transfer::begin(&mut self.asked, records);
+                    self.transfer = rest;
+                    return self.served(reply, plan, return_to, out);
                 }
                 Walk::Wait(signal, until) => (Some(signal), None, until),
                 Walk::Upstream(group, until) => (None, Some(group), until),
@@ -551,7 +583,7 @@ impl<R> Pipeline<R> {
         let plan = parked.plan;
         let desk = std::mem::replace(&mut self.asked, parked.asked);
         let mut walked = self.walk(&plan, Some(answer), now);
-        if late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..)) {
+        if matches!(walked, Walk::Transfer(_)) || late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..)) {
             self.unwind();
             walked = Walk::Reply(Reply::code(Rcode::SERVFAIL));
         }

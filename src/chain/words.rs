@@ -2,8 +2,8 @@
 
 use super::build::Draft;
 use super::{
-    any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubernetes, loadbalance, log,
-    loop_, metadata, minimal, prometheus, ready, reload, whoami,
+    any, auto, bind, bufsize, cache, debug, dns64, errors, file, forward, health, hosts, kubernetes,
+    loadbalance, log, loop_, metadata, minimal, prometheus, ready, reload, secondary, transfer, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -99,16 +99,16 @@ pub const WORDS: &[Word] = &[
     refused("tls", "encrypted transports are not served by this version yet: remove the line"),
     served(minimal::WORD, minimal::SYNTAX, minimal::HELP, minimal::parse),
     refused("template", LATER),
-    refused("transfer", "zone transfers are not served by this version yet: remove the line"),
+    served(transfer::WORD, transfer::SYNTAX, transfer::HELP, transfer::parse),
     served(hosts::WORD, hosts::SYNTAX, hosts::HELP, hosts::parse),
     refused("route53", BACK_END),
     refused("azure", BACK_END),
     refused("clouddns", BACK_END),
     refused("k8s_external", LATER),
     served("kubernetes", kubernetes::SYNTAX, kubernetes::HELP, kubernetes::parse),
-    refused("file", LATER),
-    refused("auto", LATER),
-    refused("secondary", LATER),
+    served(file::WORD, file::SYNTAX, file::HELP, file::parse),
+    served(auto::WORD, auto::SYNTAX, auto::HELP, auto::parse),
+    served(secondary::WORD, secondary::SYNTAX, secondary::HELP, secondary::parse),
     refused("etcd", BACK_END),
     served(loop_::WORD, loop_::SYNTAX, loop_::HELP, loop_::parse),
     served(forward::WORD, forward::SYNTAX, forward::HELP, forward::parse),

@@ -247,7 +247,10 @@ impl Kubernetes {
             Flow::Wait(Ask::Question { held, .. }) => {
                 Some(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())
             }
-            Flow::Wait(Ask::Signal { .. } | Ask::Upstream { .. }) | Flow::Next | Flow::Drop => None,
+            Flow::Wait(Ask::Signal { .. } | Ask::Upstream { .. })
+            | Flow::Next
+            | Flow::Drop
+            | Flow::Transfer => None,
         }
     }
 
