@@ -15,6 +15,7 @@ mod reverse;
 mod service;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
+use super::transfer::Whole;
 use crate::corefile::Zone;
 use crate::source::Selector;
 use crate::store::{Namespace, Naming, Store};
@@ -390,6 +392,10 @@ impl Step for Kubernetes {
                 Flow::Reply(answered)
             }
         }
+    }
+
+    fn whole(&self, question: &Question, known: Option<u32>) -> Whole {
+        self.whole_zone(question, known)
     }
 
     fn ready(&self) -> bool {
