@@ -90,8 +90,8 @@ pub struct Zone {
     pub(super) soa: usize,
     /// The numbers of the SOA: serial, refresh, retry, expire, minimum.
     numbers: [u32; 5],
-    /// Whether any record is a signature: else nobody has to look for them.
-    pub(super) signed: bool,
+    /// Whether any record is a signature: else nobody looks for proofs.
+    signed: bool,
 }
 
 /// The place of a name without records.
@@ -183,6 +183,9 @@ impl Zone {
 
     /// The name with a proof of denial that covers `name`: the last one before it or itself.
     pub(super) fn before(&self, name: &[u8]) -> Option<&Node> {
+        if !self.signed {
+            return None;
+        }
         let end = self.nodes.partition_point(|node| canonical(&node.name, name).is_le());
         let mut nodes = self.nodes.get(..end)?.iter().rev();
         nodes.find(|node| !self.set(node, rtype::NSEC).is_empty())

@@ -53,7 +53,7 @@ impl Zone {
     ///
     /// Cost: a hash a label, and for each alias; no allocation unless an alias leads out.
     pub fn answer(&self, question: &Question, dnssec_ok: bool, sections: &mut Sections) -> Verdict {
-        let mut asking = Asking { zone: self, question, proofs: dnssec_ok && self.signed, sections };
+        let mut asking = Asking { zone: self, question, proofs: dnssec_ok, sections };
         let verdict = asking.follow();
         match verdict {
             Verdict::Outside(_) | Verdict::TooLong | Verdict::Endless => {}
@@ -68,7 +68,7 @@ impl Zone {
     /// Drafts what goes along with an answer that other servers gave the end of: the SOA where they denied it, else the NS
     /// records. The draft holds nothing but answers. Source: coredns `plugin/file/lookup.go`.
     pub fn complete(&self, question: &Question, dnssec_ok: bool, denied: bool, sections: &mut Sections) {
-        let mut asking = Asking { zone: self, question, proofs: dnssec_ok && self.signed, sections };
+        let mut asking = Asking { zone: self, question, proofs: dnssec_ok, sections };
         match denied {
             true => asking.soa(),
             false => asking.along(),

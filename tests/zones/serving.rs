@@ -64,7 +64,7 @@ fn a_zone_file_is_served_with_aliases_inside_and_outside() {
     let far = ask(server, "www.far.example.org.", A);
     assert!(far.contains("www.far.example.org. 3600 CNAME www.other.test. | www.other.test. 9 A 192.0.2.200"), "{far}");
     // The other zone falls through below one name.
-    assert!(ask(server, "x.miss.other.test.", A).starts_with("NoError aa | additional x.miss.other.test. "), "whoami");
+    assert!(ask(server, "x.miss.other.test.", A).starts_with("NoError aa | additional "), "whoami");
     assert!(ask(server, "x.kiss.other.test.", A).starts_with("NXDomain aa"));
 }
 
