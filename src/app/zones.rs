@@ -17,8 +17,6 @@ use crate::zone::Held;
 
 mod files;
 mod folder;
-#[cfg(test)]
-mod tests;
 
 /// The longest pause of the thread that looks at files.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -74,7 +72,15 @@ impl Zones {
             known.get().map(|active| active.plan().told(zone)).unwrap_or_default()
         });
         let desk = Arc::new(Desk::new(clock.clone(), told));
-        Self { files: Vec::new(), folders: Vec::new(), replicas: Vec::new(), desk, active, looker: None, clock }
+        Self {
+            files: Vec::new(),
+            folders: Vec::new(),
+            replicas: Vec::new(),
+            desk,
+            active,
+            looker: None,
+            clock,
+        }
     }
 
     /// The zone of a file: the one that is kept, or what is read now.
@@ -86,7 +92,8 @@ impl Zones {
             return Ok(known.shared.clone());
         }
         let shared: Arc<Held> = Arc::default();
-        let mut watched = WatchedFile::new(spec.path.clone(), spec.origin.wire(), shared.clone(), spec.by_mtime);
+        let mut watched =
+            WatchedFile::new(spec.path.clone(), spec.origin.wire(), shared.clone(), spec.by_mtime);
         match watched.look() {
             Looked::Loaded | Looked::Same => {}
             Looked::Broken(why) => return Err(why),

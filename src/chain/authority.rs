@@ -46,9 +46,10 @@ impl Zones {
     /// Errors: the name of a zone that is there twice.
     pub(super) fn fixed(mut zones: Vec<Fixed>) -> Result<Self, ZoneName> {
         zones.sort_by_key(|fixed| std::cmp::Reverse(fixed.zone.labels()));
-        let twice = zones.iter().enumerate().find(|(place, fixed)| {
-            zones.iter().take(*place).any(|earlier| earlier.zone == fixed.zone)
-        });
+        let twice = zones
+            .iter()
+            .enumerate()
+            .find(|(place, fixed)| zones.iter().take(*place).any(|earlier| earlier.zone == fixed.zone));
         match twice.map(|(_, fixed)| fixed.zone.clone()) {
             Some(zone) => Err(zone),
             None => Ok(Self::Fixed(zones)),
@@ -211,9 +212,7 @@ impl Step for Authority {
     fn tells(&self) -> Vec<Arc<[u8]>> {
         match &self.zones {
             Zones::Fixed(zones) => zones.iter().map(|fixed| fixed.zone.wire().into()).collect(),
-            Zones::Folder { folder, .. } => {
-                folder.zones().iter().map(|zone| zone.origin.clone()).collect()
-            }
+            Zones::Folder { folder, .. } => folder.zones().iter().map(|zone| zone.origin.clone()).collect(),
         }
     }
 }

@@ -63,7 +63,8 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
     for stanza in draft.block.all(WORD) {
         read(stanza, draft, &mut zones).map_err(|error| error.within(stanza))?;
     }
-    let zones = Zones::fixed(zones).map_err(|zone| directive.error(format!("has {zone} twice in this block")))?;
+    let zones =
+        Zones::fixed(zones).map_err(|zone| directive.error(format!("has {zone} twice in this block")))?;
     draft.steps.push(Box::new(Authority { word: WORD, zones }));
     Ok(())
 }
@@ -88,6 +89,12 @@ fn read(stanza: &Directive, draft: &mut Draft<'_>, zones: &mut Vec<Fixed>) -> Re
             }
             "fallthrough" => through = fallthrough(line)?,
             "upstream" => draft.warnings.push(format!("{}: {UPSTREAM}", line.word.at)),
+            "transfer" => {
+                return Err(line
+                    .word
+                    .error("`transfer` is a word of its own")
+                    .hint("write `transfer { to … }` beside `file`, not inside it"));
+            }
             _ => return Err(line.word.unknown("an option of `file`", OPTIONS)),
         }
     }

@@ -7,13 +7,15 @@
 //! ```
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::BinaryHeap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::asked::{Asked, Client, Transport};
 use super::caught::{Catching, catch};
+use super::cut::{CutNames, rotate_answers};
+use super::notify;
 use super::plan::{Active, Chain, Plan};
 use super::share::{Share, Shares};
 use super::signal::Signal;
@@ -26,7 +28,7 @@ use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, R
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
 use crate::wire::{
-    CLASS_IN, Ede, Fault, Head, Query, Rcode, Section, Sections, Shape, assemble, bare, rtype, show_name,
+    CLASS_IN, Ede, Fault, Head, Query, Rcode, Section, Sections, Shape, assemble, bare, rtype,
 };
 
 /// What became of a query.
@@ -74,7 +76,7 @@ pub struct Pipeline<R> {
     /// This worker's place in tallies.
     worker: usize,
     /// Names whose replies were cut on a stream, each of which is told once.
-    cut_names: HashSet<Box<[u8]>>,
+    cut_names: CutNames,
     /// Questions to upstreams.
     exchange: Exchange,
     /// How many places are taken for them.
@@ -84,9 +86,6 @@ pub struct Pipeline<R> {
     /// The rest of a reply of several messages, until it is taken.
     transfer: Option<Box<Transfer>>,
 }
-
-/// The most names that are remembered as told.
-const CUT_NAMES: usize = 256;
 
 /// What a pipeline is made of.
 pub struct PipelineOptions {
@@ -136,7 +135,7 @@ impl<R> Pipeline<R> {
             waker: options.waker,
             counters: options.counters,
             worker: options.worker,
-            cut_names: HashSet::new(),
+            cut_names: CutNames::default(),
             exchange,
             shares: Shares::default(),
             errands: Vec::new(),
@@ -189,15 +188,8 @@ impl<R> Pipeline<R> {
         asked.patience = None;
         asked.at_hand = false;
         asked.upstream = None;
-        if self.plan.follows
-            && let Some(query) = Query::notify(bytes, &mut asked.question)
-            && self.plan.notified(client.listener, &asked.question, client.addr.ip())
-        {
+        if let Some(length) = notify::answer(&self.plan, bytes, client, &mut asked.question, out) {
             self.counters.replies.add(1);
-            let head = Head { authoritative: true, ..Head::new(Rcode::NOERROR) };
-            let none = Sections::default();
-            let (length, _) =
-                assemble(query.header, &asked.question, &head, None, &none, Shape::datagram(None), out);
             return Outcome::Reply(length);
         }
         let query = match Query::parse(bytes, &mut asked.question) {
@@ -211,8 +203,7 @@ impl<R> Pipeline<R> {
         };
         let plan = self.plan.clone();
         let whole = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
-        let refused =
-            asked.question.qclass != CLASS_IN || whole && !client.transport.carries_transfers();
+        let refused = asked.question.qclass != CLASS_IN || whole && !client.transport.carries_transfers();
         asked.place = usize::MAX;
         let listener = plan.listeners.get(client.listener).filter(|_| !refused);
         let chosen = listener.and_then(|listener| {
@@ -441,15 +432,8 @@ impl<R> Pipeline<R> {
             rotate_answers(&mut reply.sections, &mut self.rng);
             (length, _) = asked.assemble(&reply, out);
             self.counters.truncated.add(1);
-            if asked.client.transport == Transport::Tcp && self.cut_names.len() < CUT_NAMES {
-                let name = asked.sent().lower();
-                if !self.cut_names.contains(name) {
-                    self.cut_names.insert(name.into());
-                    tracing::warn!(
-                        "{}: more records than a message of 64 KiB holds: its answers are cut",
-                        show_name(name)
-                    );
-                }
+            if asked.client.transport == Transport::Tcp {
+                self.cut_names.tell(asked.sent().lower());
             }
         }
         self.counters.replies.add(1);
@@ -583,7 +567,9 @@ impl<R> Pipeline<R> {
         let plan = parked.plan;
         let desk = std::mem::replace(&mut self.asked, parked.asked);
         let mut walked = self.walk(&plan, Some(answer), now);
-        if matches!(walked, Walk::Transfer(_)) || late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..)) {
+        if matches!(walked, Walk::Transfer(_))
+            || late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..))
+        {
             self.unwind();
             walked = Walk::Reply(Reply::code(Rcode::SERVFAIL));
         }
@@ -605,17 +591,5 @@ fn catching(chain: Option<&Chain>) -> Catching {
     match chain.is_some_and(|chain| chain.stacktrace) {
         true => Catching::Stacktrace,
         false => Catching::Plain,
-    }
-}
-
-/// Moves the answer's records, those of an alias chain at its front excepted, round to a random start.
-fn rotate_answers(sections: &mut Sections, rng: &mut fastrand::Rng) {
-    let range = sections.range(Section::Answer);
-    let answer = sections.records_mut().get_mut(range).unwrap_or_default();
-    let aliases = answer.iter().take_while(|record| record.rtype == rtype::CNAME).count();
-    let rest = answer.get_mut(aliases..).unwrap_or_default();
-    if rest.len() > 1 {
-        let start = rng.usize(..rest.len());
-        rest.rotate_left(start);
     }
 }

@@ -38,7 +38,8 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
     for stanza in draft.block.all(WORD) {
         read(stanza, draft, &mut zones).map_err(|error| error.within(stanza))?;
     }
-    let zones = Zones::fixed(zones).map_err(|zone| directive.error(format!("has {zone} twice in this block")))?;
+    let zones =
+        Zones::fixed(zones).map_err(|zone| directive.error(format!("has {zone} twice in this block")))?;
     draft.follows = true;
     draft.steps.push(Box::new(Authority { word: WORD, zones }));
     Ok(())

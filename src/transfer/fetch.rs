@@ -37,10 +37,7 @@ struct Dialogue {
 }
 
 /// Lets something take so long.
-async fn within<T>(
-    limit: Duration,
-    what: impl Future<Output = std::io::Result<T>>,
-) -> Result<T, FetchFault> {
+async fn within<T>(limit: Duration, what: impl Future<Output = std::io::Result<T>>) -> Result<T, FetchFault> {
     match timeout(limit, what).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(FetchFault::Late(limit)),

@@ -30,7 +30,10 @@ fn a_first_transfer_is_tried_again_with_pauses_that_double() {
     let mut schedule = Schedule::new(at(0));
     assert!(schedule.wants_look(at(0)));
     let pauses: Vec<Duration> = (0..8).map(|_| schedule.failed(at(0))).collect();
-    assert_eq!(pauses.iter().map(Duration::as_millis).collect::<Vec<_>>(), [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
+    assert_eq!(
+        pauses.iter().map(Duration::as_millis).collect::<Vec<_>>(),
+        [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000]
+    );
     assert!(!schedule.expire(at(1_000_000)), "what was never there has no time");
 }
 

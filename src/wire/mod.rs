@@ -27,9 +27,9 @@ pub use name::{
     show_name,
 };
 pub use query::{Edns, Fault, Header, Opcode, Query};
+pub(crate) use sections::name_length;
 pub(crate) use sections::target_offset;
 pub use sections::{Kept, Owner, Rdata, Record, Section, Sections};
-pub(crate) use sections::name_length;
 
 /// The largest UDP reply that we send, and the size that our OPT advertises (rules K-011, K-012).
 ///

@@ -111,8 +111,10 @@ impl Query {
     #[must_use]
     pub fn notify(bytes: &[u8], question: &mut Question) -> Option<Self> {
         let (head, body) = bytes.split_first_chunk::<HEADER>()?;
-        let header =
-            Header { id: u16::from_be_bytes([head[0], head[1]]), flags: u16::from_be_bytes([head[2], head[3]]) };
+        let header = Header {
+            id: u16::from_be_bytes([head[0], head[1]]),
+            flags: u16::from_be_bytes([head[2], head[3]]),
+        };
         let one = [head[4], head[5]] == [0, 1];
         if header.flags & bits::QR != 0 || header.opcode() != Opcode::NOTIFY || !one {
             return None;

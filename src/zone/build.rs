@@ -143,9 +143,10 @@ impl Zone {
         match self.places.get(name) {
             None => At::Nothing,
             Some(&EMPTY) => At::Empty,
-            Some(&place) => {
-                usize::try_from(place).ok().and_then(|place| self.nodes.get(place)).map_or(At::Nothing, At::Node)
-            }
+            Some(&place) => usize::try_from(place)
+                .ok()
+                .and_then(|place| self.nodes.get(place))
+                .map_or(At::Nothing, At::Node),
         }
     }
 
@@ -173,7 +174,9 @@ impl Zone {
     /// The signatures over the records of one type at a name.
     pub(super) fn signatures(&self, node: &Node, covered: u16) -> impl Iterator<Item = &Record> {
         let covered = covered.to_be_bytes();
-        self.set(node, rtype::RRSIG).iter().filter(move |record| self.rdata(record).get(..2) == Some(&covered))
+        self.set(node, rtype::RRSIG)
+            .iter()
+            .filter(move |record| self.rdata(record).get(..2) == Some(&covered))
     }
 
     /// The zone's own name.
@@ -308,7 +311,8 @@ impl Builder {
         let mut places: HashMap<Arc<[u8]>, u32, foldhash::fast::RandomState> = HashMap::default();
         let mut seen: std::collections::HashSet<(u16, &[u8])> = std::collections::HashSet::new();
         for index in order {
-            let (Some(name), Some(mut set)) = (self.names.get(index), by_owner.get_mut(index).map(std::mem::take))
+            let (Some(name), Some(mut set)) =
+                (self.names.get(index), by_owner.get_mut(index).map(std::mem::take))
             else {
                 continue;
             };

@@ -76,8 +76,11 @@ impl<'a> Lexer<'a> {
             if self.peek().is_none() {
                 return Ok(None);
             }
-            let mut entry =
-                Entry { line: self.line, blank: matches!(self.peek(), Some(b' ' | b'\t')), tokens: Vec::new() };
+            let mut entry = Entry {
+                line: self.line,
+                blank: matches!(self.peek(), Some(b' ' | b'\t')),
+                tokens: Vec::new(),
+            };
             let mut depth = 0_u32;
             loop {
                 match self.peek() {

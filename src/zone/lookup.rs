@@ -259,8 +259,9 @@ impl Asking<'_> {
     fn owner_of(&mut self, name: &[u8]) -> Owner {
         let lower = self.question.lower();
         let start = lower.len().checked_sub(name.len()).filter(|start| lower.get(*start..) == Some(name));
-        let label =
-            start.and_then(|start| (0..=self.question.labels()).find(|label| self.question.start(*label) == start));
+        let label = start.and_then(|start| {
+            (0..=self.question.labels()).find(|label| self.question.start(*label) == start)
+        });
         match label.map(u8::try_from) {
             Some(Ok(0)) => Owner::Question,
             Some(Ok(label)) => Owner::Suffix(label),
@@ -324,7 +325,8 @@ impl Asking<'_> {
         if let Some(node) = first {
             self.authority(node, rtype::NSEC);
         }
-        let above = name.lower().get(name.start(name.labels().saturating_sub(encloser))..).unwrap_or_default();
+        let above =
+            name.lower().get(name.start(name.labels().saturating_sub(encloser))..).unwrap_or_default();
         let mut key = [0_u8; MAX_NAME + 2];
         if let Some(whole) = key.get_mut(..2 + above.len()) {
             let (star, rest) = whole.split_at_mut(2);
@@ -377,7 +379,9 @@ impl Asking<'_> {
                 record.is_some_and(|record| {
                     let target = self.sections.rdata(record).get(target_offset(record.rtype)..);
                     target.is_some_and(|target| {
-                        target.get(..name_length(target)).is_some_and(|target| target.eq_ignore_ascii_case(name))
+                        target
+                            .get(..name_length(target))
+                            .is_some_and(|target| target.eq_ignore_ascii_case(name))
                     })
                 })
             });

@@ -46,7 +46,9 @@ enum Field {
     Service,
 }
 
-use Field::{Base64, Bitmap, Blob, Byte, Hex, Ip4, Ip6, Long, Moment, Name, Service, Span, Text, Texts, Type, Word};
+use Field::{
+    Base64, Bitmap, Blob, Byte, Hex, Ip4, Ip6, Long, Moment, Name, Service, Span, Text, Texts, Type, Word,
+};
 
 /// The types that are read: mnemonic, number, fields.
 const TYPES: &[(&str, u16, &[Field])] = &[
@@ -146,7 +148,9 @@ pub(super) fn parse(rtype: u16, tokens: &[Token], origin: &[u8]) -> Result<Vec<u
         return Err("zones with NSEC3 are not served: sign with NSEC".to_owned());
     }
     let Some((name, _, fields)) = TYPES.iter().find(|(_, number, _)| *number == rtype) else {
-        return Err(format!("the text form of type {rtype} is not known: write its bytes, as in `\\# 2 0aff`"));
+        return Err(format!(
+            "the text form of type {rtype} is not known: write its bytes, as in `\\# 2 0aff`"
+        ));
     };
     let mut words = Words { rest: tokens, origin };
     let mut out = Vec::new();
@@ -271,8 +275,8 @@ impl<'a> Words<'a> {
                 let token = self.next()?;
                 let text = std::str::from_utf8(&token.text).unwrap_or_default();
                 let value = if text.len() == 14 { moment(text) } else { text.parse().ok() };
-                let value = value
-                    .ok_or_else(|| format!("`{}` is no moment: write YYYYMMDDHHmmSS", token.shown()))?;
+                let value =
+                    value.ok_or_else(|| format!("`{}` is no moment: write YYYYMMDDHHmmSS", token.shown()))?;
                 out.extend(value.to_be_bytes());
             }
             Name => {
@@ -311,8 +315,10 @@ impl<'a> Words<'a> {
             }
             Hex => out.extend(hex(std::mem::take(&mut self.rest))?),
             Base64 => {
-                let digits: Vec<u8> =
-                    std::mem::take(&mut self.rest).iter().flat_map(|token| token.text.iter().copied()).collect();
+                let digits: Vec<u8> = std::mem::take(&mut self.rest)
+                    .iter()
+                    .flat_map(|token| token.text.iter().copied())
+                    .collect();
                 let bytes = base64::engine::general_purpose::STANDARD.decode(digits);
                 out.extend(bytes.map_err(|error| format!("the base 64 can't be read: {error}"))?);
             }

@@ -126,8 +126,8 @@ impl Reading<'_> {
                                 return Err(fault(line, "$ORIGIN needs one name".to_owned()));
                             };
                             let origin = absolute(&name.text, &state.origin);
-                            state.origin =
-                                origin.ok_or_else(|| fault(line, format!("`{}` is no name", name.shown())))?;
+                            state.origin = origin
+                                .ok_or_else(|| fault(line, format!("`{}` is no name", name.shown())))?;
                         }
                         b"$TTL" => {
                             let ttl = match arguments {
@@ -176,13 +176,7 @@ impl Reading<'_> {
     }
 
     /// Adds the records of a `$GENERATE`.
-    fn generated(
-        &mut self,
-        entries: Generated,
-        state: &State,
-        file: &str,
-        line: u32,
-    ) -> Result<(), Fault> {
+    fn generated(&mut self, entries: Generated, state: &State, file: &str, line: u32) -> Result<(), Fault> {
         let mut inner = state.clone();
         for text in entries {
             let fault = |why: String| Fault { file: file.to_owned(), line, why };

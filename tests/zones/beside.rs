@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use hickory_proto::op::{Edns, Message};
-use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, DNAME, DS, HTTPS, MX, NS, NSEC, RRSIG, SOA, SRV, TXT};
+use hickory_proto::rr::RecordType::{
+    self, A, AAAA, ANY, CNAME, DNAME, DS, HTTPS, MX, NS, NSEC, RRSIG, SOA, SRV, TXT,
+};
 
 use super::world::{EXAMPLE, exchange, free_port, query, show, start, transfer, until};
 
@@ -50,18 +52,45 @@ fn coredns(corefile: impl Fn(u16) -> String, name: &str) -> Option<(CoreDns, Soc
 
 /// Names that lie in the zone, and beside what is there.
 const NAMES: &[&str] = &[
-    "example.org.", "ns.example.org.", "mail.example.org.", "www.example.org.", "web.example.org.", "x.web.example.org.",
-    "out.example.org.", "lost.example.org.", "dangling.example.org.", "a.b.c.example.org.", "b.c.example.org.",
-    "c.example.org.", "x.b.c.example.org.", "wild.example.org.", "any.wild.example.org.", "very.any.wild.example.org.",
-    "*.wild.example.org.", "deep.wild.example.org.", "ent.deep.wild.example.org.", "x.deep.wild.example.org.",
-    "sub.example.org.", "x.sub.example.org.", "ns.sub.example.org.", "moved.example.org.", "x.moved.example.org.",
-    "y.moved.example.org.", "x.target.example.org.", "target.example.org.", "far.example.org.", "www.far.example.org.",
-    "_sip._tcp.example.org.", "_tcp.example.org.", "svc.example.org.", "into.example.org.", "nothing.example.org.",
+    "example.org.",
+    "ns.example.org.",
+    "mail.example.org.",
+    "www.example.org.",
+    "web.example.org.",
+    "x.web.example.org.",
+    "out.example.org.",
+    "lost.example.org.",
+    "dangling.example.org.",
+    "a.b.c.example.org.",
+    "b.c.example.org.",
+    "c.example.org.",
+    "x.b.c.example.org.",
+    "wild.example.org.",
+    "any.wild.example.org.",
+    "very.any.wild.example.org.",
+    "*.wild.example.org.",
+    "deep.wild.example.org.",
+    "ent.deep.wild.example.org.",
+    "x.deep.wild.example.org.",
+    "sub.example.org.",
+    "x.sub.example.org.",
+    "ns.sub.example.org.",
+    "moved.example.org.",
+    "x.moved.example.org.",
+    "y.moved.example.org.",
+    "x.target.example.org.",
+    "target.example.org.",
+    "far.example.org.",
+    "www.far.example.org.",
+    "_sip._tcp.example.org.",
+    "_tcp.example.org.",
+    "svc.example.org.",
+    "into.example.org.",
+    "nothing.example.org.",
 ];
 
 /// Types that are asked.
-const TYPES: &[RecordType] =
-    &[A, AAAA, ANY, CNAME, DNAME, DS, HTTPS, MX, NS, NSEC, RRSIG, SOA, SRV, TXT];
+const TYPES: &[RecordType] = &[A, AAAA, ANY, CNAME, DNAME, DS, HTTPS, MX, NS, NSEC, RRSIG, SOA, SRV, TXT];
 
 /// A reply in text, owners in lower case: CoreDNS writes them as the file has them, we as they were asked for.
 fn text(reply: &Message) -> String {
@@ -71,7 +100,8 @@ fn text(reply: &Message) -> String {
 /// The code and answer of a reply in text, and the types of what stands in its authority.
 fn cut(text: &str) -> (String, BTreeSet<&str>) {
     let parts: Vec<&str> = text.split(" | ").collect();
-    let front = parts.iter().filter(|part| !part.starts_with("authority ") && !part.starts_with("additional "));
+    let front =
+        parts.iter().filter(|part| !part.starts_with("authority ") && !part.starts_with("additional "));
     let authority = parts.iter().filter_map(|part| part.strip_prefix("authority ")?.split(' ').nth(2));
     (front.copied().collect::<Vec<_>>().join(" | "), authority.collect())
 }
@@ -80,7 +110,11 @@ fn cut(text: &str) -> (String, BTreeSet<&str>) {
 fn exception(ours: &str, theirs: &str) -> Option<&'static str> {
     let ((our_front, our_authority), (their_front, their_authority)) = (cut(ours), cut(theirs));
     let alias = our_front.contains(" cname ");
-    if our_front == their_front && alias && our_authority == ["soa"].into() && their_authority == ["ns"].into() {
+    if our_front == their_front
+        && alias
+        && our_authority == ["soa"].into()
+        && their_authority == ["ns"].into()
+    {
         return Some("Z-05: an alias to a name without data comes with the SOA");
     }
     if our_authority == ["soa"].into() && their_front.contains("deep.wild.example.org. ") {

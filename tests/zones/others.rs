@@ -47,14 +47,18 @@ impl Other {
             "server:\n  rundir: {path}\n  listen: 127.0.0.1@{port}\n  user: root:root\ndatabase:\n  storage: {path}/db\nlog:\n  \
              - target: {path}/log\n    any: info\n"
         );
-        let mut zone = format!("zone:\n  - domain: example.org\n    file: {path}/zone\n    journal-content: none\n");
+        let mut zone =
+            format!("zone:\n  - domain: example.org\n    file: {path}/zone\n    journal-content: none\n");
         match role {
             Role::Primary(file, told) => {
                 fs::write(folder.path().join("zone"), file).unwrap();
                 text.push_str("acl:\n  - id: open\n    address: 127.0.0.1\n    action: transfer\n");
                 zone.push_str("    acl: open\n");
                 if let Some(told) = told {
-                    text.push_str(&format!("remote:\n  - id: told\n    address: 127.0.0.1@{}\n", told.port()));
+                    text.push_str(&format!(
+                        "remote:\n  - id: told\n    address: 127.0.0.1@{}\n",
+                        told.port()
+                    ));
                     zone.push_str("    notify: told\n");
                 }
             }

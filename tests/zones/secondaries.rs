@@ -5,13 +5,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
-use hickory_proto::rr::RecordType::{self, A, AAAA, DS, MX, NS, SOA, SRV, TXT};
 use hickory_proto::rr::Name;
+use hickory_proto::rr::RecordType::{self, A, AAAA, DS, MX, NS, SOA, SRV, TXT};
 
 use super::others::{Other, Role};
-use super::world::{
-    EXAMPLE, ask, example, exchange, free_port, query, show, start, transfer, until,
-};
+use super::world::{EXAMPLE, ask, example, exchange, free_port, query, show, start, transfer, until};
 
 /// Names and types that are asked of primary and secondary.
 const QUESTIONS: &[(&str, RecordType)] = &[
@@ -44,7 +42,8 @@ fn secondary(port: u16, primaries: &[SocketAddr], more: &str) -> signpost::app::
 /// The code and answer of a reply: what every server must say alike.
 fn core(server: SocketAddr, name: &str, rtype: RecordType) -> String {
     let reply = exchange(server, &query(name, rtype)).unwrap();
-    let referral = reply.answers.is_empty() && reply.authorities.iter().any(|record| record.record_type() == NS);
+    let referral =
+        reply.answers.is_empty() && reply.authorities.iter().any(|record| record.record_type() == NS);
     let mut core = Message::response(0, OpCode::Query);
     core.metadata.response_code = reply.metadata.response_code;
     core.metadata.authoritative = reply.metadata.authoritative;
@@ -73,7 +72,10 @@ fn a_zone_comes_from_knotd_and_nsd_and_follows_their_word() {
         let _running = secondary(port, &[nobody, primary.addr], "transfer {\n to *\n }");
         until("the zone", || ask(own, "web.example.org.", A).starts_with("NoError aa"));
         same_answers(primary.name, own, primary.addr);
-        assert_eq!(transfer(own, "example.org.", None).set(), transfer(primary.addr, "example.org.", None).set());
+        assert_eq!(
+            transfer(own, "example.org.", None).set(),
+            transfer(primary.addr, "example.org.", None).set()
+        );
         primary.change(&example(8, "new A 192.0.2.77\n"));
         // Its refresh is two hours: what brings the new zone is the word of the primary.
         until("the new zone", || ask(own, "new.example.org.", A).starts_with("NoError aa"));
@@ -85,7 +87,8 @@ fn knotd_and_nsd_transfer_a_zone_of_ours_and_give_the_same_answers() {
     let folder = tempfile::tempdir().unwrap();
     for make in [Other::knot, Other::nsd] {
         let db = folder.path().join("db");
-        let more: String = (0..3000).map(|number| format!("h{number} A 10.1.{}.{}\n", number / 250, number % 250)).collect();
+        let more: String =
+            (0..3000).map(|number| format!("h{number} A 10.1.{}.{}\n", number / 250, number % 250)).collect();
         fs::write(&db, example(7, &more)).unwrap();
         let port = free_port();
         let own = SocketAddr::from(([127, 0, 0, 1], port));
@@ -98,7 +101,10 @@ fn knotd_and_nsd_transfer_a_zone_of_ours_and_give_the_same_answers() {
         let running = start(&text(""));
         let Some(other) = make(&Role::Secondary(own)) else { continue };
         same_answers(other.name, other.addr, own);
-        assert_eq!(ask(other.addr, "h2999.example.org.", A).split(" | ").nth(1), Some("h2999.example.org. 3600 A 10.1.11.249"));
+        assert_eq!(
+            ask(other.addr, "h2999.example.org.", A).split(" | ").nth(1),
+            Some("h2999.example.org. 3600 A 10.1.11.249")
+        );
         drop(running);
         let _running = start(&text(&format!(":{}", other.addr.port())));
         fs::write(&db, example(8, "new A 192.0.2.77\n")).unwrap();
@@ -199,8 +205,10 @@ fn what_a_broken_primary_sends_disturbs_nothing_and_the_next_one_is_asked() {
         whole
     };
     let soa = [&b"\xc0\x0c\0\x06\0\x01\0\0\0\x09\0\x16\0\0"[..], &[0; 20]].concat();
-    let (one, two, other) = (soa.clone(), soa.clone(), b"\xc0\x0c\0\x01\0\x01\0\0\0\x09\0\x04\x01\x02\x03\x04".to_vec());
-    let changed = [soa.clone(), [&b"\xc0\x0c\0\x06\0\x01\0\0\0\x09\0\x16\0\0"[..], &[1; 20]].concat()].concat();
+    let (one, two, other) =
+        (soa.clone(), soa.clone(), b"\xc0\x0c\0\x01\0\x01\0\0\0\x09\0\x04\x01\x02\x03\x04".to_vec());
+    let changed =
+        [soa.clone(), [&b"\xc0\x0c\0\x06\0\x01\0\0\0\x09\0\x16\0\0"[..], &[1; 20]].concat()].concat();
     let broken = [
         broken_primary(|_| Vec::new()),
         broken_primary(|_| b"\0\x05nonse".to_vec()),

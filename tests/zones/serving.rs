@@ -26,7 +26,10 @@ fn a_zone_file_is_served_with_aliases_inside_and_outside() {
         folder.path().display()
     ));
     let server = running.addresses()[0];
-    assert_eq!(ask(server, "Mail.example.org.", A), format!("NoError aa | Mail.example.org. 60 A 192.0.2.25 | {NAMESERVERS}"));
+    assert_eq!(
+        ask(server, "Mail.example.org.", A),
+        format!("NoError aa | Mail.example.org. 60 A 192.0.2.25 | {NAMESERVERS}")
+    );
     assert_eq!(
         ask(server, "www.example.org.", A),
         format!(
@@ -46,7 +49,9 @@ fn a_zone_file_is_served_with_aliases_inside_and_outside() {
     // An alias that leads out is asked for like any question of a client.
     assert_eq!(
         ask(server, "out.example.org.", A),
-        format!("NoError aa | out.example.org. 3600 CNAME www.other.test. | www.other.test. 9 A 192.0.2.200 | {NAMESERVERS}")
+        format!(
+            "NoError aa | out.example.org. 3600 CNAME www.other.test. | www.other.test. 9 A 192.0.2.200 | {NAMESERVERS}"
+        )
     );
     assert_eq!(
         ask(server, "out.example.org.", AAAA),
@@ -62,7 +67,10 @@ fn a_zone_file_is_served_with_aliases_inside_and_outside() {
         "`hosts` fails for names that it has not"
     );
     let far = ask(server, "www.far.example.org.", A);
-    assert!(far.contains("www.far.example.org. 3600 CNAME www.other.test. | www.other.test. 9 A 192.0.2.200"), "{far}");
+    assert!(
+        far.contains("www.far.example.org. 3600 CNAME www.other.test. | www.other.test. 9 A 192.0.2.200"),
+        "{far}"
+    );
     // The other zone falls through below one name.
     assert!(ask(server, "x.miss.other.test.", A).starts_with("NoError aa | additional "), "whoami");
     assert!(ask(server, "x.kiss.other.test.", A).starts_with("NXDomain aa"));
@@ -78,7 +86,9 @@ fn the_longest_zone_of_all_lines_counts_and_the_ds_of_a_zone_is_its_parents() {
         folder.path().display()
     ));
     let server = running.addresses()[0];
-    assert!(ask(server, "x.child.parent.test.", A).starts_with("NoError aa | x.child.parent.test. 9 A 192.0.2.1"));
+    assert!(
+        ask(server, "x.child.parent.test.", A).starts_with("NoError aa | x.child.parent.test. 9 A 192.0.2.1")
+    );
     let ds = ask(server, "child.parent.test.", DS);
     assert!(ds.starts_with("NoError aa | child.parent.test. 9 DS "), "{ds}");
     assert!(ask(server, "child.parent.test.", SOA).contains("a.child.parent.test."));
@@ -129,7 +139,10 @@ fn a_broken_file_at_start_is_an_error_with_its_line_and_one_that_is_missing_is_w
     until("the file", || ask(server, "web.example.org.", A).starts_with("NoError aa"));
     fs::write(&db, "@ 5 SOA a b 1 2 3 4 5\n\nx A 1.2.3\n").unwrap();
     let error = try_start(&text("reload 10ms")).err().unwrap();
-    assert!(error.contains("the zone example.org.: ") && error.contains("db:3: A: `1.2.3` is no IPv4 address"), "{error}");
+    assert!(
+        error.contains("the zone example.org.: ") && error.contains("db:3: A: `1.2.3` is no IPv4 address"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -137,9 +150,7 @@ fn zones_stay_over_reloads_of_the_corefile_and_a_broken_one_stops_the_reload() {
     let folder = tempfile::tempdir().unwrap();
     let (db, path) = (folder.path().join("db"), folder.path().join("Corefile"));
     fs::write(&db, EXAMPLE).unwrap();
-    let text = |more: &str| {
-        format!("example.org:0 {{\n bind 127.0.0.1\n file {}\n}}\n{more}", db.display())
-    };
+    let text = |more: &str| format!("example.org:0 {{\n bind 127.0.0.1\n file {}\n}}\n{more}", db.display());
     let running = start_file(&path, &text(""));
     let server = running.addresses()[0];
     fs::write(&db, "broken").unwrap();
@@ -147,7 +158,10 @@ fn zones_stay_over_reloads_of_the_corefile_and_a_broken_one_stops_the_reload() {
     fs::write(&path, text(other)).unwrap();
     running.reload();
     until("the new block", || ask(server, "other.test.", A).starts_with("NoError aa"));
-    assert!(ask(server, "web.example.org.", A).starts_with("NoError aa | web"), "the same line keeps its zone");
+    assert!(
+        ask(server, "web.example.org.", A).starts_with("NoError aa | web"),
+        "the same line keeps its zone"
+    );
     fs::write(&path, text(other).replace("example.org:0", "another.test:0")).unwrap();
     running.reload();
     // Nothing tells that a reload failed but that nothing changes; a good one comes behind it.
@@ -168,14 +182,20 @@ fn files_of_a_folder_come_change_and_go() {
         dir.display()
     ));
     let server = running.addresses()[0];
-    let has = |name: &str, last: u8| ask(server, name, A).starts_with(&format!("NoError aa | {name} 9 A 192.0.2.{last}"));
+    let has = |name: &str, last: u8| {
+        ask(server, name, A).starts_with(&format!("NoError aa | {name} 9 A 192.0.2.{last}"))
+    };
     fs::create_dir(&dir).unwrap();
     fs::write(dir.join("example.org.zone"), zone(1, 1)).unwrap();
     fs::write(dir.join("example.org.zone.bak"), zone(1, 2)).unwrap();
     fs::write(dir.join("example.net.zone"), zone(1, 3)).unwrap();
     fs::write(dir.join("broken.example.org.zone"), "x").unwrap();
     until("the first zone", || has("x.example.org.", 1));
-    assert_eq!(ask(server, "x.example.net.", A), "ServFail", "found, and none of the names that are answered");
+    assert_eq!(
+        ask(server, "x.example.net.", A),
+        "ServFail",
+        "found, and none of the names that are answered"
+    );
     assert!(ask(server, "z.example.org.", A).starts_with("NXDomain aa"));
     assert_eq!(ask(server, "y.example.org.", A), "ServFail", "fell through to nobody");
     // As a ConfigMap is mounted: a link to a folder that is replaced.
@@ -195,6 +215,8 @@ fn files_of_a_folder_come_change_and_go() {
     fs::write(dir.join("broken.example.org.zone"), zone(2, 6)).unwrap();
     until("the broken one", || has("x.broken.example.org.", 6));
     fs::remove_file(dir.join("sub.example.org.zone")).unwrap();
-    until("the end of a zone", || ask(server, "x.sub.example.org.", A).starts_with("NXDomain aa | authority example.org."));
+    until("the end of a zone", || {
+        ask(server, "x.sub.example.org.", A).starts_with("NXDomain aa | authority example.org.")
+    });
     assert!(ask(server, "example.org.", NS).starts_with("NoError aa | authority example.org. 9 SOA"));
 }

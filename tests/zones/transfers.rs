@@ -10,8 +10,8 @@ use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::RecordType;
 
 use super::world::{
-    EXAMPLE, PATIENCE, ask, example, exchange, line, output, program, query, receive, send, start, transfer, until,
-    whole_query,
+    EXAMPLE, PATIENCE, ask, example, exchange, line, output, program, query, receive, send, start, transfer,
+    until, whole_query,
 };
 
 /// A server with the example and these lines.
@@ -49,7 +49,8 @@ fn a_zone_is_transferred_whole_and_in_order() {
 #[test]
 fn a_large_zone_comes_in_many_messages_and_others_are_served_in_between() {
     let (running, folder) = server_with("transfer {\n to *\n }");
-    let more: String = (0..20_000).map(|number| format!("h{number} A 10.0.{}.{}\n", number / 250, number % 250)).collect();
+    let more: String =
+        (0..20_000).map(|number| format!("h{number} A 10.0.{}.{}\n", number / 250, number % 250)).collect();
     let db = folder.path().join("big");
     fs::write(&db, example(1, &more)).unwrap();
     drop(running);
@@ -207,7 +208,11 @@ fn the_cluster_zone_is_transferred_as_the_rules_say() {
     let all = transfer(server, "cluster.local.", None);
     let text: Vec<String> = all.records.iter().map(line).collect();
     assert_eq!(all.records.first(), all.records.last());
-    assert!(text[0].starts_with("cluster.local. 30 SOA ns.dns.cluster.local. hostmaster.cluster.local. "), "{}", text[0]);
+    assert!(
+        text[0].starts_with("cluster.local. 30 SOA ns.dns.cluster.local. hostmaster.cluster.local. "),
+        "{}",
+        text[0]
+    );
     assert!(text[1].starts_with("cluster.local. 30 NS "), "{}", text[1]);
     let glue = text.iter().position(|line| line.contains(" 0 A ")).unwrap();
     assert!(glue < 4, "K-241: glue of NS has TTL 0: {:?}", &text[..4]);
@@ -227,7 +232,8 @@ fn the_cluster_zone_is_transferred_as_the_rules_say() {
         let reply = receive(&mut stream);
         let same = reply.answers.iter().any(|answer| match rtype {
             RecordType::SRV => {
-                let tail = |record| line(record).rsplitn(3, ' ').take(2).map(str::to_owned).collect::<Vec<_>>();
+                let tail =
+                    |record| line(record).rsplitn(3, ' ').take(2).map(str::to_owned).collect::<Vec<_>>();
                 tail(answer) == tail(record)
             }
             _ => answer.data == record.data,

@@ -50,7 +50,9 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
     for line in directive.lines() {
         line.no_block()?;
         match line.word.text.as_str() {
-            "directory" if folder.is_some() => return Err(line.error("stands twice in this stanza")),
+            "directory" if folder.is_some() => {
+                return Err(line.word.error("`directory` stands twice in this stanza"));
+            }
             "directory" => {
                 folder = Some(match line.expect_args(1..=3)? {
                     [dir] => (dir, PATTERN.to_owned(), TEMPLATE.to_owned()),
@@ -60,7 +62,8 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
                     }
                     _ => {
                         return Err(line
-                            .error("has a pattern and no template")
+                            .word
+                            .error("`directory` has a pattern and no template")
                             .hint(r"write both, as in `directory zones db\.(.*) {1}`"));
                     }
                 });
@@ -88,7 +91,11 @@ fn check(token: &Token) -> Result<(), Error> {
         return Err(token.error(format!("is longer than {LONGEST} bytes")));
     }
     let pattern = Regex::new(&token.text)
-        .map_err(|error| token.error(format!("`{}` is no regular expression: {error}", token.text)))?;
+        .map_err(|error| {
+            // Its last line says what is wrong; the others point at the place.
+            let why = error.to_string().lines().last().unwrap_or_default().replace("error: ", "");
+            token.error(format!("`{}` is no regular expression: {why}", token.text))
+        })?;
     match pattern.captures_len() {
         ..=1 => Err(token
             .error(format!("`{}` has no group", token.text))

@@ -11,8 +11,6 @@ mod parse;
 mod policy;
 mod sending;
 mod step;
-#[cfg(test)]
-mod tests;
 
 pub(super) use parse::{HELP, SYNTAX, WORD, address, parse};
 pub use policy::{Grant, Policy, To};

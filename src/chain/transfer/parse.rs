@@ -18,7 +18,8 @@ transfer [ZONES…] {
 }";
 
 /// What it does.
-pub(in crate::chain) const HELP: &str = "lets others transfer the zones of kubernetes, file, auto and secondary";
+pub(in crate::chain) const HELP: &str =
+    "lets others transfer the zones of kubernetes, file, auto and secondary";
 
 /// The options, for hints.
 const OPTIONS: &[&str] = &["to", "source"];
@@ -57,7 +58,9 @@ fn grant(stanza: &Directive, draft: &Draft<'_>) -> Result<Grant, Error> {
                     });
                 }
             }
-            "source" if grant.source.is_some() => return Err(line.error("stands twice in this stanza")),
+            "source" if grant.source.is_some() => {
+                return Err(line.word.error("`source` stands twice in this stanza"));
+            }
             "source" => {
                 let token = line.only_arg()?;
                 let ip = token.text.parse::<IpAddr>();

@@ -4,9 +4,7 @@ use std::net::IpAddr;
 
 use super::super::asked::Asked;
 use super::super::step::Reply;
-use crate::wire::{
-    Head, Query, Question, Rcode, Sections, Shape, assemble, rtype, show_name,
-};
+use crate::wire::{Head, Query, Question, Rcode, Sections, Shape, assemble, rtype, show_name};
 use crate::zone::Sender;
 
 /// What the records of a message take: names can point anywhere in it, and the buffer of a stream stays small. Unit: bytes.

@@ -136,12 +136,20 @@ fn said(zone: &Zone, name: &[&str]) -> Said {
 
 /// Names of up to three labels out of few, wildcards among them.
 fn name() -> impl Strategy<Value = Vec<&'static str>> {
-    proptest::collection::vec(prop_oneof![3 => Just("a"), 3 => Just("b"), 2 => Just("*"), 1 => Just("c")], 0..4)
+    proptest::collection::vec(
+        prop_oneof![3 => Just("a"), 3 => Just("b"), 2 => Just("*"), 1 => Just("c")],
+        0..4,
+    )
 }
 
 /// Rows; a name has an alias, a cut or addresses.
 fn rows() -> impl Strategy<Value = Vec<Row>> {
-    let row = (name(), prop_oneof![6 => Just(rtype::A), 2 => Just(rtype::CNAME), 1 => Just(rtype::NS), 1 => Just(rtype::PTR)], any::<u8>(), name());
+    let row = (
+        name(),
+        prop_oneof![6 => Just(rtype::A), 2 => Just(rtype::CNAME), 1 => Just(rtype::NS), 1 => Just(rtype::PTR)],
+        any::<u8>(),
+        name(),
+    );
     proptest::collection::vec(row, 0..8).prop_map(|rows| {
         let mut kept: Vec<Row> = Vec::new();
         for (name, rtype, last, target) in rows {

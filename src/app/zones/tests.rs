@@ -1,1 +1,0 @@
-//! Zone files and folders that change.
