@@ -118,6 +118,14 @@ impl Zone {
     }
 }
 
+/// How a name was answered.
+enum Led {
+    /// Nothing is to be followed.
+    End(Verdict),
+    /// By the alias in the record with this id.
+    On(u16),
+}
+
 /// A question that is being answered.
 struct Asking<'a> {
     /// The zone.
@@ -133,100 +141,97 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// Follows aliases from the question on, drafting answers.
     fn follow(&mut self) -> Verdict {
-        let mut next: Option<Question> = None;
+        let question = self.question;
+        let mut current: Option<Question> = None;
         let mut owner = Owner::Question;
         for _ in 0..LINKS {
-            let question = self.question;
-            let name = next.as_ref().unwrap_or(question);
-            let target = match self.zone.place(name, question.qtype) {
+            let name = current.as_ref().unwrap_or(question);
+            let mut target: Option<Question> = None;
+            let led = match self.zone.place(name, question.qtype) {
                 Place::Cut(node) => {
                     self.refer(node);
-                    return Verdict::Referral;
+                    Led::End(Verdict::Referral)
                 }
                 Place::Empty => {
                     self.deny_type(None, name);
-                    return if next.is_some() { Verdict::NoData } else { Verdict::Empty };
+                    Led::End(if current.is_some() { Verdict::NoData } else { Verdict::Empty })
                 }
                 Place::Nothing(encloser) => {
                     self.deny_name(name, encloser);
-                    return Verdict::Missing;
+                    Led::End(Verdict::Missing)
                 }
-                Place::Below(node) => match self.substitute(node, name, owner) {
-                    Some(target) => target,
-                    None => return Verdict::TooLong,
-                },
-                Place::Node(node) => match self.data(node, name, owner) {
-                    Ok(verdict) => return verdict,
-                    Err(target) => target,
-                },
-                Place::Wildcard(node) => match self.data(node, name, owner) {
-                    Ok(Verdict::Data) => {
+                Place::Below(node) => self.substitute(node, name, owner, &mut target),
+                Place::Node(node) => self.data(node, name, owner, &mut target),
+                Place::Wildcard(node) => {
+                    let led = self.data(node, name, owner, &mut target);
+                    if matches!(led, Led::End(Verdict::Data)) {
                         self.prove_absence(name);
-                        return Verdict::Data;
                     }
-                    Ok(verdict) => return verdict,
-                    Err(target) => target,
-                },
+                    led
+                }
             };
-            let (name, id) = target;
-            if question.qtype == rtype::CNAME {
-                // Asked for itself, below a DNAME.
-                return Verdict::Data;
-            }
+            let id = match led {
+                Led::End(verdict) => return verdict,
+                Led::On(id) => id,
+            };
+            // What is no name leads nowhere, and an alias below a DNAME may be what was asked for.
+            let Some(name) = target.filter(|_| question.qtype != rtype::CNAME) else { return Verdict::Data };
             owner = Owner::Target(id);
             if name.below(&self.zone.origin, self.zone.labels).is_none() {
                 return Verdict::Outside(Box::new(name));
             }
-            next = Some(name);
+            current = Some(name);
         }
         Verdict::Endless
     }
 
-    /// Drafts what a name has for the question; an alias is drafted and returned with its record's id.
-    fn data(&mut self, node: &Node, name: &Question, owner: Owner) -> Result<Verdict, (Question, u16)> {
+    /// Drafts what a name has for the question; where that is an alias, its target goes to `target`.
+    fn data(&mut self, node: &Node, name: &Question, owner: Owner, target: &mut Option<Question>) -> Led {
         let zone = self.zone;
         let qtype = self.question.qtype;
         let set = zone.set(node, qtype);
         if let Some(alias) = zone.set(node, rtype::CNAME).first()
-            && (set.is_empty() || qtype != rtype::CNAME && qtype != rtype::RRSIG && qtype != rtype::NSEC)
+            && (set.is_empty() || !matches!(qtype, rtype::CNAME | rtype::RRSIG | rtype::NSEC))
         {
             let id = self.push(Section::Answer, owner, alias);
             self.sign(Section::Answer, owner, node, rtype::CNAME);
-            // What is no name leads nowhere; the reader of files lets none through.
-            return match Question::new(zone.rdata(alias), qtype) {
-                Ok(target) => Err((target, id)),
-                Err(_) => Ok(Verdict::Data),
-            };
+            *target = Question::new(zone.rdata(alias), qtype).ok();
+            return Led::On(id);
         }
         if set.is_empty() {
             self.deny_type(Some(node), name);
-            return Ok(Verdict::NoData);
+            return Led::End(Verdict::NoData);
         }
         for record in set {
             self.push(Section::Answer, owner, record);
         }
         self.sign(Section::Answer, owner, node, qtype);
-        Ok(Verdict::Data)
+        Led::End(Verdict::Data)
     }
 
-    /// Drafts a DNAME and the alias that it makes of a name below it; `None` where that would be too long.
-    fn substitute(&mut self, node: &Node, name: &Question, owner: Owner) -> Option<(Question, u16)> {
+    /// Drafts a DNAME and the alias that it makes of a name below it, unless that would be too long.
+    fn substitute(
+        &mut self,
+        node: &Node,
+        name: &Question,
+        owner: Owner,
+        target: &mut Option<Question>,
+    ) -> Led {
         let zone = self.zone;
-        let record = zone.set(node, rtype::DNAME).first()?;
+        let too_long = Led::End(Verdict::TooLong);
+        let Some(record) = zone.set(node, rtype::DNAME).first() else { return too_long };
         let above = self.owner_of(&node.name);
         self.push(Section::Answer, above, record);
         self.sign(Section::Answer, above, node, rtype::DNAME);
-        let kept = name.lower().len().checked_sub(node.name.len())?;
         let mut made = [0_u8; MAX_NAME];
-        let target = zone.rdata(record);
-        let length = kept + target.len();
-        let whole = made.get_mut(..length)?;
-        let (front, back) = whole.split_at_mut(kept);
-        front.copy_from_slice(name.typed().get(..kept)?);
-        back.copy_from_slice(target);
-        let question = Question::new(whole, self.question.qtype).ok()?;
-        let id = self.sections.push(Section::Answer, owner, rtype::CNAME, record.ttl, |to| to.bytes(whole));
-        Some((question, id))
+        let kept = name.typed().get(..name.lower().len().saturating_sub(node.name.len())).unwrap_or_default();
+        let back = zone.rdata(record);
+        let Some(whole) = made.get_mut(..kept.len() + back.len()) else { return too_long };
+        let (front, rest) = whole.split_at_mut(kept.len());
+        front.copy_from_slice(kept);
+        rest.copy_from_slice(back);
+        *target = Question::new(whole, self.question.qtype).ok();
+        Led::On(self.sections.push(Section::Answer, owner, rtype::CNAME, record.ttl, |to| to.bytes(whole)))
     }
 
     /// Drafts a record; returns its id.

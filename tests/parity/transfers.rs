@@ -101,8 +101,11 @@ fn the_cluster_zone_is_transferred_as_by_coredns() {
     assert_eq!(needed, EXCEPTIONS.iter().map(|(rule, _)| *rule).collect(), "an exception was not needed");
 }
 
+/// A rule, and whether a record is different because of it.
+type Exception = (&'static str, fn(&str) -> bool);
+
 /// Differences that are meant: the rule, and how such a record is known.
-const EXCEPTIONS: &[(&str, fn(&str) -> bool)] = &[
+const EXCEPTIONS: &[Exception] = &[
     // CoreDNS has 65535 for a port without a number, and for a Service without ports.
     ("K-112: what has no number has no SRV", |line| line.contains(" SRV 0 100 65535 ")),
     // CoreDNS sends an SRV to the root for an endpoint whose address is a host name.

@@ -47,9 +47,9 @@ fn core(server: SocketAddr, name: &str, rtype: RecordType) -> String {
     let mut core = Message::response(0, OpCode::Query);
     core.metadata.response_code = reply.metadata.response_code;
     core.metadata.authoritative = reply.metadata.authoritative;
-    reply.answers.iter().for_each(|record| drop(core.add_answer(record.clone())));
+    core.answers.clone_from(&reply.answers);
     if referral {
-        reply.authorities.iter().for_each(|record| drop(core.add_authority(record.clone())));
+        core.authorities.clone_from(&reply.authorities);
     }
     show(&core)
 }

@@ -90,12 +90,11 @@ fn check(token: &Token) -> Result<(), Error> {
     if token.text.len() > LONGEST {
         return Err(token.error(format!("is longer than {LONGEST} bytes")));
     }
-    let pattern = Regex::new(&token.text)
-        .map_err(|error| {
-            // Its last line says what is wrong; the others point at the place.
-            let why = error.to_string().lines().last().unwrap_or_default().replace("error: ", "");
-            token.error(format!("`{}` is no regular expression: {why}", token.text))
-        })?;
+    let pattern = Regex::new(&token.text).map_err(|error| {
+        // Its last line says what is wrong; the others point at the place.
+        let why = error.to_string().lines().last().unwrap_or_default().replace("error: ", "");
+        token.error(format!("`{}` is no regular expression: {why}", token.text))
+    })?;
     match pattern.captures_len() {
         ..=1 => Err(token
             .error(format!("`{}` has no group", token.text))

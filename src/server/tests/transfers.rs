@@ -128,6 +128,6 @@ fn others_have_their_turn_between_the_messages_of_a_large_zone() {
     rig.worker.turn();
     assert!(made.load(Ordering::Relaxed) <= 6 * 512, "{}", made.load(Ordering::Relaxed));
     rig.worker.turn();
-    assert_eq!(rig.world.closed(other), false);
+    assert!(!rig.world.closed(other));
     assert_eq!(rig.replies(other), [2]);
 }

@@ -77,7 +77,7 @@ fn model(rows: &[Row], name: &[&'static str], links: usize) -> Said {
     let mut found = rows_at(rows, name);
     if found.is_empty() {
         if exists(rows, name) {
-            return if name.is_empty() { Said::NoData } else { Said::NoData };
+            return Said::NoData;
         }
         let encloser = (0..name.len()).rev().find(|depth| exists(rows, &name[..*depth])).unwrap_or(0);
         let star: Vec<&str> = name[..encloser].iter().copied().chain(["*"]).collect();
