@@ -465,7 +465,10 @@ fn the_road_through_a_zone_allocates_nothing() {
                 let out = &mut out[..room];
                 let length = answer(&mut pipeline, &clock, &bytes, transport, out, 2).expect("a reply");
                 let reply = Message::from_vec(&out[..length]).expect("a sound reply");
-                let got = (u16::from(reply.metadata.response_code), reply.answers.len());
+                // Signatures aside, which come with DO.
+                let data =
+                    reply.answers.iter().filter(|record| u16::from(record.record_type()) != 46).count();
+                let got = (u16::from(reply.metadata.response_code), data);
                 assert_eq!(got, (code, answers), "{name} {qtype}");
                 let (count, places) = allocations(|| {
                     answer(&mut pipeline, &clock, &bytes, transport, out, TIMES);

@@ -33,6 +33,8 @@ impl Drop for Other {
 pub(crate) enum Role<'a> {
     /// To have it: the text of its file, and where somebody may be told of changes.
     Primary(&'a str, Option<SocketAddr>),
+    /// To sign it: the text of its file.
+    Signer(&'a str),
     /// To transfer it from there.
     Secondary(SocketAddr),
 }
@@ -43,6 +45,7 @@ impl Other {
         let program = program("knotd")?;
         let folder = tempfile::tempdir().unwrap();
         let (port, path) = (free_port(), folder.path().display().to_string());
+        fs::create_dir(folder.path().join("db")).unwrap();
         let mut text = format!(
             "server:\n  rundir: {path}\n  listen: 127.0.0.1@{port}\n  user: root:root\ndatabase:\n  storage: {path}/db\nlog:\n  \
              - target: {path}/log\n    any: info\n"
@@ -50,6 +53,12 @@ impl Other {
         let mut zone =
             format!("zone:\n  - domain: example.org\n    file: {path}/zone\n    journal-content: none\n");
         match role {
+            Role::Signer(file) => {
+                fs::write(folder.path().join("zone"), file).unwrap();
+                text.push_str("acl:\n  - id: open\n    address: 127.0.0.1\n    action: transfer\n");
+                zone.push_str("    acl: open\n    dnssec-signing: on\n    zonefile-sync: -1\n");
+                zone = zone.replace("journal-content: none", "journal-content: changes");
+            }
             Role::Primary(file, told) => {
                 fs::write(folder.path().join("zone"), file).unwrap();
                 text.push_str("acl:\n  - id: open\n    address: 127.0.0.1\n    action: transfer\n");
@@ -87,6 +96,7 @@ impl Other {
              remote-control:\n  control-enable: no\nzone:\n  name: example.org\n  zonefile: zone\n"
         );
         match role {
+            Role::Signer(_) => panic!("nsd does not sign"),
             Role::Primary(file, told) => {
                 fs::write(folder.path().join("zone"), file).unwrap();
                 text.push_str("  provide-xfr: 127.0.0.1 NOKEY\n");

@@ -330,3 +330,27 @@ fn a_transfer_in_pieces_is_the_whole_zone_and_one_for_who_has_it_is_the_soa() {
         assert_eq!(draft.records().len(), count, "{known:?}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_and_no_change_of_a_sound_one_is_more_than_an_error(
+        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        changes in proptest::collection::vec((0..EXAMPLE.len(), proptest::sample::select(b"\\\"();$ \n\t.@a1*\xff".to_vec())), 0..6),
+    ) {
+        let origin = parse_name("example.org.").unwrap();
+        let mut files = Memory::default();
+        let _ = read("db", &bytes, &origin, &mut files);
+        let mut text = EXAMPLE.as_bytes().to_vec();
+        for (at, byte) in changes {
+            text[at] = byte;
+        }
+        if let Ok((zone, _)) = read("db", &text, &origin, &mut files) {
+            for name in ["web.example.org.", "x.y.example.org.", "x.moved.example.org.", "example.org."] {
+                for qtype in [rtype::A, rtype::MX, rtype::NS, rtype::DS] {
+                    say(&zone, name, qtype, true);
+                }
+            }
+            sent(zone, 100);
+        }
+    }
+}
