@@ -17,6 +17,8 @@ use crate::zone::Held;
 
 mod files;
 mod folder;
+#[cfg(test)]
+mod tests;
 
 /// The longest pause of the thread that looks at files.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -145,8 +147,10 @@ impl Zones {
 
     /// The plan that was built is in force: what it did not ask for ends.
     pub(super) fn commit(&mut self) {
+        let known = self.files.len() + self.folders.len();
         self.files.retain(|kept| kept.used);
         self.folders.retain(|kept| kept.used);
+        let fewer = self.files.len() + self.folders.len() < known;
         let desk = &self.desk;
         self.replicas.retain(|(used, _, replica)| {
             if !*used {
@@ -154,7 +158,8 @@ impl Zones {
             }
             *used
         });
-        if let Err(error) = self.look_from_now_on() {
+        // Only then: a thread that begins anew looks later than the old one would have.
+        if fewer && let Err(error) = self.look_from_now_on() {
             tracing::error!(%error, "starting the thread that looks at zone files");
         }
     }
