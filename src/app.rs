@@ -191,6 +191,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         caches: Caches::default(),
         hosts: HostsFiles::default(),
         translations: Arc::default(),
+        completions: Arc::default(),
         loops: Arc::default(),
         workers,
         timing: options.cluster,
@@ -211,7 +212,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
     let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
-    let polled = polls.clone();
+    let (polled, completions) = (polls.clone(), registry.completions.clone());
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
     let render = move || {
@@ -223,6 +224,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         reloaded.write(&mut text);
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
+        exposition::completions(&mut text, &completions);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }

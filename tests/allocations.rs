@@ -152,7 +152,7 @@ fn service(name: &str, spec: ServiceSpec, ports: &[(&str, u16)]) -> Object {
         .map(|&(name, port)| ServicePort { name: name.into(), protocol: Protocol::Tcp, port })
         .collect();
     let key = ObjectKey::new("shop", name);
-    Object::Service(ServiceObject { key, revision: Revision::default(), spec, ports })
+    Object::Service(ServiceObject { key, revision: Revision::default(), spec, ports, external: Vec::new() })
 }
 
 /// A slice of `service` with an endpoint for each address, the first of them with a hostname.
@@ -168,6 +168,7 @@ fn slice(service: &str, addresses: &[&str]) -> Object {
         })
         .collect();
     Object::Slice(SliceObject {
+        import: None,
         key: ObjectKey::new("shop", &format!("{service}-slice")),
         revision: Revision::default(),
         service: service.into(),

@@ -1,6 +1,7 @@
 //! The long-lived parts: stores with what feeds them, and where queries are counted.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use super::hosts::HostsFiles;
 use super::looker::Looker;
 use super::upstreams::Upstreams;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
-use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations};
-use crate::forward::{Group, GroupSpec, Loops, TargetFault};
+use crate::chain::{self, Completions, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations};
+use crate::corefile::Zone;
+use crate::forward::{Group, GroupSpec, Loops, TargetFault, search_list};
 use crate::metrics::{ClusterCounts, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
@@ -105,6 +107,8 @@ pub(super) struct Registry {
     pub(super) hosts: HostsFiles,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
+    /// Where `autopath` counts; kept over all plans.
+    pub(super) completions: Arc<Completions>,
     /// Where loops are looked for; kept over all plans.
     pub(super) loops: Arc<Loops>,
     /// How many workers there are.
@@ -166,6 +170,15 @@ impl Parts for Registry {
         self.translations.clone()
     }
 
+    fn completions(&mut self) -> Arc<Completions> {
+        self.completions.clone()
+    }
+
+    fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
+        let names = search_list(file)?;
+        Ok(names.iter().filter_map(|name| Zone::parse(name).ok()).collect())
+    }
+
     fn loops(&mut self) -> Arc<Loops> {
         self.loops.clone()
     }
@@ -218,6 +231,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         pods: fed.wanted.pods,
                         endpoints: fed.wanted.endpoints,
+                        more: fed.wanted.more(),
                     });
                     Feeder::Manifests { _thread: look(manifests, writer).map_err(ServeError::Start)? }
                 }
@@ -227,6 +241,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         endpoints: fed.wanted.endpoints,
                         pods: fed.wanted.pods,
+                        more: fed.wanted.more(),
                         throttle: fed.spec.throttle,
                         timing: self.timing,
                         counts: self.counts.clone(),

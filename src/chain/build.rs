@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::autopath::{Completions, PendingSearch};
 use super::cache;
 use super::dns64::Translations;
 use super::hosts::{Hosts, HostsSpec};
+use super::k8s_external;
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
 use super::step::Step;
@@ -78,6 +80,21 @@ pub trait Parts {
         Arc::default()
     }
 
+    /// Where `autopath` counts.
+    fn completions(&mut self) -> Arc<Completions> {
+        Arc::default()
+    }
+
+    /// The search list of a file in the form of resolv.conf.
+    ///
+    /// Unless somebody reads files, it is empty.
+    ///
+    /// Errors: why it can't be read, in words.
+    fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
+        let _ = file;
+        Ok(Vec::new())
+    }
+
     /// Where loops are looked for.
     fn loops(&mut self) -> Arc<Loops> {
         Arc::default()
@@ -141,6 +158,10 @@ pub(super) struct Draft<'a> {
     pub(super) words: Vec<&'static str>,
     /// The store of the first `kubernetes` of the block.
     pub(super) store: Option<Arc<Store>>,
+    /// `k8s_external`, which waits for `kubernetes`.
+    pub(super) externals: Vec<k8s_external::Line>,
+    /// `autopath @kubernetes`, which waits for `kubernetes`.
+    pub(super) searches: Vec<PendingSearch>,
     /// Things to say.
     pub(super) warnings: Vec<String>,
 }
@@ -179,9 +200,7 @@ impl Wants {
     /// Adds a stanza's wishes; returns what is wanted of that store so far.
     pub(super) fn add(&mut self, spec: &StoreSpec, wanted: Wanted) -> Wanted {
         if let Some((_, known)) = self.0.iter_mut().find(|(known, _)| known == spec) {
-            known.endpoints |= wanted.endpoints;
-            known.pods |= wanted.pods;
-            known.pod_names |= wanted.pod_names;
+            *known = known.and(wanted);
             return *known;
         }
         self.0.push((spec.clone(), wanted));
@@ -334,6 +353,8 @@ fn read_block<'a>(
         metadata: Vec::new(),
         words: Vec::new(),
         store: None,
+        externals: Vec::new(),
+        searches: Vec::new(),
         warnings: Vec::new(),
     };
     let mut ordered: Vec<(usize, words::Parse, &Directive)> = Vec::new();
@@ -357,6 +378,9 @@ fn read_block<'a>(
     for (place, parse, directive) in ordered {
         draft.words.push(words::word_at(place));
         parse(directive, &mut draft).map_err(|error| error.within(directive))?;
+    }
+    for search in std::mem::take(&mut draft.searches) {
+        search.alone(&mut draft);
     }
     Ok(draft)
 }

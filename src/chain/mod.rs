@@ -11,6 +11,7 @@
 
 mod any;
 mod asked;
+mod autopath;
 mod bind;
 mod bufsize;
 mod build;
@@ -22,6 +23,7 @@ mod errors;
 mod forward;
 mod health;
 mod hosts;
+mod k8s_external;
 pub mod kubernetes;
 mod loadbalance;
 mod log;
@@ -43,6 +45,7 @@ mod walk;
 mod whoami;
 mod words;
 
+pub use autopath::{Completions, Memo};
 pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};
 pub use build::{BuildOptions, Built, DROPPED, Parts, StoreSource, StoreSpec, build};
 pub use cache::Cached;

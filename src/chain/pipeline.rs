@@ -273,6 +273,7 @@ impl<R> Pipeline<R> {
     fn walk(&mut self, plan: &Plan, resumed: Option<Answer>, now: Tick) -> Walk {
         let mut context = Context::new(now, &mut self.rng, &self.clock, &mut self.errands);
         context.worker = self.worker;
+        context.plan = Some(plan);
         let asked = &mut *self.asked;
         let chain = plan.chains.get(asked.chain);
         if chain.is_some_and(|chain| chain.debug) {

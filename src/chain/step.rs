@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Asked;
-use super::plan::Chain;
+use super::autopath::Memo;
+use super::plan::{Chain, Plan};
 use super::signal::Signal;
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
@@ -38,6 +39,13 @@ pub enum Ask {
         /// What is drafted so far.
         held: Held,
     },
+    /// The answer of the steps behind this one to another question: a frame on the same slot (rule K-255).
+    Behind {
+        /// The question.
+        question: Box<Question>,
+        /// What is to be given back with the answer.
+        memo: Box<Memo>,
+    },
     /// The answer of upstreams to the question as it stands now.
     Upstream {
         /// Whom to ask.
@@ -70,6 +78,13 @@ pub enum Answer {
     Nobody {
         /// What was drafted before.
         held: Held,
+    },
+    /// The reply of the steps behind this one to another question.
+    Behind {
+        /// The reply.
+        reply: Reply,
+        /// What was kept meanwhile.
+        memo: Box<Memo>,
     },
     /// What upstreams said, or why nothing came of it.
     Upstream(Result<Arc<Response>, Failure>),
@@ -130,6 +145,8 @@ pub struct Context<'a> {
     pub(super) errands: &'a mut Vec<Errand>,
     /// The worker's number, for those who count; 0 outside of workers.
     pub(super) worker: usize,
+    /// The plan that the query is on; `None` outside of pipelines.
+    pub(super) plan: Option<&'a Plan>,
 }
 
 /// A question that is asked on behalf of nobody: its reply goes up through the step that wanted it, and no further.
@@ -156,7 +173,14 @@ impl<'a> Context<'a> {
         clock: &'a Clock,
         errands: &'a mut Vec<Errand>,
     ) -> Self {
-        Self { now, rng, clock, errands, worker: 0 }
+        Self { now, rng, clock, errands, worker: 0, plan: None }
+    }
+
+    /// Label `server` of metrics for a query; empty outside of pipelines.
+    #[must_use]
+    pub fn server(&self, asked: &Asked) -> &str {
+        let listener = self.plan.and_then(|plan| plan.listeners.get(asked.client.listener));
+        listener.map_or("", |listener| &listener.label)
     }
 
     /// Has the question in hand asked again in the background, from the step behind the one in hand on; the reply is told

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::asked::{Asked, Frame, MAX_FRAMES};
+use super::autopath::Memo;
 use super::plan::Plan;
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Flow, Reply};
@@ -49,6 +50,10 @@ pub(super) fn walk(
             Flow::Wait(Ask::Question { question, held }) => {
                 resumed = descend(plan, asked, question, held);
             }
+            Flow::Wait(Ask::Behind { question, memo }) => {
+                let qtype = question.qtype;
+                ask_behind(asked, *question, qtype, None, Some(memo));
+            }
             Flow::Reply(mut reply) => {
                 if asked.frames.is_empty()
                     && answered
@@ -67,7 +72,7 @@ pub(super) fn walk(
                     step.tell(asked, &mut reply, context);
                 }
                 if let Some(qtype) = also {
-                    ask_behind(asked, qtype, reply);
+                    ask_behind(asked, asked.question.clone(), qtype, Some(reply), None);
                     continue;
                 }
                 let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
@@ -82,6 +87,10 @@ pub(super) fn walk(
                         Some(step) => Some(step.join(asked, first, reply, server)),
                         None => Some(first),
                     };
+                    continue;
+                }
+                if let Some(memo) = frame.memo {
+                    resumed = Some(Answer::Behind { reply, memo });
                     continue;
                 }
                 let question = Box::new(question);
@@ -109,19 +118,26 @@ fn descend(
     let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
     let (from, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None });
+    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None, memo: None });
     asked.chain = chain;
     asked.step = 0;
     asked.entry = 0;
     None
 }
 
-/// Makes the question in hand one for `qtype`, which is asked from behind the step in hand on; `first` waits for its reply.
-fn ask_behind(asked: &mut Asked, qtype: u16, first: Reply) {
-    let question = asked.question.clone();
+/// Makes `question`, for `qtype`, the one in hand, which is asked from behind the step in hand on; `first` or `memo` wait for
+/// its reply.
+fn ask_behind(
+    asked: &mut Asked,
+    question: Question,
+    qtype: u16,
+    first: Option<Reply>,
+    memo: Option<Box<Memo>>,
+) {
+    let question = std::mem::replace(&mut asked.question, question);
     asked.question.qtype = qtype;
     let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first) });
+    asked.frames.push(Frame { question, chain, step, entry, held: None, first, memo });
     asked.step = step + 1;
     asked.entry = step + 1;
 }

@@ -2,7 +2,7 @@
 
 use super::build::Draft;
 use super::{
-    any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubernetes, loadbalance, log,
+    any, autopath, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, k8s_external, kubernetes, loadbalance, log,
     loop_, metadata, minimal, prometheus, ready, reload, whoami,
 };
 use crate::corefile::{Directive, Error};
@@ -88,7 +88,7 @@ pub const WORDS: &[Word] = &[
     served(loadbalance::WORD, loadbalance::SYNTAX, loadbalance::HELP, loadbalance::parse),
     refused("tsig", "signed transfers are not served: remove the line"),
     refused("rewrite", LATER),
-    refused("autopath", LATER),
+    served(autopath::WORD, autopath::SYNTAX, autopath::HELP, autopath::parse),
     refused(
         "acl",
         "not served by this version yet, and not ignored: use a network policy, and remove the line",
@@ -104,7 +104,7 @@ pub const WORDS: &[Word] = &[
     refused("route53", BACK_END),
     refused("azure", BACK_END),
     refused("clouddns", BACK_END),
-    refused("k8s_external", LATER),
+    served(k8s_external::WORD, k8s_external::SYNTAX, k8s_external::HELP, k8s_external::parse),
     served("kubernetes", kubernetes::SYNTAX, kubernetes::HELP, kubernetes::parse),
     refused("file", LATER),
     refused("auto", LATER),

@@ -119,7 +119,7 @@ impl Step for Forward {
                 asked.at_hand = false;
                 Flow::Reply(Reply::code(Rcode::SERVFAIL).because(Ede::new(22, "too many aliases on the way")))
             }
-            Answer::TimedOut | Answer::Signalled => {
+            Answer::TimedOut | Answer::Signalled | Answer::Behind { .. } => {
                 let ede = Ede::new(22, "no upstream answered in time");
                 let failed = || Flow::Reply(Reply::code(Rcode::SERVFAIL).because(ede));
                 self.families.rescue(asked).unwrap_or_else(failed)
