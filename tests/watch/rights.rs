@@ -13,6 +13,11 @@ type Right = (String, String);
 
 /// Every verb that a server with these options uses, whatever the API server can do.
 fn used(options: &[&str]) -> BTreeSet<Right> {
+    used_beside(options, &[])
+}
+
+/// The same with other words in the block.
+fn used_beside(options: &[&str], words: &[&str]) -> BTreeSet<Right> {
     let mut all = BTreeSet::new();
     for by_watch in [true, false] {
         let api = FakeApi::start();
@@ -20,7 +25,8 @@ fn used(options: &[&str]) -> BTreeSet<Right> {
         if !by_watch {
             api.fault(Fault::status(422).calls(&[Call::InitialWatch]));
         }
-        let world = Setup::new(options).start_synced(api);
+        let setup = words.iter().fold(Setup::new(options), |setup, word| setup.word(word));
+        let world = setup.start_synced(api);
         world.api.cut();
         let again = until(SYNC, || world.api.count(None, &[Call::Watch]) >= 2);
         assert!(again.is_some());
@@ -51,6 +57,28 @@ fn pods_are_read_for_pods_verified_alone() {
 #[test]
 fn slices_are_not_read_with_noendpoints() {
     assert_eq!(used(&["noendpoints"]), list_and_watch(&["services", "namespaces"]));
+}
+
+#[test]
+fn imports_hosts_and_routes_are_read_where_a_line_asks_for_them() {
+    let usual = ["services", "endpointslices", "namespaces"];
+    let with = |more: &[&str]| list_and_watch(&[&usual[..], more].concat());
+    assert_eq!(used(&["multicluster cluster.local"]), with(&["serviceimports"]));
+    // The endpoints of other clusters stand in slices.
+    assert_eq!(used(&["multicluster cluster.local", "noendpoints"]), with(&["serviceimports"]));
+    assert_eq!(used(&["zonal"]), with(&[]));
+    let external = |options: &str| used_beside(&[], &[&format!("k8s_external example.org {{\n{options}\n}}")]);
+    assert_eq!(external("headless"), with(&[]));
+    assert_eq!(external("ingress"), with(&["ingresses"]));
+    let mut gateway = with(&["gateways", "httproutes", "grpcroutes", "tlsroutes"]);
+    // The version of TLSRoute that is asked for first is not there.
+    for version in ["v1", "v1alpha3"] {
+        gateway.insert(("other".to_owned(), format!("/apis/gateway.networking.k8s.io/{version}/tlsroutes")));
+    }
+    let used: BTreeSet<Right> = external("gateway");
+    let names = |rights: &BTreeSet<Right>| rights.iter().map(|(_, on)| on.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(names(&used), names(&gateway));
+    assert!(with(&["gateways", "tlsroutes"]).is_subset(&used), "{used:?}");
 }
 
 #[test]
