@@ -45,8 +45,8 @@ mod walk;
 mod whoami;
 mod words;
 
-pub use autopath::{Completions, Memo};
 pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};
+pub use autopath::{Completions, Memo};
 pub use build::{BuildOptions, Built, DROPPED, Parts, StoreSource, StoreSpec, build};
 pub use cache::Cached;
 pub use dns64::Translations;

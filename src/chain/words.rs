@@ -2,8 +2,8 @@
 
 use super::build::Draft;
 use super::{
-    any, autopath, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, k8s_external, kubernetes, loadbalance, log,
-    loop_, metadata, minimal, prometheus, ready, reload, whoami,
+    any, autopath, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, k8s_external,
+    kubernetes, loadbalance, log, loop_, metadata, minimal, prometheus, ready, reload, whoami,
 };
 use crate::corefile::{Directive, Error};
 

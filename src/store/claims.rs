@@ -109,8 +109,7 @@ impl ClaimBook {
         for id in dirty {
             let Some(listed) = self.objects.get(&id) else { continue };
             let claims = self.claims(&listed.object);
-            let owner =
-                Owner { created: listed.object.created, key: id.1.clone(), kind: id.0 };
+            let owner = Owner { created: listed.object.created, key: id.1.clone(), kind: id.0 };
             let before = self.objects.get_mut(&id).map(|listed| {
                 std::mem::replace(&mut listed.claimed, claims.iter().map(|(key, _)| key.clone()).collect())
             });
@@ -173,10 +172,16 @@ impl ClaimBook {
             Some(Arc::new(Addresses::build(listed))).filter(|addresses| !addresses.is_empty())
         };
         if let Some(addresses) = lead(&object.addresses) {
-            object.hosts.iter().filter(|host| !host.host.is_empty()).for_each(|host| claim(&host.host, &addresses));
+            object
+                .hosts
+                .iter()
+                .filter(|host| !host.host.is_empty())
+                .for_each(|host| claim(&host.host, &addresses));
         }
         for parent in &object.parents {
-            let Some(gateway) = self.objects.get(&(HostKind::Gateways, parent.gateway.clone())) else { continue };
+            let Some(gateway) = self.objects.get(&(HostKind::Gateways, parent.gateway.clone())) else {
+                continue;
+            };
             let Some(addresses) = lead(&gateway.object.addresses) else { continue };
             let listeners = gateway.object.hosts.iter();
             let meant =

@@ -80,11 +80,19 @@ impl Addresses {
 pub struct External {
     /// Where it is reached.
     addresses: Addresses,
+    /// How many addresses are listed, repetitions included; at least 1 (rule K-076).
+    listed: usize,
     /// Its ports.
     ports: Box<[Port]>,
 }
 
 impl External {
+    /// How many addresses are listed, repetitions included: what the weight of SRV records counts (rule K-076).
+    #[must_use]
+    pub fn listed(&self) -> usize {
+        self.listed
+    }
+
     /// Where it is reached.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
@@ -132,7 +140,12 @@ impl Externals {
         let mut from = Bound::Included(first);
         loop {
             // One at a time: no lock is held while Services are judged, and nearly always the first one decides.
-            let next = self.reverse.read().range((from, Bound::Included(last))).next().map(|(ip, keys)| (*ip, keys.clone()));
+            let next = self
+                .reverse
+                .read()
+                .range((from, Bound::Included(last)))
+                .next()
+                .map(|(ip, keys)| (*ip, keys.clone()));
             let Some((ip, keys)) = next else { return false };
             if keys.iter().any(&mut judge) {
                 return true;
@@ -205,8 +218,12 @@ impl ExternalBook {
     /// Takes a Service.
     pub(super) fn upsert(&mut self, key: &ServiceKey, object: &ServiceObject) {
         let addresses = Addresses::build(&object.external);
-        let external = (!addresses.is_empty())
-            .then(|| External { addresses, ports: object.ports.iter().map(Port::build).collect() });
+        let ips = object.external.iter().filter(|listed| matches!(listed, ExternalAddress::Ip(_)));
+        let external = (!addresses.is_empty()).then(|| External {
+            addresses,
+            listed: ips.count().max(1),
+            ports: object.ports.iter().map(Port::build).collect(),
+        });
         self.pending.insert(key.clone(), external);
     }
 

@@ -145,7 +145,8 @@ impl Hosts {
         loop {
             // One at a time: no lock is held while a host is judged, and nearly always the first one decides.
             let range = (from.as_ref().map(AsRef::as_ref), Bound::Unbounded);
-            let next = self.table.read().range::<[u8], _>(range).next().map(|(k, host)| (k.clone(), host.clone()));
+            let next =
+                self.table.read().range::<[u8], _>(range).next().map(|(k, host)| (k.clone(), host.clone()));
             match next {
                 Some((next, host)) if next.starts_with(key) => {
                     if judge(&host) {

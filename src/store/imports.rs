@@ -179,9 +179,7 @@ impl ImportBook {
                     .collect(),
                 mark: import.mark.load(Ordering::Relaxed),
             },
-            None => {
-                Pending { spec: ImportSpec::Orphan, ports: Box::default(), parts: Vec::new(), mark: 0 }
-            }
+            None => Pending { spec: ImportSpec::Orphan, ports: Box::default(), parts: Vec::new(), mark: 0 },
         })
     }
 
@@ -299,7 +297,8 @@ impl ImportBook {
                 seen.insert(slice.clone());
             }
         }
-        let gone: Vec<ObjectKey> = self.slices.keys().filter(|slice| !seen.contains(slice)).cloned().collect();
+        let gone: Vec<ObjectKey> =
+            self.slices.keys().filter(|slice| !seen.contains(slice)).cloned().collect();
         for slice in gone {
             self.remove_slice(imports, &slice);
         }

@@ -16,9 +16,7 @@ use super::pod::PodEntry;
 use super::service::Definition;
 use super::wanted::{KINDS, place};
 use super::zones::PartOptions;
-use super::{
-    Endpoints, Part, Service, ServiceKey, Spec, Store, namespace_run, push_label, service_key,
-};
+use super::{Endpoints, Part, Service, ServiceKey, Spec, Store, namespace_run, push_label, service_key};
 use crate::metrics::{ClusterCounts, ServiceKind};
 use crate::time::Clock;
 

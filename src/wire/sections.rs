@@ -207,9 +207,7 @@ impl Sections {
             let mut owner = [0_u8; MAX_NAME];
             let length = other.owner_name(record, question, &mut owner);
             let owner = self.store_name(owner.get(..length).unwrap_or_default());
-            self.push(section, owner, record.rtype, record.ttl, |rdata| {
-                rdata.bytes(other.rdata(record))
-            });
+            self.push(section, owner, record.rtype, record.ttl, |rdata| rdata.bytes(other.rdata(record)));
         }
     }
 

@@ -16,7 +16,8 @@ pub(crate) fn check_outside(running: &Running, ttl: u32, rows: &[Row]) {
             let ask = Ask::parse(question);
             let mut want = String::new();
             for line in expand(short, &ask, ttl).lines() {
-                let line = line.replace("SOA ns.dns.", "SOA ns1.dns.").replace(" hostmaster.", " hostmaster.dns.");
+                let line =
+                    line.replace("SOA ns.dns.", "SOA ns1.dns.").replace(" hostmaster.", " hostmaster.dns.");
                 let _ = writeln!(want, "{line}");
             }
             let got = client.ask(&ask);
@@ -36,7 +37,9 @@ pub(crate) fn outside(folder: &Path, external: &str, options: &[&str]) -> Runnin
         let _ = writeln!(text, "        {option}");
     }
     text.push_str("    }\n    whoami\n}\n");
-    text.push_str("example.net {\n    bind 127.0.0.1 ::1\n    hosts {\n        192.0.2.77 lb.example.net\n    }\n}\n");
+    text.push_str(
+        "example.net {\n    bind 127.0.0.1 ::1\n    hosts {\n        192.0.2.77 lb.example.net\n    }\n}\n",
+    );
     start(&text)
 }
 
@@ -52,13 +55,13 @@ fn services_are_found_by_their_addresses_outside() {
             (
                 "K-290",
                 "_http._tcp.web.shop.example.org. SRV",
-                "@ SRV 0 33 80 web.shop.example.org.; +web.shop.example.org. A 192.0.2.10; \
+                "@ SRV 0 25 80 web.shop.example.org.; +web.shop.example.org. A 192.0.2.10; \
                  +web.shop.example.org. A 192.0.2.11; +web.shop.example.org. AAAA 2001:db8::10",
             ),
             (
                 "K-290",
                 "web.shop.example.org. SRV",
-                "@ SRV 0 11 80 web.shop.example.org.; @ SRV 0 11 53 web.shop.example.org.; \
+                "@ SRV 0 8 80 web.shop.example.org.; @ SRV 0 8 53 web.shop.example.org.; \
                  +web.shop.example.org. A 192.0.2.10; +web.shop.example.org. A 192.0.2.11; \
                  +web.shop.example.org. AAAA 2001:db8::10",
             ),
@@ -78,7 +81,11 @@ fn services_are_found_by_their_addresses_outside() {
             ("K-290", "a.b.c.web.shop.example.org. A", "NX"),
             // An alias stands alone, and leads on.
             ("K-290", "cloud.shop.example.org. CNAME", "@ CNAME lb.example.net."),
-            ("K-290", "cloud.shop.example.org. A", "@ CNAME lb.example.net.; lb.example.net. 3600 A 192.0.2.77"),
+            (
+                "K-290",
+                "cloud.shop.example.org. A",
+                "@ CNAME lb.example.net.; lb.example.net. 3600 A 192.0.2.77",
+            ),
             ("K-290", "cloud.shop.example.org. AAAA", "@ CNAME lb.example.net."),
             ("K-290", "_https._tcp.cloud.shop.example.org. SRV", "@ SRV 0 100 443 lb.example.net."),
             ("K-290", "cloud.shop.example.org. TXT", "NODATA"),
@@ -114,7 +121,8 @@ fn the_zone_has_names_of_its_own() {
             ("K-291", "a.ns1.dns.example.org. A", "NX"),
         ],
     );
-    let running = outside(&fixtures("beyond"), "k8s_external example.org {\n apex Own\n fallthrough\n }", &[]);
+    let running =
+        outside(&fixtures("beyond"), "k8s_external example.org {\n apex Own\n fallthrough\n }", &[]);
     let row = ("K-291", "ns1.own.example.org. A", "@ A 127.0.0.1");
     check_outside(&running, 5, &[row]);
     for (question, falls) in [
@@ -152,10 +160,7 @@ fn headless_services_have_their_endpoints_outside_where_asked_for() {
     check_outside(
         &running,
         5,
-        &[
-            ("K-290", "ring.data.example.org. AAAA", "NX"),
-            ("K-290", "r-0.ring.data.example.org. A", "NX"),
-        ],
+        &[("K-290", "ring.data.example.org. AAAA", "NX"), ("K-290", "r-0.ring.data.example.org. A", "NX")],
     );
 }
 

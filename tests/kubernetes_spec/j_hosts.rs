@@ -30,11 +30,7 @@ fn a_host_of_an_ingress_leads_to_its_addresses() {
             ("K-293", "www.elsewhere.test. CNAME", "SERVFAIL"),
             // An alias.
             ("K-293", "named.example.org. CNAME", "@ CNAME lb.example.net."),
-            (
-                "K-293",
-                "named.example.org. A",
-                "@ CNAME lb.example.net.; lb.example.net. 3600 A 192.0.2.77",
-            ),
+            ("K-293", "named.example.org. A", "@ CNAME lb.example.net.; lb.example.net. 3600 A 192.0.2.77"),
             // No address yet, and a host that is no name.
             ("K-293", "waiting.example.org. A", "NX"),
             ("K-293", "bad_host.example.org. A", "NX"),
@@ -104,10 +100,7 @@ fn of_two_owners_the_older_is_served() {
     check_outside(
         &outside(&folder(), BOTH, &["namespaces shop"]),
         5,
-        &[
-            ("K-296", "twice.example.org. A", "@ A 192.0.2.32"),
-            ("K-207", "across.example.org. A", "NX"),
-        ],
+        &[("K-296", "twice.example.org. A", "@ A 192.0.2.32"), ("K-207", "across.example.org. A", "NX")],
     );
 }
 
@@ -127,7 +120,8 @@ fn services_and_hosts_share_a_zone() {
 
 #[test]
 fn only_what_is_asked_for_is_served() {
-    let with = |options: &str| outside(&folder(), &format!("k8s_external example.org {{\n {options}\n }}"), &[]);
+    let with =
+        |options: &str| outside(&folder(), &format!("k8s_external example.org {{\n {options}\n }}"), &[]);
     check_outside(
         &with("ingress"),
         5,

@@ -32,12 +32,21 @@ fn server(autopath: &str, options: &[&str], cluster: &str) -> (Running, tempfile
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("cluster")).unwrap();
     std::fs::write(folder.path().join("cluster/all.yaml"), cluster).unwrap();
-    std::fs::write(folder.path().join("resolv.conf"), "search first.test second.test\nnameserver 192.0.2.1\n").unwrap();
+    std::fs::write(
+        folder.path().join("resolv.conf"),
+        "search first.test second.test\nnameserver 192.0.2.1\n",
+    )
+    .unwrap();
     let line = autopath.replace("FOLDER", &folder.path().display().to_string());
     let mut text = format!(". {{\n    bind 127.0.0.1 ::1\n    prometheus 127.0.0.1:0\n    {line}\n");
-    std::fs::write(folder.path().join("hosts"), "192.0.2.77 www.example.com\n192.0.2.78 www.second.test\n").unwrap();
+    std::fs::write(folder.path().join("hosts"), "192.0.2.77 www.example.com\n192.0.2.78 www.second.test\n")
+        .unwrap();
     let _ = writeln!(text, "    hosts {}/hosts example.com second.test", folder.path().display());
-    let _ = writeln!(text, "    kubernetes cluster.local {{\n        manifests {}/cluster", folder.path().display());
+    let _ = writeln!(
+        text,
+        "    kubernetes cluster.local {{\n        manifests {}/cluster",
+        folder.path().display()
+    );
     for option in options {
         let _ = writeln!(text, "        {option}");
     }
@@ -125,7 +134,11 @@ fn a_file_gives_the_same_list_to_all() {
         &running,
         5,
         &[
-            ("K-255", "www.first.test. A", "@ 3600 CNAME www.second.test.; www.second.test. 3600 A 192.0.2.78"),
+            (
+                "K-255",
+                "www.first.test. A",
+                "@ 3600 CNAME www.second.test.; www.second.test. 3600 A 192.0.2.78",
+            ),
             (
                 "K-255",
                 "www.example.com.first.test. A",

@@ -67,7 +67,8 @@ fn imports_hosts_and_routes_are_read_where_a_line_asks_for_them() {
     // The endpoints of other clusters stand in slices.
     assert_eq!(used(&["multicluster cluster.local", "noendpoints"]), with(&["serviceimports"]));
     assert_eq!(used(&["zonal"]), with(&[]));
-    let external = |options: &str| used_beside(&[], &[&format!("k8s_external example.org {{\n{options}\n}}")]);
+    let external =
+        |options: &str| used_beside(&[], &[&format!("k8s_external example.org {{\n{options}\n}}")]);
     assert_eq!(external("headless"), with(&[]));
     assert_eq!(external("ingress"), with(&["ingresses"]));
     let mut gateway = with(&["gateways", "httproutes", "grpcroutes", "tlsroutes"]);

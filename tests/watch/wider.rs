@@ -187,8 +187,13 @@ fn a_kind_that_the_api_server_does_not_know_keeps_nobody_waiting_and_is_found_la
     let api = FakeApi::start();
     api.apply_all(shop());
     api.apply(ingress("shop", "site", "www.example.org", "192.0.2.1", 1));
-    let absent =
-        [Resource::ServiceImports, Resource::Gateways, Resource::HttpRoutes, Resource::GrpcRoutes, Resource::TlsRoutes];
+    let absent = [
+        Resource::ServiceImports,
+        Resource::Gateways,
+        Resource::HttpRoutes,
+        Resource::GrpcRoutes,
+        Resource::TlsRoutes,
+    ];
     for resource in absent {
         api.fault(Fault::status(404).on(resource));
     }

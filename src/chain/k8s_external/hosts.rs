@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::step::{Found, Look};
-use crate::store::{Addresses, Host, HostName};
 use crate::store::change::HostKind;
+use crate::store::{Addresses, Host, HostName};
 use crate::wire::{Question, Sections};
 
 impl Look<'_> {

@@ -67,8 +67,7 @@ impl Look<'_> {
         }
         let ports: Vec<u16> =
             external.ports().iter().filter(|port| wished(port, wish)).map(|port| port.port).collect();
-        let reached = addresses.v4().len() + addresses.v6().len();
-        let entries = ports.len() * reached.max(1);
+        let entries = ports.len() * external.listed();
         let ttl = self.step.line.ttl;
         let mut first = None;
         for (at, number) in ports.iter().enumerate() {

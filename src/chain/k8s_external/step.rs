@@ -74,16 +74,14 @@ impl K8sExternal {
     fn answer(&self, asked: &mut Asked, context: &mut Context<'_>, may_wait: bool) -> Flow {
         let below = |zone: &crate::corefile::Zone| asked.question.below(zone.wire(), zone.labels());
         let zones = self.line.zones.iter();
-        let Some((reverse, left)) = zones
-            .filter_map(|zone| below(zone).map(|left| (zone.is_reverse(), left)))
-            .next()
+        let Some((reverse, left)) =
+            zones.filter_map(|zone| below(zone).map(|left| (zone.is_reverse(), left))).next()
         else {
             return Flow::Next;
         };
         let mut sections = asked.draft();
         let question = &asked.question;
-        let mut look =
-            Look { step: self, question, left, limit: asked.shape.limit, rng: &mut *context.rng };
+        let mut look = Look { step: self, question, left, limit: asked.shape.limit, rng: &mut *context.rng };
         let own = left.checked_sub(1).is_none_or(|at| question.label(at) == &*self.line.apex);
         let found = if own {
             look.apex(&mut sections)
@@ -156,10 +154,16 @@ impl Look<'_> {
                 for key in externals.with_address(ip).iter().filter(|key| shown(key)) {
                     found = Found::Here;
                     if self.question.qtype == rtype::PTR {
-                        sections.push(Section::Answer, Owner::Question, rtype::PTR, self.step.line.ttl, |rdata| {
-                            rdata.bytes(key);
-                            rdata.bytes(self.step.line.primary.wire());
-                        });
+                        sections.push(
+                            Section::Answer,
+                            Owner::Question,
+                            rtype::PTR,
+                            self.step.line.ttl,
+                            |rdata| {
+                                rdata.bytes(key);
+                                rdata.bytes(self.step.line.primary.wire());
+                            },
+                        );
                     }
                 }
                 found

@@ -8,7 +8,12 @@ use crate::store::Spec;
 use crate::wire::{Ede, Owner, Question, Rcode, Section, Sections, rtype};
 
 /// Joins what was drafted, an alias, with the reply to the question for its target (K-131, K-137, K-143).
-pub(in crate::chain) fn join_target(asked: &mut Asked, reply: Reply, question: &Question, held: Held) -> Flow {
+pub(in crate::chain) fn join_target(
+    asked: &mut Asked,
+    reply: Reply,
+    question: &Question,
+    held: Held,
+) -> Flow {
     let mut sections = held.unwrap_or_default();
     let rcode = reply.head.rcode;
     if rcode != Rcode::NOERROR && rcode != Rcode::NXDOMAIN {
@@ -102,7 +107,9 @@ impl Lookup<'_> {
 
     /// The target of the ExternalName Service that `question` names, if it names one that is exposed.
     fn external_target(&self, question: &Question, left: usize) -> Option<Vec<u8>> {
-        let Name::Service { run, below: Below::Itself } = grammar::read(question, left, self.forms) else { return None };
+        let Name::Service { run, below: Below::Itself } = grammar::read(question, left, self.forms) else {
+            return None;
+        };
         let service =
             self.options.store.service(run).filter(|service| self.options.exposes(service.namespace()))?;
         match service.spec() {

@@ -62,8 +62,8 @@ pub(super) fn value(
         }
         ("parse-error", Name::Impossible) => "invalid query name".to_owned(),
         (
-            "kind" | "namespace" | "service" | "endpoint" | "port-name" | "protocol" | "parse-error" | "cluster"
-            | "zone",
+            "kind" | "namespace" | "service" | "endpoint" | "port-name" | "protocol" | "parse-error"
+            | "cluster" | "zone",
             _,
         ) => String::new(),
         _ => return None,

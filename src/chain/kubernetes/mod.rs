@@ -32,12 +32,12 @@ use crate::store::{Namespace, Naming, Service, Spec, Store};
 use crate::wire::{Ede, Owner, Question, Rcode, Reverse, Section, Sections, reverse_address};
 use grammar::Name;
 
-pub use grammar::Forms;
 pub(in crate::chain) use external::join_target;
+pub use grammar::Forms;
 pub(in crate::chain) use grammar::{Below, port, protocol};
 pub(in crate::chain) use listed::{Listed, services};
-pub(in crate::chain) use service::{matches_port, weight};
 pub(super) use parse::{HELP, SYNTAX, parse};
+pub(in crate::chain) use service::{matches_port, weight};
 
 /// Which names pods have (K-150 to K-152).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -288,7 +288,9 @@ impl Kubernetes {
             Flow::Wait(Ask::Question { held, .. }) => {
                 Some(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())
             }
-            Flow::Wait(Ask::Signal { .. } | Ask::Upstream { .. } | Ask::Behind { .. }) | Flow::Next | Flow::Drop => None,
+            Flow::Wait(Ask::Signal { .. } | Ask::Upstream { .. } | Ask::Behind { .. })
+            | Flow::Next
+            | Flow::Drop => None,
         }
     }
 

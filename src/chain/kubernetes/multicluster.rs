@@ -49,7 +49,11 @@ impl Lookup<'_> {
             }
             (_, Below::Cluster(endpoint, cluster)) => self.imported(&import, endpoint, cluster, sections),
             (_, Below::Endpoint(label)) => {
-                if above(&import, label) { Found::Here } else { self.imported(&import, label, b"", sections) }
+                if above(&import, label) {
+                    Found::Here
+                } else {
+                    self.imported(&import, label, b"", sections)
+                }
             }
         }
     }
@@ -89,7 +93,13 @@ impl Lookup<'_> {
     }
 
     /// One endpoint of one cluster (K-212).
-    fn imported(&mut self, import: &Import, endpoint: &[u8], cluster: &[u8], sections: &mut Sections) -> Found {
+    fn imported(
+        &mut self,
+        import: &Import,
+        endpoint: &[u8],
+        cluster: &[u8],
+        sections: &mut Sections,
+    ) -> Found {
         let mut members = import.members().iter();
         let Some(member) = members.find(|member| member.cluster().as_bytes() == cluster) else {
             return Found::Missing;
@@ -124,11 +134,18 @@ impl Lookup<'_> {
     ) {
         let (question, left) = (self.question, self.left);
         let reply = (self.owner, self.options.ttl, self.limit);
-        services(listed, matches, reply, self.rng, |rdata| {
-            rdata.bytes(key);
-            rdata.label(b"svc");
-            rdata.zone(question, left);
-        }, sections);
+        services(
+            listed,
+            matches,
+            reply,
+            self.rng,
+            |rdata| {
+                rdata.bytes(key);
+                rdata.label(b"svc");
+                rdata.zone(question, left);
+            },
+            sections,
+        );
     }
 }
 

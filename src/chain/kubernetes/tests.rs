@@ -159,11 +159,14 @@ fn every_form_of_name_is_read_as_the_specification_says() {
 #[test]
 fn the_keys_of_the_store_are_the_bytes_of_the_question_in_lower_case() {
     let (question, left) = asked("_HTTP._TCP.Web.Shop.SVC");
-    let Name::Service { run: key, below } = grammar::read(&question, left, Forms::default()) else { panic!("a Service") };
+    let Name::Service { run: key, below } = grammar::read(&question, left, Forms::default()) else {
+        panic!("a Service")
+    };
     assert_eq!(key, run(&["web", "shop"]));
     assert_eq!(below, Below::Port(Some(b"http"), Some(Protocol::Tcp)));
     let (question, left) = asked("Web-0.Db.Shop.pod");
-    let Name::Pod { namespace, label, run: key, hostname, more: false } = grammar::read(&question, left, Forms::default())
+    let Name::Pod { namespace, label, run: key, hostname, more: false } =
+        grammar::read(&question, left, Forms::default())
     else {
         panic!("a pod")
     };
@@ -172,7 +175,10 @@ fn the_keys_of_the_store_are_the_bytes_of_the_question_in_lower_case() {
     assert_eq!(key, run(&["db", "shop"]));
     assert_eq!(hostname, Some(&b"web-0"[..]));
     let (question, left) = asked("Shop.Svc");
-    assert_eq!(grammar::read(&question, left, Forms::default()), Name::Namespace { namespace: &run(&["shop"]) });
+    assert_eq!(
+        grammar::read(&question, left, Forms::default()),
+        Name::Namespace { namespace: &run(&["shop"]) }
+    );
 }
 
 #[test]
@@ -205,7 +211,9 @@ fn any_byte_may_stand_in_a_label_and_matches_only_itself() {
         let odd = [b'w', byte, b'b'];
         let lower = [b'w', byte.to_ascii_lowercase(), b'b'];
         let (question, left) = question(&[&odd, b"shop", b"svc"]);
-        let Name::Service { run: key, below: Below::Itself } = grammar::read(&question, left, Forms::default()) else {
+        let Name::Service { run: key, below: Below::Itself } =
+            grammar::read(&question, left, Forms::default())
+        else {
             panic!("{byte}: a Service")
         };
         let mut want = vec![3];
@@ -235,7 +243,9 @@ fn kinds_and_protocols_are_compared_whole() {
 fn the_longest_names_are_read() {
     let long = [b'x'; 63];
     let (question, left) = question(&[&long, &long, b"svc"]);
-    let Name::Service { run: key, .. } = grammar::read(&question, left, Forms::default()) else { panic!("a Service") };
+    let Name::Service { run: key, .. } = grammar::read(&question, left, Forms::default()) else {
+        panic!("a Service")
+    };
     assert_eq!(key.len(), 128);
     // As many labels as a name can have: 120 of one byte, then the zone's two.
     let many: Vec<&[u8]> = std::iter::repeat_n(&b"a"[..], 120).collect();

@@ -131,7 +131,9 @@ impl Reflector {
             let started = Instant::now();
             match self.list().await {
                 Ok(()) => self.watch().await,
-                Err(Trouble::Status { status: 404, message }) if request::may_be_absent(self.options.kind) => {
+                Err(Trouble::Status { status: 404, message })
+                    if request::may_be_absent(self.options.kind) =>
+                {
                     self.absent(&message).await;
                 }
                 Err(trouble) => self.suffer(&trouble, "listing").await,

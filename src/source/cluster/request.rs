@@ -17,9 +17,10 @@ pub(super) fn paths(kind: Kind) -> &'static [&'static str] {
         Kind::Pods => &["/api/v1/pods"],
         Kind::Imports => &["/apis/multicluster.x-k8s.io/v1alpha1/serviceimports"],
         Kind::Hosts(HostKind::Ingresses) => &["/apis/networking.k8s.io/v1/ingresses"],
-        Kind::Hosts(HostKind::Gateways) => {
-            &["/apis/gateway.networking.k8s.io/v1/gateways", "/apis/gateway.networking.k8s.io/v1beta1/gateways"]
-        }
+        Kind::Hosts(HostKind::Gateways) => &[
+            "/apis/gateway.networking.k8s.io/v1/gateways",
+            "/apis/gateway.networking.k8s.io/v1beta1/gateways",
+        ],
         Kind::Hosts(HostKind::HttpRoutes) => &[
             "/apis/gateway.networking.k8s.io/v1/httproutes",
             "/apis/gateway.networking.k8s.io/v1beta1/httproutes",

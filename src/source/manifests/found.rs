@@ -7,8 +7,8 @@ use super::super::object::{
 };
 use super::report::Reason;
 use crate::store::change::{
-    Endpoint, HostKind, Kind, NamespaceObject, Object, ObjectKey, PodObject, Protocol, ServiceObject, ServicePort, SliceObject,
-    SlicePort,
+    Endpoint, HostKind, Kind, NamespaceObject, Object, ObjectKey, PodObject, Protocol, ServiceObject,
+    ServicePort, SliceObject, SlicePort,
 };
 
 /// The kinds of manifests that mean something to us.

@@ -74,8 +74,13 @@ impl Bench {
     /// An empty folder with other options.
     fn with(change: impl FnOnce(&mut ManifestsOptions)) -> Self {
         let dir = TempDir::new().unwrap();
-        let mut options =
-            ManifestsOptions { dir: dir.path().to_path_buf(), labels: None, pods: true, endpoints: true, more: Vec::new() };
+        let mut options = ManifestsOptions {
+            dir: dir.path().to_path_buf(),
+            labels: None,
+            pods: true,
+            endpoints: true,
+            more: Vec::new(),
+        };
         change(&mut options);
         Self { dir, manifests: Manifests::new(options), sink: Recorder::default() }
     }

@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use super::fault::Fault;
 use super::field::{Field, Text};
+use super::hosts::{balancer, ip_of};
 use super::part::{
     Names, address, check_list, hostname, is_label, key, labels, port_name, port_number, port_protocol,
     revision, slice_ports, target,
 };
 use super::{moment, raw};
-use super::hosts::{balancer, ip_of};
 use crate::store::change::{
-    Endpoint, ExternalAddress, NamespaceObject, ObjectKey, PodObject, ServiceObject, ServicePort, ServiceSpec,
-    SliceImport, SliceObject,
+    Endpoint, ExternalAddress, NamespaceObject, ObjectKey, PodObject, ServiceObject, ServicePort,
+    ServiceSpec, SliceImport, SliceObject,
 };
 
 /// An object cut down, and what had to be left out.

@@ -94,7 +94,13 @@ fn service_object() -> impl Strategy<Value = Object> {
     let port = (text(&["", "http", "dns"]), protocol(), select(&[53_u16, 80, 65_535][..]))
         .prop_map(|(name, protocol, port)| ServicePort { name, protocol, port });
     (key(), spec, prop::collection::vec(port, 0..3)).prop_map(|(key, spec, ports)| {
-        Object::Service(ServiceObject { key, revision: Revision::default(), spec, ports, external: Vec::new() })
+        Object::Service(ServiceObject {
+            key,
+            revision: Revision::default(),
+            spec,
+            ports,
+            external: Vec::new(),
+        })
     })
 }
 
