@@ -4,6 +4,7 @@ mod cache;
 mod frames;
 mod joins;
 mod script;
+mod search;
 mod waiting;
 mod walk;
 

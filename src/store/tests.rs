@@ -1,5 +1,6 @@
 //! Tests of the store: against a naive model under random changes, and the single promises one by one.
 
+mod hosts;
 mod model;
 mod promises;
 mod random;

@@ -209,7 +209,7 @@ fn rule(question: &Question, options: &str, ours: &Reply, theirs: &Reply) -> Opt
         theirs.is_nx() && ours.is_nodata() && ours.rest() == theirs.rest(),
         theirs.is_nodata() && ours.is_nx() && ours.rest() == theirs.rest(),
     );
-    if ours.text.to_ascii_lowercase() == theirs.text.to_ascii_lowercase() {
+    if ours.text.eq_ignore_ascii_case(&theirs.text) {
         return Some("K-003");
     }
     if qtype == "PTR" && theirs.is_silence() && ours.is_nx() && name == "1.0.1.10.in-addr.arpa." {

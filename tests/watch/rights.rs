@@ -82,10 +82,17 @@ fn imports_hosts_and_routes_are_read_where_a_line_asks_for_them() {
     assert!(with(&["gateways", "tlsroutes"]).is_subset(&used), "{used:?}");
 }
 
-#[test]
-fn the_cluster_role_that_ships_grants_what_is_used_and_nothing_else() {
+/// The rules of the ClusterRole that ships; `all` switches those on that are switched off.
+fn granted(all: bool) -> BTreeSet<(String, String, String)> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/deploy/rbac.yaml");
-    let text = std::fs::read_to_string(&file).unwrap();
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    if all {
+        let on = text.lines().map(|line| match line.strip_prefix("  # ") {
+            Some(rule) if rule.starts_with("- ") || rule.starts_with("  ") => format!("  {rule}"),
+            _ => line.to_owned(),
+        });
+        text = on.collect::<Vec<_>>().join("\n");
+    }
     let mut granted = BTreeSet::new();
     for document in text.split("\n---") {
         let Ok(role) = serde_saphyr::from_str::<Value>(document) else { continue };
@@ -98,15 +105,35 @@ fn the_cluster_role_that_ships_grants_what_is_used_and_nothing_else() {
                 all.map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>()
             };
             for resource in texts("resources") {
-                let group = if resource == "endpointslices" { "discovery.k8s.io" } else { "" };
-                assert_eq!(texts("apiGroups"), [group], "{resource}");
-                granted.extend(texts("verbs").into_iter().map(|verb| (verb, resource.clone())));
+                assert_eq!(texts("apiGroups").len(), 1, "{resource}");
+                let rights = texts("verbs")
+                    .into_iter()
+                    .map(|verb| (texts("apiGroups")[0].clone(), resource.clone(), verb));
+                granted.extend(rights);
             }
         }
     }
-    let least = list_and_watch(&["services", "endpointslices", "namespaces"]);
-    let most = list_and_watch(&["services", "endpointslices", "namespaces", "pods"]);
-    assert!(granted == least || granted == most, "{granted:?}");
+    granted
+}
+
+/// `list` and `watch` on resources with their groups.
+fn rights(resources: &[Resource]) -> BTreeSet<(String, String, String)> {
+    let on = |resource: &Resource| {
+        let group = resource.api_version().rsplit_once('/').map_or("", |(group, _)| group).to_owned();
+        ["list", "watch"].map(|verb| (group.clone(), resource.plural().to_owned(), verb.to_owned()))
+    };
+    resources.iter().flat_map(on).collect()
+}
+
+#[test]
+fn the_cluster_role_that_ships_grants_what_is_used_and_nothing_else() {
+    let least = [Resource::Services, Resource::EndpointSlices, Resource::Namespaces];
+    assert_eq!(granted(false), rights(&least));
+}
+
+#[test]
+fn the_rules_that_are_switched_off_are_those_of_all_that_can_be_asked_for() {
+    assert_eq!(granted(true), rights(&Resource::ALL));
 }
 
 #[test]

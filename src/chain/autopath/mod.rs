@@ -12,4 +12,6 @@ mod parse;
 mod step;
 
 pub(super) use parse::{HELP, PendingSearch, SYNTAX, WORD, parse};
+#[cfg(test)]
+pub(super) use step::{Autopath, List};
 pub use step::{Completions, Memo};

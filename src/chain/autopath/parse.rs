@@ -78,6 +78,12 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
     } else {
         let list = draft.parts.search_list(Path::new(&source.text));
         let list = list.map_err(|fault| source.error(format!("{}: {fault}", source.text)))?;
+        if list.is_empty() {
+            draft.warnings.push(format!(
+                "{}: `autopath` has nothing to do: {} has no search list",
+                directive.word.at, source.text
+            ));
+        }
         List::Fixed(list)
     };
     let completions = draft.parts.completions();

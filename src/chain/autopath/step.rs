@@ -46,7 +46,7 @@ pub struct Memo {
 }
 
 /// Whose search list is walked.
-pub(super) enum List {
+pub(in crate::chain) enum List {
     /// That of the pod that asks: `NS.svc.Z`, `svc.Z`, `Z`, and what the node adds.
     Kubernetes {
         /// The stanza that knows the pods; never set where it does not.
@@ -87,13 +87,13 @@ impl Search<'_> {
 }
 
 /// The step.
-pub(super) struct Autopath {
+pub(in crate::chain) struct Autopath {
     /// The zones whose names it is about.
-    pub(super) zones: Vec<Zone>,
+    pub(in crate::chain) zones: Vec<Zone>,
     /// Whose list is walked.
-    pub(super) list: List,
+    pub(in crate::chain) list: List,
     /// Where names that were found are counted.
-    pub(super) completions: Arc<Completions>,
+    pub(in crate::chain) completions: Arc<Completions>,
 }
 
 impl Autopath {

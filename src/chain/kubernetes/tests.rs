@@ -306,3 +306,98 @@ fn metadata_of_a_binary_name_is_text() {
     // It goes into a log line: a control character there would forge or break lines (W46).
     assert!(!namespace.chars().any(char::is_control), "{namespace:?}");
 }
+
+/// Both forms that a zone may have beside the usual one.
+const MULTICLUSTER: Forms = Forms { multicluster: true, zonal: true };
+const ZONAL: Forms = Forms { multicluster: false, zonal: true };
+
+#[test]
+fn zones_and_clusters_are_read_where_the_zone_has_them() {
+    let mut wrong = String::new();
+    for (labels, plain, zonal, multicluster) in [
+        ("eu.pin._zone.s.ns.svc", "impossible", "pin eu of s.ns", "impossible"),
+        ("eu.one.prefer._zone.s.ns.svc", "impossible", "prefer eu.one of s.ns", "impossible"),
+        ("EU.Pin._Zone.S.ns.svc", "impossible", "pin eu of s.ns", "impossible"),
+        ("eu.only._zone.s.ns.svc", "impossible", "impossible", "impossible"),
+        ("pin._zone.s.ns.svc", "impossible", "above zones of s.ns", "impossible"),
+        ("only._zone.s.ns.svc", "impossible", "impossible", "impossible"),
+        ("_zone.s.ns.svc", "endpoint _zone of s.ns", "above zones of s.ns", "endpoint _zone of s.ns"),
+        ("_zone.ns.svc", "service _zone.ns", "service _zone.ns", "service _zone.ns"),
+        ("ep.west.s.ns.svc", "impossible", "impossible", "endpoint ep in west of s.ns"),
+        (
+            "http.tcp.s.ns.svc",
+            "port http Tcp of s.ns",
+            "port http Tcp of s.ns",
+            "endpoint http in tcp of s.ns",
+        ),
+        ("_http._tcp.s.ns.svc", "port http Tcp of s.ns", "port http Tcp of s.ns", "port http Tcp of s.ns"),
+        ("http._tcp.s.ns.svc", "port http Tcp of s.ns", "port http Tcp of s.ns", "port http Tcp of s.ns"),
+        ("a.ep.west.s.ns.svc", "impossible", "impossible", "impossible"),
+    ] {
+        let (question, left) = asked(labels);
+        for (forms, want) in [(Forms::default(), plain), (ZONAL, zonal), (MULTICLUSTER, multicluster)] {
+            let got = show(grammar::read(&question, left, forms));
+            if got != want {
+                wrong += &format!("{labels} {forms:?}: want {want}, got {got}\n");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn metadata_has_clusters_and_zones_where_the_zone_has_them() {
+    for (labels, forms, label, want) in [
+        ("ep.west.s.ns.svc", MULTICLUSTER, "cluster", Some("west")),
+        ("ep.west.s.ns.svc", MULTICLUSTER, "endpoint", Some("ep")),
+        ("s.ns.svc", MULTICLUSTER, "cluster", Some("")),
+        ("s.ns.svc", ZONAL, "cluster", None),
+        ("eu.one.pin._zone.s.ns.svc", ZONAL, "zone", Some("eu.one")),
+        ("eu.one.pin._zone.s.ns.svc", ZONAL, "service", Some("s")),
+        ("s.ns.svc", ZONAL, "zone", Some("")),
+        ("s.ns.svc", Forms::default(), "zone", None),
+    ] {
+        let (question, left) = asked(labels);
+        let got = value(&question, left, false, forms, &format!("kubernetes/{label}"));
+        assert_eq!(got.as_deref(), want, "{labels} {label}");
+    }
+}
+
+#[test]
+fn metadata_tells_which_pod_asks_where_that_is_kept() {
+    use crate::store::change::{Change, Kind, Object, PodObject, Revision, Sink};
+    use crate::store::{ObjectKey, Store, Wanted};
+    use crate::time::{Clock, Wall};
+
+    let said = |wanted: Wanted, from: &str, label: &str| {
+        let (store, mut writer) = Store::new(wanted, Clock::manual(Wall(0)));
+        for (namespace, name) in [("shop", "asker"), ("data", "other")] {
+            writer.change(Change::Upsert(Object::Pod(PodObject {
+                key: ObjectKey::new(namespace, name),
+                revision: Revision::default(),
+                addresses: vec!["10.1.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+                hostname: "".into(),
+                subdomain: "".into(),
+                labels: vec![("app".into(), "web".into()), ("example.org/team".into(), "one".into())],
+            })));
+        }
+        writer.change(Change::End(Kind::Pods));
+        writer.settle();
+        let client = store.pods().client(from.parse().unwrap())?;
+        super::metadata::of_client(&client, label)
+    };
+    let kept = Wanted { pods: true, clients: true, ..Wanted::default() };
+    for (from, label, want) in [
+        ("10.1.0.1", "kubernetes/client-namespace", Some("shop")),
+        ("fd00::1", "kubernetes/client-pod-name", Some("asker")),
+        ("10.1.0.1", "kubernetes/client-label/app", Some("web")),
+        ("10.1.0.1", "kubernetes/client-label/example.org/team", Some("one")),
+        ("10.1.0.1", "kubernetes/client-label/none", None),
+        ("10.1.0.1", "kubernetes/client-", None),
+        ("10.1.0.2", "kubernetes/client-namespace", None),
+    ] {
+        assert_eq!(said(kept, from, label).as_deref(), want, "{from} {label}");
+    }
+    let not_kept = Wanted { clients: false, ..kept };
+    assert_eq!(said(not_kept, "10.1.0.1", "kubernetes/client-namespace"), None, "it costs memory");
+}
