@@ -165,14 +165,11 @@ fn hosts_have_the_claims_of_the_moment() {
                 }
             }
             let before = published(&store);
-            let serial = store.externals().serial();
             writer.settle();
             let want = model(&objects);
             assert_eq!(published(&store), want, "seed {seed}, step {step}");
             if before != want {
                 assert_eq!(u64::from(store.externals().serial()), START, "the serial moves");
-            } else if before == want && step == 0 {
-                assert_eq!(store.externals().serial(), serial);
             }
             let conflicts = want.values().filter(|claims| {
                 let leads = |claim: &String| claim.splitn(3, ' ').nth(2).map(str::to_owned);
@@ -210,5 +207,5 @@ fn what_is_below_a_name_is_found_and_nothing_beside_it() {
         assert_eq!(below(name), want, "{name}");
     }
     assert!(HostName::of("a..b").is_none() && HostName::of("").is_none());
-    assert!(HostName::of(&["x".repeat(63); 4].join(".")).is_none(), "257 bytes");
+    assert!(HostName::of(&vec!["x".repeat(63); 4].join(".")).is_none(), "257 bytes");
 }
