@@ -45,7 +45,7 @@ pub use namespace::Namespace;
 pub use pod::PodNames;
 pub use reverse::Reverse;
 pub use service::{Port, Service, Spec};
-pub use wanted::Wanted;
+pub use wanted::{Need, Wanted};
 pub use writer::Writer;
 
 /// The wire form, lower case, of `SVC.NS`, without a final zero: how a Service is found.
@@ -54,8 +54,8 @@ pub type ServiceKey = Arc<[u8]>;
 /// The hash maps' hasher: seeded at random, so that names can't be chosen to collide.
 type Map<K, V> = DashMap<K, V, foldhash::fast::RandomState>;
 
-/// What is called once when the store is complete.
-type SyncCallback = Box<dyn FnOnce() + Send>;
+/// What is called once when what is needed is known.
+type SyncCallback = (Need, Box<dyn FnOnce() + Send>);
 
 /// The names of one cluster.
 pub struct Store {
@@ -75,6 +75,8 @@ pub struct Store {
     hosts: Hosts,
     /// What is fed.
     wanted: Wanted,
+    /// The kinds that each `Need` needs, in their order, as bits.
+    needed: [u16; 4],
     /// The kinds whose first list is complete.
     listed: AtomicU16,
     /// Unix seconds of the last change that matters (rules K-006, K-265).
@@ -111,6 +113,7 @@ impl Store {
             externals: Externals::default(),
             hosts: Hosts::default(),
             wanted,
+            needed: [Need::Cluster, Need::Imports, Need::Hosts, Need::All].map(|need| wanted.bits(need)),
             listed: AtomicU16::new(0),
             serial: AtomicU32::new(0),
             endpoints: AtomicUsize::new(0),
@@ -181,21 +184,32 @@ impl Store {
             .remove_if(run, |_, namespace| !namespace.exists() && Arc::strong_count(namespace) == 1);
     }
 
-    /// Whether the first lists of all that is wanted are complete (rule K-016); stays true.
+    /// Whether the first lists of all that is wanted are complete (rule K-235); stays true.
     #[must_use]
     pub fn synced(&self) -> bool {
-        let wanted = self.wanted.bits();
-        self.listed.load(Ordering::Acquire) & wanted == wanted
+        self.knows(Need::All)
+    }
+
+    /// Whether the first lists of what is needed are complete (rule K-016); stays true.
+    #[must_use]
+    pub fn knows(&self, need: Need) -> bool {
+        let needed = self.needed.get(need as usize).copied().unwrap_or(0);
+        self.listed.load(Ordering::Acquire) & needed == needed
     }
 
     /// Calls `callback` once the store is complete: at once if it is.
     pub fn when_synced(&self, callback: impl FnOnce() + Send + 'static) {
+        self.when_known(Need::All, callback);
+    }
+
+    /// Calls `callback` once what is needed is known: at once if it is.
+    pub fn when_known(&self, need: Need, callback: impl FnOnce() + Send + 'static) {
         let mut waiting = self.on_sync.lock();
-        if self.synced() {
+        if self.knows(need) {
             drop(waiting);
             callback();
         } else {
-            waiting.push(Box::new(callback));
+            waiting.push((need, Box::new(callback)));
         }
     }
 
@@ -227,12 +241,13 @@ impl Store {
     fn complete(&self, kind: Kind) {
         let mut waiting = self.on_sync.lock();
         self.listed.fetch_or(wanted::bit(kind), Ordering::AcqRel);
-        if self.synced() {
-            let callbacks = std::mem::take(&mut *waiting);
-            drop(waiting);
-            for callback in callbacks {
-                callback();
-            }
+        let (known, later) =
+            std::mem::take(&mut *waiting).into_iter().partition(|(need, _)| self.knows(*need));
+        *waiting = later;
+        drop(waiting);
+        let known: Vec<SyncCallback> = known;
+        for (_, callback) in known {
+            callback();
         }
     }
 }

@@ -55,17 +55,41 @@ impl Wanted {
         imports.into_iter().chain(hosts.map(Kind::Hosts)).collect()
     }
 
-    /// The kinds that must be listed before the store is complete, as bits of `bit`.
-    pub(super) fn bits(self) -> u16 {
+    /// The kinds that must be listed before something can be answered, as bits of `bit`. Cost: no allocation.
+    pub(super) fn bits(self, need: Need) -> u16 {
         let mut bits = bit(Kind::Services) | bit(Kind::Namespaces);
-        if self.endpoints {
-            bits |= bit(Kind::EndpointSlices);
+        for (wanted, kind) in [(self.endpoints, Kind::EndpointSlices), (self.pods, Kind::Pods)] {
+            bits |= if wanted { bit(kind) } else { 0 };
         }
-        if self.pods {
-            bits |= bit(Kind::Pods);
+        let (imports, hosts) = match need {
+            Need::Cluster => (false, false),
+            Need::Imports => (true, false),
+            Need::Hosts => (false, true),
+            Need::All => (true, true),
+        };
+        if imports && self.imports {
+            bits |= bit(Kind::Imports);
         }
-        self.more().into_iter().fold(bits, |bits, kind| bits | bit(kind))
+        for kind in HostKind::ALL {
+            let wanted = if kind == HostKind::Ingresses { self.ingress } else { self.gateway };
+            bits |= if hosts && wanted { bit(Kind::Hosts(kind)) } else { 0 };
+        }
+        bits
     }
+}
+
+/// What has to be known before something can be answered (rule K-016): names of the cluster do not wait for kinds that
+/// they are not made of, which may never be listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// Services, Namespaces, and EndpointSlices and Pods where they are wanted.
+    Cluster,
+    /// Those and ServiceImports.
+    Imports,
+    /// Those and what claims host names.
+    Hosts,
+    /// Everything that is wanted.
+    All,
 }
 
 /// The place of a kind in lists of all kinds.

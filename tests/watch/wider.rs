@@ -223,6 +223,35 @@ fn a_kind_that_the_api_server_does_not_know_keeps_nobody_waiting_and_is_found_la
 }
 
 #[test]
+fn a_kind_that_may_not_be_read_keeps_only_its_own_names_waiting() {
+    let api = FakeApi::start();
+    api.apply_all(shop());
+    api.apply(ingress("shop", "site", "www.example.org", "192.0.2.1", 1));
+    api.apply(import("shop", "api", "10.120.0.1"));
+    for resource in [Resource::Ingresses, Resource::ServiceImports] {
+        api.fault(Fault::status(403).on(resource));
+    }
+    let setup = Setup::new(&["multicluster clusterset.local"]).word(OUTSIDE).timing(QUICK);
+    let mut world = setup.zones("cluster.local clusterset.local").start(api);
+    for (ask, short) in
+        [("web.shop.svc.Z A", "@ A 10.96.0.1"), ("arpa:10.96.0.1 PTR", "@ PTR web.shop.svc.Z")]
+    {
+        world.eventually(ask, short, Duration::from_secs(5));
+    }
+    world.now("api.shop.svc.clusterset.local. A +edns", "UNSYNCED Z; edns 1232 ede=14");
+    let got = world.ask("www.example.org. A");
+    assert!(got.starts_with("SERVFAIL aa"), "{got}");
+    // The zone's own names need nothing.
+    let got = world.ask("example.org. SOA");
+    assert!(got.starts_with("NOERROR aa"), "{got}");
+    assert!(!world.running.synced(), "and it is not ready (K-235)");
+    world.api.heal();
+    world.eventually("www.example.org. A", "@ A 192.0.2.1", FOUND);
+    world.eventually("api.shop.svc.clusterset.local. A", "@ A 10.120.0.1", FOUND);
+    assert!(world.running.wait_synced(Duration::from_secs(5)));
+}
+
+#[test]
 fn two_owners_of_a_host_are_counted_and_the_older_is_served() {
     let api = FakeApi::start();
     api.apply_all(shop());

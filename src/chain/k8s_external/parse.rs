@@ -3,6 +3,7 @@
 use super::super::build::Draft;
 use super::super::kubernetes::{Fallthrough, Options};
 use crate::corefile::{Directive, Error, Location, Token, Zone};
+use crate::store::Need;
 
 /// The Corefile's word.
 pub(in crate::chain) const WORD: &str = "k8s_external";
@@ -54,6 +55,11 @@ pub(in crate::chain) struct Line {
 }
 
 impl Line {
+    /// What has to be known before a name can be answered.
+    pub(super) fn need(&self) -> Need {
+        if self.ingress || self.gateway { Need::Hosts } else { Need::Cluster }
+    }
+
     /// Says what can't work beside this `kubernetes`.
     pub(in crate::chain) fn check(&self, options: &Options, draft: &mut Draft<'_>) {
         if self.headless && !options.endpoints {

@@ -29,7 +29,7 @@ pub(in crate::chain) struct K8sExternal {
     pub(super) line: Line,
     /// The `kubernetes` stanza of the block.
     pub(super) options: Arc<Options>,
-    /// Comes when the store is complete.
+    /// Comes when what the stanza shows is known.
     synced: Arc<Signal>,
 }
 
@@ -52,7 +52,8 @@ impl K8sExternal {
     pub(in crate::chain) fn new(line: Line, options: Arc<Options>) -> Self {
         let synced = Arc::new(Signal::default());
         let signal = synced.clone();
-        options.store.when_synced(move || signal.fire());
+        let need = line.need();
+        options.store.when_known(need, move || signal.fire());
         Self { line, options, synced }
     }
 
@@ -85,7 +86,7 @@ impl K8sExternal {
         let own = left.checked_sub(1).is_none_or(|at| question.label(at) == &*self.line.apex);
         let found = if own {
             look.apex(&mut sections)
-        } else if !self.options.store.synced() && self.needs_data(question, left, reverse) {
+        } else if !self.options.store.knows(self.line.need()) && self.needs_data(question, left, reverse) {
             if may_wait && !self.options.startup_timeout.is_zero() {
                 asked.reclaim(sections);
                 let until = context.now.plus(self.options.startup_timeout);

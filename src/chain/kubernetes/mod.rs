@@ -28,7 +28,7 @@ use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
 use crate::corefile::Zone;
 use crate::source::Selector;
-use crate::store::{Namespace, Naming, Service, Spec, Store};
+use crate::store::{Namespace, Naming, Need, Service, Spec, Store};
 use crate::wire::{Ede, Owner, Question, Rcode, Reverse, Section, Sections, reverse_address};
 use grammar::Name;
 
@@ -135,7 +135,7 @@ impl Options {
     pub(in crate::chain) fn front(&self) -> Vec<Arc<Service>> {
         let store = &self.store;
         let mut services: Vec<Arc<Service>> = Vec::new();
-        if !store.synced() || !self.endpoints {
+        if !store.knows(Need::Cluster) || !self.endpoints {
             return services;
         }
         for &ip in self.own.iter().filter(|ip| !ip.is_loopback()) {
@@ -253,8 +253,10 @@ fn needs_data(options: &Options, name: Name<'_>) -> bool {
 pub struct Kubernetes {
     /// The stanza.
     options: Arc<Options>,
-    /// Comes when the store is complete.
+    /// Comes when the names of the cluster are known.
     synced: Arc<Signal>,
+    /// Comes when those of the clusterset are known too.
+    imported: Arc<Signal>,
 }
 
 impl Kubernetes {
@@ -266,10 +268,14 @@ impl Kubernetes {
 
     /// The same for a stanza that other steps look at as well.
     pub(in crate::chain) fn sharing(options: Arc<Options>) -> Self {
-        let synced = Arc::new(Signal::default());
-        let signal = synced.clone();
-        options.store.when_synced(move || signal.fire());
-        Self { options, synced }
+        let when = |need| {
+            let signal = Arc::new(Signal::default());
+            let fired = signal.clone();
+            options.store.when_known(need, move || fired.fire());
+            signal
+        };
+        let (synced, imported) = (when(Need::Cluster), when(Need::Imports));
+        Self { options, synced, imported }
     }
 
     /// The stanza.
@@ -331,21 +337,25 @@ impl Kubernetes {
             } else {
                 let name = reverse_address(question);
                 if let Some(Reverse::Whole(ip) | Reverse::Part(ip, _)) = name
-                    && !self.options.store.synced()
+                    && !self.options.store.knows(Need::Cluster)
                 {
                     let ours = served.from_cidr || reverse::is_private(ip);
                     if !ours && self.options.fallthrough.takes(question) {
                         asked.reclaim(sections);
                         return Flow::Next;
                     }
-                    return self.unsynced(asked, context, sections, left, may_wait);
+                    return self.unsynced(asked, context, sections, (left, &self.synced), may_wait);
                 }
                 lookup.reverse(name, &mut sections)
             }
         } else {
             let name = grammar::read(question, left, served.forms);
-            if !self.options.store.synced() && needs_data(&self.options, name) {
-                return self.unsynced(asked, context, sections, left, may_wait);
+            let (need, signal) = match served.forms.multicluster {
+                true => (Need::Imports, &self.imported),
+                false => (Need::Cluster, &self.synced),
+            };
+            if !self.options.store.knows(need) && needs_data(&self.options, name) {
+                return self.unsynced(asked, context, sections, (left, signal), may_wait);
             }
             lookup.forward(name, &mut sections)
         };
@@ -375,13 +385,13 @@ impl Kubernetes {
         asked: &mut Asked,
         context: &mut Context<'_>,
         mut sections: Sections,
-        left: usize,
+        (left, signal): (usize, &Arc<Signal>),
         may_wait: bool,
     ) -> Flow {
         if may_wait && !self.options.startup_timeout.is_zero() {
             asked.reclaim(sections);
             let until = context.now.plus(self.options.startup_timeout);
-            return Flow::Wait(Ask::Signal { signal: self.synced.clone(), until });
+            return Flow::Wait(Ask::Signal { signal: signal.clone(), until });
         }
         let lookup = Lookup {
             options: &self.options,

@@ -45,9 +45,12 @@ fn object(rng: &mut fastrand::Rng, kind: HostKind) -> HostsObject {
     HostsObject { kind, key, revision: Revision::default(), created: rng.u64(..2), addresses, hosts, parents }
 }
 
+/// A claim as the model has it: age, name, kind, and where it leads.
+type Told = (u64, ObjectKey, HostKind, Vec<IpAddr>);
+
 /// Who claims each host, and for which addresses, as a reader of the objects would say.
 fn model(objects: &BTreeMap<(HostKind, ObjectKey), HostsObject>) -> BTreeMap<String, Vec<String>> {
-    let mut claims: BTreeMap<String, Vec<(u64, ObjectKey, HostKind, Vec<IpAddr>)>> = BTreeMap::new();
+    let mut claims: BTreeMap<String, Vec<Told>> = BTreeMap::new();
     for ((kind, key), object) in objects {
         let ips = |object: &HostsObject| {
             let mut ips: Vec<IpAddr> = Vec::new();
@@ -96,7 +99,7 @@ fn model(objects: &BTreeMap<(HostKind, ObjectKey), HostsObject>) -> BTreeMap<Str
             }
         }
     }
-    let show = |mut claims: Vec<(u64, ObjectKey, HostKind, Vec<IpAddr>)>| {
+    let show = |mut claims: Vec<Told>| {
         claims.sort_by(|one, other| (one.0, &one.1, one.2).cmp(&(other.0, &other.1, other.2)));
         claims
             .iter()

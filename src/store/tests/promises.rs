@@ -49,6 +49,36 @@ fn a_store_is_complete_when_the_first_list_of_everything_wanted_was_published() 
 }
 
 #[test]
+fn what_is_not_needed_is_not_waited_for() {
+    use crate::store::Need;
+    use crate::store::change::HostKind;
+    let wanted = Wanted { imports: true, ingress: true, gateway: true, ..ALL };
+    let (store, mut writer, _) = store(wanted);
+    let calls: Vec<Arc<AtomicUsize>> = (0..4).map(|_| Arc::default()).collect();
+    let needs = [Need::Cluster, Need::Imports, Need::Hosts, Need::All];
+    for (need, calls) in needs.into_iter().zip(&calls) {
+        let calls = calls.clone();
+        store.when_known(need, move || _ = calls.fetch_add(1, Ordering::Relaxed));
+    }
+    let mut state = |kinds: &[Kind]| {
+        for &kind in kinds {
+            writer.change(Change::Begin(kind));
+            writer.change(Change::End(kind));
+        }
+        writer.settle();
+        let called: Vec<bool> = calls.iter().map(|calls| calls.load(Ordering::Relaxed) == 1).collect();
+        assert_eq!(called, needs.map(|need| store.knows(need)), "who waits is called when it is known");
+        called
+    };
+    assert_eq!(state(&KINDS[..3]), [false; 4]);
+    assert_eq!(state(&[Kind::Imports]), [false; 4], "pods are missing");
+    assert_eq!(state(&KINDS), [true, true, false, false]);
+    let hosts = HostKind::ALL.map(Kind::Hosts);
+    assert_eq!(state(&hosts[..4]), [true, true, false, false]);
+    assert_eq!(state(&hosts), [true; 4]);
+}
+
+#[test]
 fn whoever_sees_the_store_complete_sees_all_that_completed_it() {
     let (store, mut writer, _) = store(Wanted { pods: false, ..ALL });
     let seen = Arc::new(AtomicUsize::new(0));
