@@ -1,8 +1,10 @@
 //! Section K: the search list of a client, walked by the server (K-255).
 
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
-use signpost::app::Running;
+use signpost::app::{Running, ServeOptions, serve};
 
 use super::harness::{Ask, Client, start};
 use super::{Row, check_rows};
@@ -95,6 +97,29 @@ fn a_name_outside_is_found_with_one_query() {
             ("K-255", "www.example.com. A", "@ 3600 A 192.0.2.77"),
         ],
     );
+}
+
+#[test]
+fn names_that_were_found_are_counted() {
+    let (running, _folder) = server("autopath @kubernetes", &["pods verified"], CLUSTER);
+    let mut client = Client::new(super::harness::Via::Udp, running.addresses()[0]);
+    for name in ["www.example.com.shop.svc.Z A", "nothing.nowhere.shop.svc.Z A", "web.shop.svc.Z A"] {
+        client.ask(&Ask::parse(name));
+    }
+    let mut stream = TcpStream::connect(running.metrics()[0]).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let line = text.lines().find(|line| line.starts_with("coredns_autopath_success_total{server=\"dns://"));
+    assert!(line.is_some_and(|line| line.ends_with(" 2")), "{line:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said() {
+    let text = ".:0 {\n bind 127.0.0.1\n autopath /no/such/file\n whoami\n}\n".to_owned();
+    let Err(error) = serve(ServeOptions { text, ..ServeOptions::default() }) else { panic!("it starts") };
+    let said = format!("{error:?} {error}");
+    assert!(said.contains("/no/such/file"), "{said}");
 }
 
 #[test]

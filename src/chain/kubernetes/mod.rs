@@ -403,7 +403,7 @@ impl Kubernetes {
             run: &[],
             limit: asked.shape.limit,
             rng: &mut *context.rng,
-            forms: Forms::default(),
+            forms: self.zone(&asked.question).map_or_else(Forms::default, |(served, _)| served.forms),
         };
         lookup.soa(Section::Authority, &mut sections);
         Flow::Reply(Reply::new(Rcode::SERVFAIL, sections).authoritative().because(Ede::NOT_READY))
