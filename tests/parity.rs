@@ -32,6 +32,8 @@ mod numbers;
 mod questions;
 #[path = "parity/reply.rs"]
 mod reply;
+#[path = "parity/transfers.rs"]
+mod transfers;
 #[path = "parity/upstream.rs"]
 mod upstream;
 

@@ -26,6 +26,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Whether replies of several messages can come this way (rule S-19).
+    #[must_use]
+    pub fn carries_transfers(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp => true,
+        }
+    }
+
     /// As logs and metrics print it.
     #[must_use]
     pub fn text(self) -> &'static str {

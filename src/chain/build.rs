@@ -5,9 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::auto::{Folder, FolderSpec};
 use super::autopath::{Completions, PendingSearch};
 use super::cache;
 use super::dns64::Translations;
+use super::file::ZoneFile;
 use super::hosts::{Hosts, HostsSpec};
 use super::k8s_external;
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
@@ -21,6 +23,8 @@ use crate::metrics::Tally;
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
 use crate::store::{Store, Wanted};
+use crate::transfer::{Replica, ReplicaSpec};
+use crate::zone::Held;
 
 /// Where the objects of a store come from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -73,6 +77,26 @@ pub trait Parts {
     /// Unless somebody keeps them, no file is read.
     fn hosts(&mut self, spec: &HostsSpec) -> Arc<Hosts> {
         Arc::new(Hosts::new(spec.clone()))
+    }
+
+    /// The zone of a file; the one that is kept already where they are equal.
+    ///
+    /// Unless somebody keeps them, no file is read. Errors: what is wrong in the file, in words.
+    fn zone_file(&mut self, spec: &ZoneFile) -> Result<Arc<Held>, String> {
+        let _ = spec;
+        Ok(Arc::default())
+    }
+
+    /// The zones of a folder; those that are kept already where they are equal.
+    ///
+    /// Unless somebody keeps them, no file is read. Errors: the folder can't be looked at, in words.
+    fn zone_folder(&mut self, spec: &FolderSpec) -> Result<Arc<Folder>, String> {
+        Ok(Arc::new(Folder::new(spec.clone())))
+    }
+
+    /// A zone that is transferred; the one that is kept already where they are equal.
+    fn replica(&mut self, spec: &ReplicaSpec) -> Arc<Replica> {
+        Arc::new(Replica::new(spec.clone()))
     }
 
     /// Where `dns64` counts.
@@ -154,6 +178,8 @@ pub(super) struct Draft<'a> {
     pub(super) metrics: Option<String>,
     /// Zones of `metadata`.
     pub(super) metadata: Vec<Zone>,
+    /// Whether a zone of the block follows primaries.
+    pub(super) follows: bool,
     /// The words read so far, in the order of the chain.
     pub(super) words: Vec<&'static str>,
     /// The store of the first `kubernetes` of the block.
@@ -297,6 +323,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         plan.admin.reload = plan.admin.reload.or(draft.reload);
         join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
+        plan.follows |= draft.follows;
         let zones: Vec<Zone> = block.zones().cloned().collect();
         if let Some(loops) = draft.loops {
             plan.loops = Some(loops);
@@ -351,6 +378,7 @@ fn read_block<'a>(
         reload: None,
         metrics: None,
         metadata: Vec::new(),
+        follows: false,
         words: Vec::new(),
         store: None,
         externals: Vec::new(),

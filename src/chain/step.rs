@@ -1,5 +1,6 @@
 //! What a step of the chain is: it takes a query and returns a value; it is never handed a writer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use super::asked::Asked;
 use super::autopath::Memo;
 use super::plan::{Chain, Plan};
 use super::signal::Signal;
+use super::transfer::{Policy, Whole};
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
 use crate::time::{Clock, Tick};
@@ -23,6 +25,8 @@ pub enum Flow {
     Drop,
     /// Not yet: the query waits and this step is resumed.
     Wait(Ask),
+    /// The whole zone that was asked for, from the first step behind that has it; REFUSED where none has (rule S-19).
+    Transfer,
 }
 
 /// What a step drafted before it waited; given back when it is resumed.
@@ -276,6 +280,29 @@ pub trait Step: Send + Sync {
     /// The zones whose names this step asks upstreams for, and the upstreams; for `loop`.
     fn asks(&self) -> Option<(&[Zone], &Arc<Group>)> {
         None
+    }
+
+    /// All records of the zone that is exactly the question's name, for those who transfer it; `known` is the serial that
+    /// they have (rules K-240 to K-243).
+    fn whole(&self, question: &Question, known: Option<u32>) -> Whole {
+        let _ = (question, known);
+        Whole::NotMine
+    }
+
+    /// Who may transfer which zones, if this step lets anybody.
+    fn transfers(&self) -> Option<&Policy> {
+        None
+    }
+
+    /// A NOTIFY for the zone that is the question's name came from `from`; says whether it is taken up (rule K-014).
+    fn notified(&self, question: &Question, from: IpAddr) -> bool {
+        let _ = (question, from);
+        false
+    }
+
+    /// The zones whose changes are told to those who transfer them, as they are now (wire form, lower case).
+    fn tells(&self) -> Vec<Arc<[u8]>> {
+        Vec::new()
     }
 
     /// Whether this step asks others on the network: sets RA for its chain (rule K-004 as section 0 decides).

@@ -6,11 +6,12 @@ use super::asked::{Asked, Frame, MAX_FRAMES};
 use super::autopath::Memo;
 use super::plan::Plan;
 use super::signal::Signal;
-use super::step::{Answer, Ask, Context, Flow, Reply};
+use super::step::{Answer, Ask, Context, Flow, Reply, Step};
+use super::transfer::{Records, Whole};
 use super::words;
 use crate::forward::Group;
 use crate::time::Tick;
-use crate::wire::{Question, Rcode, Sections};
+use crate::wire::{Ede, Question, Rcode, Sections};
 
 /// How a walk of the chain ended.
 pub(super) enum Walk {
@@ -22,6 +23,8 @@ pub(super) enum Walk {
     Wait(Arc<Signal>, Tick),
     /// Not before upstreams have answered.
     Upstream(Arc<Group>, Tick),
+    /// With a whole zone.
+    Transfer(Box<dyn Records>),
 }
 
 /// Walks down the chain and up again, frame by frame, until there is a reply to the client's own question.
@@ -45,6 +48,11 @@ pub(super) fn walk(
         match flow {
             Flow::Next => asked.step += 1,
             Flow::Drop => return Walk::Drop,
+            Flow::Transfer => match whole(steps, asked) {
+                Whole::Records(records) => return Walk::Transfer(records),
+                Whole::NotReady => joined = Some(Reply::code(Rcode::SERVFAIL).because(Ede::NOT_READY)),
+                Whole::NotMine => joined = Some(Reply::code(Rcode::REFUSED)),
+            },
             Flow::Wait(Ask::Signal { signal, until }) => return Walk::Wait(signal, until),
             Flow::Wait(Ask::Upstream { group, until }) => return Walk::Upstream(group, until),
             Flow::Wait(Ask::Question { question, held }) => {
@@ -101,6 +109,20 @@ pub(super) fn walk(
             }
         }
     }
+}
+
+/// The zone that is asked for, from the first step that has it; that step counts as the one that answers.
+fn whole(steps: &[Box<dyn Step>], asked: &mut Asked) -> Whole {
+    for step in steps {
+        match step.whole(&asked.question, asked.query.known) {
+            Whole::NotMine => {}
+            found => {
+                asked.answered_by = words::place(step.word());
+                return found;
+            }
+        }
+    }
+    Whole::NotMine
 }
 
 /// Makes `question` the one being answered, on top of the one in hand; an answer at once where that can't be.

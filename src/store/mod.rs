@@ -237,6 +237,13 @@ impl Store {
         }
     }
 
+    /// All Services that exist, in no order. Cost: a reference count each.
+    #[must_use]
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        let all = self.services.iter().map(|entry| Arc::clone(&entry));
+        all.filter(|service| !matches!(service.spec(), Spec::Orphan)).collect()
+    }
+
     /// Notes that the first list of `kind` is complete.
     fn complete(&self, kind: Kind) {
         let mut waiting = self.on_sync.lock();

@@ -275,7 +275,7 @@ impl Sections {
 pub(crate) fn target_offset(rtype: u16) -> usize {
     match rtype {
         rtype::SRV => 6,
-        rtype::MX => 2,
+        rtype::MX | rtype::SVCB | rtype::HTTPS => 2,
         _ => 0,
     }
 }

@@ -17,6 +17,7 @@ mod reverse;
 mod service;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod zonal;
 
 use std::net::IpAddr;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
+use super::transfer::Whole;
 use crate::corefile::Zone;
 use crate::source::Selector;
 use crate::store::{Namespace, Naming, Need, Service, Spec, Store};
@@ -296,7 +298,8 @@ impl Kubernetes {
             }
             Flow::Wait(Ask::Signal { .. } | Ask::Upstream { .. } | Ask::Behind { .. })
             | Flow::Next
-            | Flow::Drop => None,
+            | Flow::Drop
+            | Flow::Transfer => None,
         }
     }
 
@@ -431,6 +434,10 @@ impl Step for Kubernetes {
             // Nothing is asked behind this step.
             Answer::Behind { reply, .. } => Flow::Reply(reply),
         }
+    }
+
+    fn whole(&self, question: &Question, known: Option<u32>) -> Whole {
+        self.whole_zone(question, known)
     }
 
     fn ready(&self) -> bool {
