@@ -12,6 +12,7 @@ use self::registry::{Caches, Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
+use self::weights::WeightFiles;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
@@ -29,6 +30,7 @@ mod registry;
 mod reload;
 mod upkeep;
 mod upstreams;
+mod weights;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +192,8 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         counts: Arc::default(),
         caches: Caches::default(),
         hosts: HostsFiles::default(),
+        weights: WeightFiles::default(),
+        families: Arc::default(),
         translations: Arc::default(),
         loops: Arc::default(),
         workers,
@@ -214,6 +218,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let polled = polls.clone();
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
+    let families = registry.families.clone();
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
@@ -223,6 +228,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         reloaded.write(&mut text);
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
+        exposition::families(&mut text, &families);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }

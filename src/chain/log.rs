@@ -284,7 +284,7 @@ pub(super) fn type_text(qtype: u16) -> String {
 }
 
 /// A class as logs print it.
-fn class_text(qclass: u16) -> String {
+pub(super) fn class_text(qclass: u16) -> String {
     match qclass {
         1 => "IN".to_owned(),
         3 => "CH".to_owned(),

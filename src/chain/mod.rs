@@ -9,35 +9,49 @@
 //! Invariants: a step returns a value and writes nothing; the order of steps is fixed (rule S-01); a query ends on the plan
 //! that it began on; every word is one file or folder, and `words` lists all of them.
 
+mod acl;
 mod any;
 mod asked;
 mod bind;
 mod bufsize;
 mod build;
 mod cache;
+mod cancel;
 mod caught;
+mod chaos;
 mod debug;
 mod dns64;
+mod erratic;
 mod errors;
 mod forward;
+mod header;
 mod health;
 mod hosts;
 pub mod kubernetes;
 mod loadbalance;
+mod local;
 mod log;
 mod loop_;
 mod metadata;
 mod minimal;
+mod multisocket;
+mod network;
+mod nsid;
 mod pipeline;
 mod plan;
 mod prometheus;
 mod ready;
 mod reload;
+mod root;
+mod rtypes;
 mod share;
+mod shed;
 mod signal;
 mod step;
 #[cfg(test)]
 mod tests;
+mod timeouts;
+mod view;
 mod waiting;
 mod walk;
 mod whoami;
@@ -48,9 +62,13 @@ pub use build::{BuildOptions, Built, DROPPED, Parts, StoreSource, StoreSpec, bui
 pub use cache::Cached;
 pub use dns64::Translations;
 pub use hosts::{Hosts, HostsSpec};
+pub use loadbalance::{Weights, WeightsFault, WeightsSpec};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready, Served};
 pub use reload::Reload;
+pub use shed::Shed;
 pub use signal::Signal;
-pub use step::{Answer, Ask, Context, Errand, Flow, Held, Reply, Sent, Step};
+pub use step::{Answer, Ask, Context, Errand, Flow, Held, Place, Reply, Sent, Step};
+pub use timeouts::Timeouts;
+pub use view::View;
 pub use words::{ANSWERERS, Support, WORDS, Word, help, word_at};

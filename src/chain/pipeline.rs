@@ -12,8 +12,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::asked::{Asked, Client, Transport};
+use super::asked::{Asked, BUDGET, Client, Transport};
 use super::caught::{Catching, catch};
+use super::chaos;
 use super::plan::{Active, Chain, Plan};
 use super::share::{Share, Shares};
 use super::signal::Signal;
@@ -181,6 +182,7 @@ impl<R> Pipeline<R> {
         asked.answered_by = words::NOBODY;
         asked.patience = None;
         asked.at_hand = false;
+        asked.budget = BUDGET;
         asked.upstream = None;
         let query = match Query::parse(bytes, &mut asked.question) {
             Ok(query) => query,
@@ -192,14 +194,14 @@ impl<R> Pipeline<R> {
             Transport::Tcp => Shape::stream(),
         };
         let plan = self.plan.clone();
-        let refused =
-            asked.question.qclass != CLASS_IN || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+        // Of other classes only what `chaos` knows, where the block has it (rule K-013).
+        let internet = asked.question.qclass == CLASS_IN;
+        let refused = !internet && !chaos::knows(&asked.question)
+            || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
         asked.place = usize::MAX;
-        let listener = plan.listeners.get(client.listener).filter(|_| !refused);
-        let chosen = listener.and_then(|listener| {
-            let place = listener.choose(&asked.question)?;
-            Some((place, listener.zones.get(place)?.chain))
-        });
+        let chosen = if refused { None } else { plan.choose(asked, &asked.question) };
+        let chosen = chosen
+            .filter(|(_, chain)| internet || plan.chains.get(*chain).is_some_and(|chain| chain.chaos));
         let Some((place, chain)) = chosen else {
             return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), &plan, out));
         };
@@ -228,7 +230,7 @@ impl<R> Pipeline<R> {
             asked.question = *errand.question;
             // Its records must not point into a question section that there will never be.
             asked.original = Some(Box::new(asked.question.clone()));
-            asked.client.listener = errand.listener;
+            asked.client = errand.client;
             asked.arrived = now;
             asked.errand = true;
             asked.chain = errand.chain;
@@ -353,7 +355,27 @@ impl<R> Pipeline<R> {
             self.asked.reclaim(reply.sections);
             return Ended::Done(None, None);
         }
+        if self.sheds(&reply, plan) {
+            self.counters.dropped.add(1);
+            self.asked.reclaim(reply.sections);
+            return Ended::Done(return_to, None);
+        }
         Ended::Done(return_to, Some(self.finish(reply, plan, out)))
+    }
+
+    /// Whether a reply that only says that a bound of ours is met is not sent, as `shed` asks; counts it then.
+    fn sheds(&self, reply: &Reply, plan: &Plan) -> bool {
+        let asked = &self.asked;
+        let busy = reply.head.ede.as_ref().is_some_and(|ede| ede.code == Ede::TOO_BUSY.code);
+        if !busy || asked.client.transport != Transport::Udp {
+            return false;
+        }
+        let chain = plan.chains.get(asked.chain).filter(|chain| chain.sheds);
+        let listener = plan.listeners.get(asked.client.listener);
+        if let Some(shed) = chain.and(listener).and_then(|listener| listener.shed.as_ref()) {
+            shed.queries.add(self.worker, 1);
+        }
+        chain.is_some()
     }
 
     /// Moves the query in hand to a place in the table.
@@ -387,6 +409,7 @@ impl<R> Pipeline<R> {
         let asked = &mut *self.asked;
         if let Some(outermost) = asked.frames.drain(..).next() {
             asked.question = outermost.question;
+            asked.query.header.flags = outermost.flags;
             asked.chain = outermost.chain;
             asked.step = outermost.step;
         }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::cache::Cached;
 use super::reload::Reload;
+use super::shed::Shed;
 use super::step::Step;
+use super::timeouts::Timeouts;
+use super::view::View;
 use crate::corefile::Zone;
 use crate::forward::{Loops, Suspect};
 use crate::metrics::Tally;
@@ -50,6 +53,21 @@ impl Plan {
     #[must_use]
     pub fn debugs(&self) -> bool {
         self.chains.iter().any(|chain| chain.debug)
+    }
+
+    /// The block for a question on the listener of the query in hand: its place among the listener's zones, and its chain
+    /// (rules K-001, S-02); `None`: REFUSED.
+    ///
+    /// Cost: as `Listener::choose`, and the conditions of the views that stand on the way.
+    #[must_use]
+    pub fn choose(&self, asked: &Asked, question: &Question) -> Option<(usize, usize)> {
+        let listener = self.listeners.get(asked.client.listener)?;
+        let place = listener.choose(question, |served| {
+            let chain = self.chains.get(served.chain);
+            let view = chain.and_then(|chain| Some((chain, chain.view.as_ref()?)));
+            view.is_none_or(|(chain, view)| view.admits(asked, question, listener, chain))
+        })?;
+        Some((place, listener.zones.get(place)?.chain))
     }
 
     /// All steps.
@@ -96,10 +114,14 @@ pub struct Listener {
     pub addr: SocketAddr,
     /// Label `server` of metrics.
     pub label: String,
-    /// What is served here, most labels first.
+    /// What is served here, most labels first; blocks of one zone in the order of the file.
     pub zones: Vec<Served>,
     /// Where queries are counted that reach no block, a tally a worker; none without a `prometheus` behind this address.
     pub dropped: Option<Arc<[Tally]>>,
+    /// What `timeouts` says about the streams of this address.
+    pub timeouts: Timeouts,
+    /// Where `shed` counts, if a block behind this address has it.
+    pub shed: Option<Shed>,
 }
 
 /// A zone on a listener.
@@ -116,14 +138,18 @@ pub struct Served {
 impl Listener {
     /// The place in `zones` for a question: the block of the longest zone (rules K-001, S-02); `None`: REFUSED.
     ///
+    /// Of several blocks of a zone the first counts that `admits`; where none does, the next shorter zone.
     /// A DS question belongs to the parent: the block of the zone above, where there is one.
     /// Cost: one comparison of bytes a zone.
     #[must_use]
-    pub fn choose(&self, question: &Question) -> Option<usize> {
+    pub fn choose(&self, question: &Question, admits: impl Fn(&Served) -> bool) -> Option<usize> {
         let mut exact = None;
-        for (place, Served { zone, .. }) in self.zones.iter().enumerate() {
-            match question.below(zone.wire(), zone.labels()) {
-                Some(0) if question.qtype == rtype::DS && zone.labels() > 0 => exact = Some(place),
+        for (place, served) in self.zones.iter().enumerate() {
+            let zone = &served.zone;
+            match question.below(zone.wire(), zone.labels()).filter(|_| admits(served)) {
+                Some(0) if question.qtype == rtype::DS && zone.labels() > 0 => {
+                    exact = exact.or(Some(place));
+                }
                 Some(_) => return Some(place),
                 None => {}
             }
@@ -143,6 +169,12 @@ pub struct Chain {
     pub debug: bool,
     /// Whether the line about a panic carries the road there (`errors { stacktrace }`, rule S-17).
     pub stacktrace: bool,
+    /// For which queries the block is, where `view` says so.
+    pub view: Option<Arc<View>>,
+    /// Whether `chaos` answers here (rule K-013).
+    pub chaos: bool,
+    /// Whether `shed` stands here.
+    pub sheds: bool,
     /// Whether any step forwards: RA (rule K-004).
     pub forwards: bool,
     /// The steps that write down what was sent.
@@ -163,7 +195,26 @@ impl Chain {
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
         let words = steps.iter().map(|step| step.word()).collect();
-        Self { zones, steps, debug, stacktrace: false, forwards, writers, cache: None, words, published }
+        Self {
+            zones,
+            steps,
+            debug,
+            stacktrace: false,
+            view: None,
+            chaos: false,
+            sheds: false,
+            forwards,
+            writers,
+            cache: None,
+            words,
+            published,
+        }
+    }
+
+    /// The name of its view, as metrics print it; empty without one.
+    #[must_use]
+    pub fn view_name(&self) -> &str {
+        self.view.as_ref().map_or("", |view| view.name())
     }
 
     /// The value of a metadata label for a query, where `metadata` is on for its name (rule K-250).

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asked::Asked;
-use super::plan::Chain;
+use super::asked::{Asked, Client};
+use super::build::Parts;
+use super::plan::{Chain, Listener};
 use super::signal::Signal;
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
@@ -139,8 +140,8 @@ pub struct Errand {
     pub(super) question: Box<Question>,
     /// Header and EDNS of the query that brought it up.
     pub(super) query: Query,
-    /// The listener of that query, for questions on behalf of it.
-    pub(super) listener: usize,
+    /// Who asked that query, for questions on behalf of it: they must not learn what they may not ask (rule S-08).
+    pub(super) client: Client,
     /// The chain.
     pub(super) chain: usize,
     /// The step that wants it.
@@ -170,10 +171,32 @@ impl<'a> Context<'a> {
         self.errands.push(Errand {
             question: Box::new(asked.question.clone()),
             query: asked.query,
-            listener: asked.client.listener,
+            client: asked.client,
             chain: asked.chain,
             step,
         });
+    }
+}
+
+/// Where a chain stands, once all listeners are known.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The plan's listeners.
+    pub listeners: &'a [Listener],
+    /// The chain.
+    pub chain: usize,
+    /// Its view; empty without one.
+    pub view: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// The label `server` of each listener that the chain stands behind, `None` for the others.
+    pub fn servers(&self) -> impl Iterator<Item = Option<&'a str>> {
+        let chain = self.chain;
+        self.listeners.iter().map(move |listener| {
+            let here = listener.zones.iter().any(|served| served.chain == chain);
+            here.then_some(listener.label.as_str())
+        })
     }
 }
 
@@ -271,6 +294,11 @@ pub trait Step: Send + Sync {
 
     /// Writes what was kept for later: the plan is not in force any more.
     fn close(&self) {}
+
+    /// Learns where its queries come in, once all listeners are known: for those who count by server.
+    fn placed(&self, place: &Place<'_>, parts: &mut dyn Parts) {
+        let _ = (place, parts);
+    }
 
     /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.
     fn ready(&self) -> bool {

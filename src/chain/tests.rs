@@ -48,6 +48,8 @@ fn plan(chains: Vec<(&str, Steps)>) -> Arc<Plan> {
         label: String::new(),
         zones,
         dropped: None,
+        timeouts: Default::default(),
+        shed: None,
     });
     Arc::new(plan)
 }

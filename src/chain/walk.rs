@@ -72,6 +72,7 @@ pub(super) fn walk(
                 }
                 let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
                 let question = std::mem::replace(&mut asked.question, frame.question);
+                asked.query.header.flags = frame.flags;
                 asked.chain = frame.chain;
                 asked.step = frame.step;
                 asked.entry = frame.entry;
@@ -104,12 +105,10 @@ fn descend(
     if asked.frames.len() >= MAX_FRAMES {
         return Some(Answer::Nobody { held });
     }
-    let listener = plan.listeners.get(asked.client.listener);
-    let chain = listener.and_then(|listener| Some(listener.zones.get(listener.choose(&question)?)?.chain));
-    let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
+    let Some((_, chain)) = plan.choose(asked, &question) else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
-    let (from, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None });
+    let (from, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
+    asked.frames.push(Frame { question, chain: from, step, entry, flags, held, first: None });
     asked.chain = chain;
     asked.step = 0;
     asked.entry = 0;
@@ -120,8 +119,8 @@ fn descend(
 fn ask_behind(asked: &mut Asked, qtype: u16, first: Reply) {
     let question = asked.question.clone();
     asked.question.qtype = qtype;
-    let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first) });
+    let (chain, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
+    asked.frames.push(Frame { question, chain, step, entry, flags, held: None, first: Some(first) });
     asked.step = step + 1;
     asked.entry = step + 1;
 }

@@ -18,7 +18,7 @@ mod name;
 mod query;
 mod sections;
 
-pub use assemble::{Head, Shape, assemble, bare};
+pub use assemble::{Flags, Head, Shape, assemble, bare};
 pub use codec::{CodecError, sections_to_records};
 pub use name::{
     MAX_LABELS, MAX_NAME, NameFault, Question, Reverse, label_eq, parse_name, reverse_address, show_label,
