@@ -160,6 +160,16 @@ impl Asked {
         Self { question: question.clone(), original: Some(Box::new(question.clone())), ..Self::default() }
     }
 
+    /// Gives up all frames: the client's own question is in hand again.
+    pub(super) fn unwind(&mut self) {
+        if let Some(outermost) = self.frames.drain(..).next() {
+            self.question = outermost.question;
+            self.query.header.flags = outermost.flags;
+            self.chain = outermost.chain;
+            self.step = outermost.step;
+        }
+    }
+
     /// Gives a draft back for reuse.
     pub fn reclaim(&mut self, sections: Sections) {
         if self.drafts.len() < 2 {

@@ -201,6 +201,16 @@ impl Draft<'_> {
         self.block.zones().cloned().collect()
     }
 
+    /// Checks that no line of this word stands before this one in the block.
+    pub(super) fn once(&self, directive: &Directive) -> Result<(), Error> {
+        match self.block.all(&directive.word.text).next() {
+            Some(first) if !std::ptr::eq(first, directive) => {
+                Err(directive.error("stands twice in this block"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The path of a file that the block names: a relative one is below `root`.
     pub(super) fn path(&self, text: &str) -> PathBuf {
         match &self.root {

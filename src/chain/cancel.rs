@@ -22,9 +22,7 @@ const TIMEOUT: Duration = Duration::from_millis(5001);
 /// Reads the line.
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
     directive.no_block()?;
-    if draft.block.all(WORD).count() > 1 {
-        return Err(directive.error("stands twice in this block"));
-    }
+    draft.once(directive)?;
     let mut timeout = TIMEOUT;
     if let Some(token) = directive.expect_args(0..=1)?.first() {
         timeout = token.duration()?;

@@ -59,9 +59,7 @@ pub(super) fn knows(question: &Question) -> bool {
 /// Reads the line.
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
     directive.no_block()?;
-    if draft.block.all(WORD).count() > 1 {
-        return Err(directive.error("stands twice in this block"));
-    }
+    draft.once(directive)?;
     let (version, authors) = match directive.args.split_first() {
         Some((version, authors)) => (version.text.clone(), authors),
         None => (format!("signpost-{}", env!("CARGO_PKG_VERSION")), [].as_slice()),

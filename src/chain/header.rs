@@ -24,9 +24,7 @@ const FLAGS: &[(&str, u16)] = &[("aa", Flags::AA), ("ra", Flags::RA), ("rd", Fla
 /// Reads the stanza.
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
     directive.expect_args(0..=0)?;
-    if draft.block.all(WORD).count() > 1 {
-        return Err(directive.error("stands twice in this block"));
-    }
+    draft.once(directive)?;
     let mut step = Header { query: Flags::default(), response: Flags::default() };
     for line in directive.lines() {
         line.no_block()?;

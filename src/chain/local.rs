@@ -45,9 +45,7 @@ static FAMILY: Family = Family {
 /// Reads the stanza.
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
     directive.expect_args(0..=0)?;
-    if draft.block.all(WORD).count() > 1 {
-        return Err(directive.error("stands twice in this block"));
-    }
+    draft.once(directive)?;
     let mut prefix = true;
     for line in directive.lines() {
         line.no_block()?;

@@ -18,9 +18,7 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
     if let Some(number) = directive.expect_args(0..=1)?.first() {
         number.number::<u16>(1..=1024)?;
     }
-    if draft.block.all(WORD).count() > 1 {
-        return Err(directive.error("stands twice in this block"));
-    }
+    draft.once(directive)?;
     draft.warnings.push(format!(
         "{}: `multisocket` changes nothing: there is a worker with sockets of its own for each processor already",
         directive.word.at

@@ -22,15 +22,13 @@ const LONGEST: usize = 128;
 /// Reads the line.
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
     directive.no_block()?;
-    if draft.block.all(WORD).count() > 1 {
-        return Err(directive.error("stands twice in this block"));
-    }
+    draft.once(directive)?;
     let words: Vec<&str> = directive.args.iter().map(|arg| arg.text.as_str()).collect();
     let mut data = words.join(" ");
     if let Some(first) = directive.args.first()
         && data.len() > LONGEST
     {
-        return Err(first.error(format!("is {} bytes long: at most {LONGEST} fit into every reply", data.len())));
+        return Err(first.error(format!("the name is {} bytes long: {LONGEST} fit into every reply", data.len())));
     }
     if words.is_empty() {
         data = draft.parts.hostname();

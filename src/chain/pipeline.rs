@@ -17,6 +17,7 @@ use super::caught::{Catching, catch};
 use super::chaos;
 use super::plan::{Active, Chain, Plan};
 use super::share::{Share, Shares};
+use super::shed;
 use super::signal::Signal;
 use super::step::{Answer, Context, Errand, Reply, Sent};
 use super::waiting::{Ended, Parked, Slot};
@@ -155,6 +156,12 @@ impl<R> Pipeline<R> {
         &self.plan
     }
 
+    /// This worker's place in tallies.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
     /// How many queries wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -285,7 +292,7 @@ impl<R> Pipeline<R> {
         let catching = catching(chain);
         catch(catching, || walk(plan, asked, resumed, &mut context)).unwrap_or_else(|caught| {
             self.counters.panics.add(1);
-            self.unwind();
+            self.asked.unwind();
             tracing::error!(
                 question = ?self.asked.sent(),
                 client = %self.asked.client.addr,
@@ -316,7 +323,7 @@ impl<R> Pipeline<R> {
             };
             let Some(&place) = self.free.last() else {
                 self.counters.table_full.add(1);
-                self.unwind();
+                self.asked.unwind();
                 let reply = Reply::code(Rcode::SERVFAIL).because(Ede::TOO_BUSY);
                 return self.served(reply, plan, return_to, out);
             };
@@ -355,27 +362,12 @@ impl<R> Pipeline<R> {
             self.asked.reclaim(reply.sections);
             return Ended::Done(None, None);
         }
-        if self.sheds(&reply, plan) {
+        if shed::takes(&reply, &self.asked, plan, self.worker) {
             self.counters.dropped.add(1);
             self.asked.reclaim(reply.sections);
             return Ended::Done(return_to, None);
         }
         Ended::Done(return_to, Some(self.finish(reply, plan, out)))
-    }
-
-    /// Whether a reply that only says that a bound of ours is met is not sent, as `shed` asks; counts it then.
-    fn sheds(&self, reply: &Reply, plan: &Plan) -> bool {
-        let asked = &self.asked;
-        let busy = reply.head.ede.as_ref().is_some_and(|ede| ede.code == Ede::TOO_BUSY.code);
-        if !busy || asked.client.transport != Transport::Udp {
-            return false;
-        }
-        let chain = plan.chains.get(asked.chain).filter(|chain| chain.sheds);
-        let listener = plan.listeners.get(asked.client.listener);
-        if let Some(shed) = chain.and(listener).and_then(|listener| listener.shed.as_ref()) {
-            shed.queries.add(self.worker, 1);
-        }
-        chain.is_some()
     }
 
     /// Moves the query in hand to a place in the table.
@@ -402,17 +394,6 @@ impl<R> Pipeline<R> {
             }
         }
         self.counters.waited.add(1);
-    }
-
-    /// Gives up the frames of the query in hand: the client's own question is in hand again.
-    fn unwind(&mut self) {
-        let asked = &mut *self.asked;
-        if let Some(outermost) = asked.frames.drain(..).next() {
-            asked.question = outermost.question;
-            asked.query.header.flags = outermost.flags;
-            asked.chain = outermost.chain;
-            asked.step = outermost.step;
-        }
     }
 
     /// Assembles a reply to the query in hand; returns its length.
@@ -448,8 +429,7 @@ impl<R> Pipeline<R> {
             && !chain.writers.is_empty()
         {
             let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
-            let answers = !reply.sections.range(Section::Answer).is_empty();
-            let sent = Sent { rcode: reply.head.rcode, flags, answers, size: length, at: self.clock.now() };
+            let sent = Sent::new(&reply, flags, length, self.clock.now());
             let told = catch(catching(Some(chain)), || {
                 for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
                     if let Some(step) = chain.steps.get(*step) {
@@ -575,7 +555,7 @@ impl<R> Pipeline<R> {
         let desk = std::mem::replace(&mut self.asked, parked.asked);
         let mut walked = self.walk(&plan, Some(answer), now);
         if late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..)) {
-            self.unwind();
+            self.asked.unwind();
             walked = Walk::Reply(Reply::code(Rcode::SERVFAIL));
         }
         let mut out = std::mem::take(&mut self.out);

@@ -18,9 +18,7 @@ pub(super) const HELP: &str = "the folder of the files that the block's words na
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
     directive.no_block()?;
     let path = directive.only_arg()?;
-    if draft.root.is_some() {
-        return Err(directive.error("stands twice in this block"));
-    }
+    draft.once(directive)?;
     let folder = PathBuf::from(&path.text);
     if !draft.parts.is_folder(&folder) {
         draft.warnings.push(format!("{}: `root {}`: there is no such folder yet", directive.word.at, path.text));

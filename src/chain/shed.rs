@@ -6,9 +6,13 @@
 
 use std::sync::Arc;
 
+use super::asked::{Asked, Transport};
 use super::build::{Draft, Parts};
-use crate::corefile::{Directive, Error, Transport};
+use super::plan::Plan;
+use super::step::Reply;
+use crate::corefile::{Directive, Error, Transport as Scheme};
 use crate::metrics::{Family, PerWorker};
+use crate::wire::Ede;
 
 /// The Corefile's word.
 pub(super) const WORD: &str = "shed";
@@ -29,10 +33,8 @@ static FAMILY: Family = Family {
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
     directive.expect_args(0..=0)?;
     directive.no_block()?;
-    if draft.sheds {
-        return Err(directive.error("stands twice in this block"));
-    }
-    if let Some(key) = draft.block.keys.iter().find(|key| key.transport != Transport::Dns) {
+    draft.once(directive)?;
+    if let Some(key) = draft.block.keys.iter().find(|key| key.transport != Scheme::Dns) {
         return Err(directive
             .error(format!("has nothing to do in the block of `{}`, which is not asked over UDP", key.text))
             .hint("only blocks without a scheme, or with `dns://`, can have it"));
@@ -56,4 +58,18 @@ impl Shed {
         let mut counter = |reason: &str| parts.counter(&FAMILY, &[("server", server), ("reason", reason)]);
         Self { queries: counter("query"), replies: counter("response") }
     }
+}
+
+/// Whether a reply is not sent, since it only says that a bound of ours is met and the block has `shed`; counts it then.
+pub(super) fn takes(reply: &Reply, asked: &Asked, plan: &Plan, worker: usize) -> bool {
+    let busy = reply.head.ede.as_ref().is_some_and(|ede| ede.code == Ede::TOO_BUSY.code);
+    if !busy || asked.client.transport != Transport::Udp {
+        return false;
+    }
+    let chain = plan.chains.get(asked.chain).filter(|chain| chain.sheds);
+    let listener = plan.listeners.get(asked.client.listener);
+    if let Some(shed) = chain.and(listener).and_then(|listener| listener.shed.as_ref()) {
+        shed.queries.add(worker, 1);
+    }
+    chain.is_some()
 }

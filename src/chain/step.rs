@@ -10,7 +10,7 @@ use super::signal::Signal;
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
 use crate::time::{Clock, Tick};
-use crate::wire::{Ede, Head, Query, Question, Rcode, Sections};
+use crate::wire::{Ede, Head, Query, Question, Rcode, Section, Sections, rtype};
 
 /// What a step decides.
 #[derive(Debug)]
@@ -209,10 +209,31 @@ pub struct Sent {
     pub flags: u16,
     /// Whether the answer section held a record.
     pub answers: bool,
+    /// Whether the authority section held an SOA.
+    pub soa: bool,
+    /// Whether the authority section held an NS.
+    pub ns: bool,
     /// Bytes of the reply.
     pub size: usize,
     /// When it was made.
     pub at: Tick,
+}
+
+impl Sent {
+    /// What was made of a reply. Cost: a look at the types of its authority section.
+    pub(super) fn new(reply: &Reply, flags: u16, size: usize, at: Tick) -> Self {
+        let sections = &reply.sections;
+        let authority = sections.records().get(sections.range(Section::Authority)).unwrap_or_default();
+        Self {
+            rcode: reply.head.rcode,
+            flags,
+            answers: !sections.range(Section::Answer).is_empty(),
+            soa: authority.iter().any(|record| record.rtype == rtype::SOA),
+            ns: authority.iter().any(|record| record.rtype == rtype::NS),
+            size,
+            at,
+        }
+    }
 }
 
 /// A step of the chain.

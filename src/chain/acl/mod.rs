@@ -12,8 +12,6 @@
 mod gate;
 mod parse;
 mod rules;
-#[cfg(test)]
-mod tests;
 
 pub(super) use gate::Gate;
 pub(super) use parse::{HELP, SYNTAX, WORD, parse};

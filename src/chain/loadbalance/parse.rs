@@ -54,7 +54,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
             "reload" => {
                 reload = line.only_arg()?.duration()?;
                 if file.is_none() {
-                    return Err(line.error("has no meaning without `weighted FILE`"));
+                    return Err(line.word.error("`reload` has no meaning without `weighted FILE`"));
                 }
             }
             "prefer" => {

@@ -30,9 +30,7 @@ const LABEL: &str = "view/name";
 
 /// Reads the stanza.
 pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
-    if draft.view.is_some() {
-        return Err(directive.error("stands twice in this block"));
-    }
+    draft.once(directive)?;
     let name = directive.only_arg()?.text.clone();
     let mut text = name.clone();
     let mut tests = Vec::new();
@@ -77,7 +75,10 @@ fn expression(line: &Directive) -> Result<(Test, String), Error> {
         Err(Fault { at, problem, hint }) => {
             let place = starts.partition_point(|start| *start <= at).saturating_sub(1);
             let error = args.get(place).unwrap_or(&line.word).error(problem);
+            // Between quotes of its own a text is bare by now.
+            let bare = args.len() > 1 && args.iter().any(|arg| arg.quoted);
             Err(match hint {
+                _ if bare => error.hint("texts stand in single quotes: `'example.org.'`"),
                 Some(hint) => error.hint(hint),
                 None => error,
             })
