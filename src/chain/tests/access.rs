@@ -230,3 +230,99 @@ fn a_header_that_a_block_changes_for_a_question_of_its_own_stays_as_the_client_s
     let reply = desk.ask("y.inner.").reply();
     assert!(!reply.metadata.recursion_desired && !reply.metadata.authoritative);
 }
+
+/// A desk behind two views of one zone, told apart by the network of the client.
+fn viewed(first: &str, second: &str) -> (Desk, Upstreams) {
+    desk(&format!(
+        "example.:53 {{\n view one {{\n expr incidr(client_ip(), '192.0.2.0/24')\n expr type() != 'AAAA'\n }}\n {first}\n}}\n\
+         example.:53 {{\n view two {{\n expr incidr(client_ip(), '198.51.100.0/24')\n }}\n {second}\n}}\n\
+         .:53 {{\n whoami\n}}\n"
+    ))
+}
+
+#[test]
+fn the_first_block_whose_view_admits_a_query_answers_it_and_else_the_next_shorter_zone() {
+    let (mut desk, upstreams) = viewed("local", "forward . 192.0.2.53\n chaos x");
+    // `local` alone: the end of the chain.
+    assert_eq!(verdict(desk.ask("web.example.")), (2, None, 0));
+    assert_eq!(verdict(desk.ask_from(OTHER, "web.example.")), (0, None, 1));
+    // No view: `whoami`.
+    let reply = desk.ask_type("web.example.", rtype::AAAA).reply();
+    assert_eq!((code(&reply), reply.answers.len(), reply.additionals.len()), (0, 0, 2));
+    let reply = desk.ask_from([203, 0, 113, 1], "web.example.").reply();
+    assert_eq!(reply.additionals.len(), 2);
+    assert_eq!(upstreams.asked(), ["web"]);
+}
+
+#[test]
+fn views_of_one_zone_keep_nothing_for_each_other() {
+    let text = "forward . 192.0.2.53\n cache";
+    let spec = |name: &str, expr: &str| format!(".:53 {{\n view {name} {{\n expr {expr}\n }}\n {text}\n}}\n");
+    let places = |corefile: String| -> Vec<String> {
+        let (plan, _) = built(&corefile, &Upstreams::default());
+        plan.chains.iter().map(|chain| chain.cache.as_ref().unwrap().cache.spec().place.clone()).collect()
+    };
+    let first = places(spec("a", "id() == 1") + &spec("b", "id() == 2") + &spec("a", "id() == 3"));
+    assert!(first[0] != first[1] && first[0] != first[2] && first[1] != first[2], "{first:?}");
+    assert_eq!(places(spec("a", "id() == 1")), first[..1], "over a reload it is the same");
+    let (mut desk, upstreams) = viewed(text, text);
+    for _ in 0..2 {
+        assert_eq!(verdict(desk.ask("web.example.")), (0, None, 1));
+        assert_eq!(verdict(desk.ask_from(OTHER, "web.example.")), (0, None, 1));
+    }
+    assert_eq!(upstreams.asked(), ["web", "web"], "each view asked once");
+}
+
+#[test]
+fn a_question_on_behalf_of_another_is_for_the_block_whose_view_admits_it() {
+    let text = |name: &str, more: &str| format!("example.:53 {{\n view {name} {{\n expr {more}\n }}\n whoami\n}}\n");
+    let corefile = text("secret", "name() == 'secret.example.' && client_ip() == '192.0.2.1'")
+        + &text("rest", "name() startsWith 'for-'");
+    let (mut plan, _) = built(&corefile, &Upstreams::default());
+    plan.chains[1].steps.insert(0, asks_for());
+    plan.chains[0].steps.insert(0, Scripted::new("hosts", &Diary::default(), |asked, _, _| address(asked, 3)));
+    let mut desk = Desk::new(Arc::new(plan), 16);
+    assert_eq!(verdict(desk.ask("for-secret.example.")), (0, None, 1));
+    assert_eq!(verdict(desk.ask_from(OTHER, "for-secret.example.")), (2, None, 0), "no block is for it");
+}
+
+#[test]
+fn a_view_behind_a_block_without_one_is_warned_about() {
+    let (_, warnings) = built(
+        ".:53 {\n whoami\n}\n.:53 {\n view late {\n expr true\n }\n whoami\n}\n",
+        &Upstreams::default(),
+    );
+    assert!(warnings[0].contains("is never reached"), "{warnings:?}");
+}
+
+#[test]
+fn with_shed_the_newest_query_gets_no_reply_once_all_places_are_taken() {
+    let silent = |text: &str| {
+        let (plan, _) = built(text, &Upstreams::default());
+        let mut plan = plan;
+        let signal = Arc::<Signal>::default();
+        let waits = Scripted::new("forward", &Diary::default(), move |asked, answer, context| {
+            match (&*first(asked), answer) {
+                ("now", _) => address(asked, 1),
+                (_, None) => script::wait(&signal, context, 3_000),
+                (_, Some(_)) => Flow::Reply(Reply::code(Rcode::SERVFAIL)),
+            }
+        });
+        plan.chains[0].steps.insert(0, waits);
+        Desk::new(Arc::new(plan), 2)
+    };
+    let mut desk = silent(".:53 {\n whoami\n shed\n}\n");
+    for _ in 0..2 {
+        assert!(matches!(desk.ask("slow."), Got::Waiting));
+    }
+    assert!(matches!(desk.ask("slow."), Got::Silence));
+    assert_eq!(verdict(desk.ask("now.")), (0, None, 1), "what need not wait is answered");
+    let listener = &desk.active.plan().listeners[0];
+    assert_eq!(listener.shed.as_ref().unwrap().queries.read(), 1);
+    desk.check_counters();
+    let mut desk = silent(".:53 {\n whoami\n}\n");
+    for _ in 0..2 {
+        assert!(matches!(desk.ask("slow."), Got::Waiting));
+    }
+    assert_eq!(verdict(desk.ask("slow.")), (2, Some(23), 0), "without it: SERVFAIL");
+}
