@@ -7,6 +7,8 @@
 
 #[path = "beside/coredns.rs"]
 mod coredns;
+#[path = "beside/coredns_words.rs"]
+mod coredns_words;
 #[path = "beside/dns64.rs"]
 mod dns64;
 #[path = "beside/hosts.rs"]
