@@ -152,7 +152,10 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
         ("root", "root /etc/coredns"),
         ("cancel", "cancel"),
         ("cancel", "cancel 1s500ms"),
-        ("timeouts", "timeouts {\n        read 3\n        write 5s\n        idle 24h\n        maxtcpqueries -1\n    }"),
+        (
+            "timeouts",
+            "timeouts {\n        read 3\n        write 5s\n        idle 24h\n        maxtcpqueries -1\n    }",
+        ),
         ("multisocket", "multisocket"),
         ("multisocket", "multisocket 1024"),
         ("nsid", "nsid"),
@@ -168,7 +171,10 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
             "acl a.example.org 10.0.0.0/24 {\n        Allow NET 192.168.1.0/24 2001:db8::1 type A aaaa TYPE65\n        \
              filter type *\n        drop net * type ANY\n        block\n    }",
         ),
-        ("header", "header {\n        response set ra AA\n        query clear rd\n        response clear rd\n    }"),
+        (
+            "header",
+            "header {\n        response set ra AA\n        query clear rd\n        response clear rd\n    }",
+        ),
         ("erratic", "erratic"),
         (
             "erratic",
@@ -185,7 +191,10 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
             "loadbalance",
             "loadbalance weighted db.weights {\n        reload 0s\n        prefer 10.0.0.0/8\n    }",
         ),
-        ("log", "log example.org {\n        class denial error\n        format json kubernetes/service /view/name\n    }"),
+        (
+            "log",
+            "log example.org {\n        class denial error\n        format json kubernetes/service /view/name\n    }",
+        ),
         ("log", "log . \"{combined} {/log/class}\" {\n        format text\n    }"),
         // As k3s and minikube write it.
         (

@@ -41,7 +41,10 @@ pub fn caches(text: &mut Exposition, plan: &Plan) {
                     }
                 }
                 None => {
-                    seen.insert((server, &cached.zones, &cached.view), Seen { counts: counts.clone(), usage });
+                    seen.insert(
+                        (server, &cached.zones, &cached.view),
+                        Seen { counts: counts.clone(), usage },
+                    );
                 }
             }
         }

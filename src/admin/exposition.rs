@@ -88,7 +88,12 @@ pub fn server(text: &mut Exposition, plan: &Plan, counters: &[Arc<Counters>]) {
             let mut words: Vec<&str> = chain.words.clone();
             words.dedup();
             for word in words {
-                let labels = [("server", server), ("zone", served.zone.text()), ("view", chain.view_name()), ("name", word)];
+                let labels = [
+                    ("server", server),
+                    ("zone", served.zone.text()),
+                    ("view", chain.view_name()),
+                    ("name", word),
+                ];
                 text.value("coredns_plugin_enabled", &labels, 1);
             }
         }

@@ -46,10 +46,9 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
                 return Err(flag.unknown("a flag that `header` changes", &["aa", "ra", "rd"]));
             };
             if query && *bit != Flags::RD {
-                draft.warnings.push(format!(
-                    "{}: `{name}` means nothing in a query: this changes nothing",
-                    flag.at
-                ));
+                draft
+                    .warnings
+                    .push(format!("{}: `{name}` means nothing in a query: this changes nothing", flag.at));
             }
             match query {
                 true => step.query.put(*bit, on),
@@ -58,7 +57,9 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
         }
     }
     if directive.lines().is_empty() {
-        return Err(directive.error("needs a line that says what it changes").hint("for example `response set ra`"));
+        return Err(directive
+            .error("needs a line that says what it changes")
+            .hint("for example `response set ra`"));
     }
     draft.steps.push(Box::new(step));
     Ok(())

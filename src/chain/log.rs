@@ -26,7 +26,8 @@ log [NAMES…] [\"FORMAT\"] {
 }";
 
 /// What it does.
-pub(super) const HELP: &str = "writes a line for each query, as {common}, {combined} or FORMAT says, or as JSON";
+pub(super) const HELP: &str =
+    "writes a line for each query, as {common}, {combined} or FORMAT says, or as JSON";
 
 /// The form of a line unless the Corefile says.
 const COMMON: &str = "{remote}:{port} - {>id} \"{type} {class} {name} {proto} {size} {>do} {>bufsize}\" {rcode} {>rflags} {rsize} {duration}";

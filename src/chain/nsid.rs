@@ -14,7 +14,8 @@ pub(super) const WORD: &str = "nsid";
 pub(super) const SYNTAX: &str = "nsid [DATA…]";
 
 /// What it does.
-pub(super) const HELP: &str = "names this server to clients that ask for it with the option NSID; the host's name";
+pub(super) const HELP: &str =
+    "names this server to clients that ask for it with the option NSID; the host's name";
 
 /// The longest name: it must fit beside any question in 512 bytes. Unit: bytes.
 const LONGEST: usize = 128;
@@ -28,7 +29,9 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
     if let Some(first) = directive.args.first()
         && data.len() > LONGEST
     {
-        return Err(first.error(format!("the name is {} bytes long: {LONGEST} fit into every reply", data.len())));
+        return Err(
+            first.error(format!("the name is {} bytes long: {LONGEST} fit into every reply", data.len()))
+        );
     }
     if words.is_empty() {
         data = draft.parts.hostname();

@@ -207,8 +207,8 @@ impl<R> Pipeline<R> {
             || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
         asked.place = usize::MAX;
         let chosen = if refused { None } else { plan.choose(asked, &asked.question) };
-        let chosen = chosen
-            .filter(|(_, chain)| internet || plan.chains.get(*chain).is_some_and(|chain| chain.chaos));
+        let chosen =
+            chosen.filter(|(_, chain)| internet || plan.chains.get(*chain).is_some_and(|chain| chain.chaos));
         let Some((place, chain)) = chosen else {
             return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), &plan, out));
         };

@@ -21,7 +21,9 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
     draft.once(directive)?;
     let folder = PathBuf::from(&path.text);
     if !draft.parts.is_folder(&folder) {
-        draft.warnings.push(format!("{}: `root {}`: there is no such folder yet", directive.word.at, path.text));
+        draft
+            .warnings
+            .push(format!("{}: `root {}`: there is no such folder yet", directive.word.at, path.text));
     }
     draft.root = Some(folder);
     Ok(())

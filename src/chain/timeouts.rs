@@ -67,7 +67,9 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
                 let token = line.only_arg()?;
                 timeouts.queries = Some(match token.text.as_str() {
                     "-1" => None,
-                    _ => Some(token.number(1..=u32::MAX).map_err(|error| error.hint("-1 is for any number"))?),
+                    _ => {
+                        Some(token.number(1..=u32::MAX).map_err(|error| error.hint("-1 is for any number"))?)
+                    }
                 });
             }
             _ => return Err(line.word.unknown("an option of `timeouts`", OPTIONS)),

@@ -49,13 +49,16 @@ impl PerWorker {
     }
 }
 
+/// Labels that are kept.
+type Kept = Vec<(&'static str, String)>;
+
 /// The counters of one family, by the values of their labels.
 #[derive(Debug)]
 struct Known {
     /// The family.
     family: &'static Family,
     /// Its counters, in the order in which they were asked for.
-    counters: Vec<(Vec<(&'static str, String)>, Arc<PerWorker>)>,
+    counters: Vec<(Kept, Arc<PerWorker>)>,
 }
 
 /// All counters of words, kept over all plans, so that none ever falls.
@@ -67,7 +70,7 @@ impl Families {
     pub fn counter(&self, family: &'static Family, labels: Labels<'_>, workers: usize) -> Arc<PerWorker> {
         let mut all = self.0.lock();
         let known = all.entry(family.name).or_insert_with(|| Known { family, counters: Vec::new() });
-        let same = |kept: &Vec<(&'static str, String)>| {
+        let same = |kept: &Kept| {
             kept.len() == labels.len() && kept.iter().zip(labels).all(|(a, b)| a.0 == b.0 && a.1 == b.1)
         };
         if let Some((_, counter)) = known.counters.iter().find(|(kept, _)| same(kept)) {
@@ -80,10 +83,7 @@ impl Families {
     }
 
     /// Calls `visit` with each family, and with the labels and the sum of each of its counters.
-    pub fn each(
-        &self,
-        mut visit: impl FnMut(&'static Family, &mut dyn Iterator<Item = (Vec<(&'static str, String)>, u64)>),
-    ) {
+    pub fn each(&self, mut visit: impl FnMut(&'static Family, &mut dyn Iterator<Item = (Kept, u64)>)) {
         for known in self.0.lock().values() {
             let mut values = known.counters.iter().map(|(labels, counter)| (labels.clone(), counter.read()));
             visit(known.family, &mut values);

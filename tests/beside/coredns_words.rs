@@ -237,7 +237,10 @@ fn coredns_draws_addresses_by_weight_the_same_way_and_is_as_erratic() {
     let ours_said = firsts(ours.addresses()[0]);
     let theirs_said = firsts(theirs);
     for ((ours, theirs), expected) in ours_said.into_iter().zip(theirs_said).zip([750, 250, 500_u32]) {
-        assert!(ours.abs_diff(expected) < 120 && theirs.abs_diff(expected) < 120, "{ours_said:?} {theirs_said:?}");
+        assert!(
+            ours.abs_diff(expected) < 120 && theirs.abs_diff(expected) < 120,
+            "{ours_said:?} {theirs_said:?}"
+        );
     }
     for rtype in [A, A, A, AAAA, AAAA, MX, A, TXT, A] {
         let question = asked("x.erratic.test.", rtype);

@@ -108,11 +108,15 @@ fn flags_are_as_header_wants_them() {
 fn what_is_local_is_answered_here() {
     let upstream = Upstream::start("localhost.test. 300 A 192.0.2.1");
     let corefile = |more: &str| {
-        format!(".:0 {{\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n local {more}\n forward . {}\n}}\n", upstream.addr())
+        format!(
+            ".:0 {{\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n local {more}\n forward . {}\n}}\n",
+            upstream.addr()
+        )
     };
     let running = start(&corefile(""));
     let server = running.addresses()[0];
-    let soa = |owner: &str| format!(" | authority {owner} 604800 SOA localhost. root.localhost. 1 0 0 0 604800");
+    let soa =
+        |owner: &str| format!(" | authority {owner} 604800 SOA localhost. root.localhost. 1 0 0 0 604800");
     for (name, rtype, said) in [
         ("localhost.", RecordType::A, "NoError | localhost. 604800 A 127.0.0.1".to_owned()),
         ("LocalHost.", RecordType::AAAA, "NoError | LocalHost. 604800 AAAA ::1".to_owned()),
@@ -121,7 +125,11 @@ fn what_is_local_is_answered_here() {
         ("db.localhost.", RecordType::A, "NoError | db.localhost. 604800 A 127.0.0.1".to_owned()),
         ("db.localhost.", RecordType::TXT, "NoError".to_owned() + &soa("db.localhost.")),
         ("localhost.test.", RecordType::A, "NoError | localhost.test. 604800 A 127.0.0.1".to_owned()),
-        ("1.0.0.127.in-addr.arpa.", RecordType::PTR, "NoError | 1.0.0.127.in-addr.arpa. 604800 PTR localhost.".to_owned()),
+        (
+            "1.0.0.127.in-addr.arpa.",
+            RecordType::PTR,
+            "NoError | 1.0.0.127.in-addr.arpa. 604800 PTR localhost.".to_owned(),
+        ),
         ("1.0.0.127.in-addr.arpa.", RecordType::A, "NoError".to_owned() + &soa("127.in-addr.arpa.")),
         ("2.0.0.127.in-addr.arpa.", RecordType::PTR, "NXDomain".to_owned() + &soa("127.in-addr.arpa.")),
         ("0.in-addr.arpa.", RecordType::A, "NoError".to_owned() + &soa("0.in-addr.arpa.")),
@@ -208,7 +216,8 @@ fn files_are_found_below_the_root() {
     let running =
         start(&format!(".:0 {{\n bind 127.0.0.1\n hosts names\n root {}\n}}\n", folder.path().display()));
     assert_eq!(ask(running.addresses()[0], "a.test.", RecordType::A), "NoError aa | a.test. 3600 A 10.0.0.1");
-    let running = start(".:0 {\n bind 127.0.0.1\n root /no/such/folder\n multisocket 5\n cancel\n whoami\n}\n");
+    let running =
+        start(".:0 {\n bind 127.0.0.1\n root /no/such/folder\n multisocket 5\n cancel\n whoami\n}\n");
     let warnings = running.warnings();
     for part in ["there is no such folder yet", "`multisocket` changes nothing", "`cancel` changes nothing"] {
         assert!(warnings.iter().any(|warning| warning.contains(part)), "{part}: {warnings:?}");

@@ -51,10 +51,14 @@ fn views_of_one_zone_answer_from_upstreams_and_caches_of_their_own() {
     let (first, second) =
         (Upstream::start("a.test. 300 A 192.0.2.1"), Upstream::start("a.test. 300 A 192.0.2.2"));
     let block = |view: &str, upstream: &Upstream| {
-        format!(".:0 {{\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n metadata\n {view}\n cache\n forward . {}\n}}\n", upstream.addr())
+        format!(
+            ".:0 {{\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n metadata\n {view}\n cache\n forward . {}\n}}\n",
+            upstream.addr()
+        )
     };
-    let corefile = block("view inner {\n expr incidr(client_ip(), '127.0.0.2/32') && proto() == 'udp'\n }", &first)
-        + &block("", &second);
+    let corefile =
+        block("view inner {\n expr incidr(client_ip(), '127.0.0.2/32') && proto() == 'udp'\n }", &first)
+            + &block("", &second);
     let running = start(&corefile);
     let server = running.addresses()[0];
     for _ in 0..2 {
@@ -74,7 +78,11 @@ fn views_of_one_zone_answer_from_upstreams_and_caches_of_their_own() {
         assert_eq!(count(view, "coredns_cache_requests_total"), queries, "{view}");
         assert_eq!(count(view, "coredns_cache_misses_total"), 1, "{view}");
     }
-    assert!(metrics(&running, "coredns_plugin_enabled").iter().any(|line| line.contains("view=\"inner\",name=\"view\"")));
+    assert!(
+        metrics(&running, "coredns_plugin_enabled")
+            .iter()
+            .any(|line| line.contains("view=\"inner\",name=\"view\""))
+    );
 }
 
 #[test]
@@ -157,7 +165,8 @@ fn an_address_comes_first_as_its_weight_in_a_file_says_and_the_file_is_followed(
 
 #[test]
 fn addresses_of_preferred_networks_come_first_and_a_wrong_file_of_weights_is_an_error_at_its_place() {
-    let hosts = "hosts none {\n 10.0.0.1 www.test\n 10.0.0.2 www.test\n 10.0.1.3 www.test\n 10.0.2.4 www.test\n }";
+    let hosts =
+        "hosts none {\n 10.0.0.1 www.test\n 10.0.0.2 www.test\n 10.0.1.3 www.test\n 10.0.2.4 www.test\n }";
     let running = start(&format!(
         ".:0 {{\n bind 127.0.0.1\n loadbalance {{\n prefer 10.0.2.0/24 10.0.1.0/24\n }}\n {hosts}\n}}\n"
     ));

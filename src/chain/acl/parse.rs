@@ -38,7 +38,9 @@ pub(super) fn read(draft: &mut Draft<'_>) -> Result<Acl, Error> {
     for directive in block.all(WORD) {
         let rule = rule(directive, draft).map_err(|error| error.within(directive))?;
         if rule.policies.is_empty() {
-            draft.warnings.push(format!("{}: `acl` without a line in it lets everything pass", directive.word.at));
+            draft
+                .warnings
+                .push(format!("{}: `acl` without a line in it lets everything pass", directive.word.at));
         }
         rules.push(rule);
     }
@@ -109,9 +111,9 @@ fn policy(line: &Directive) -> Result<Policy, Error> {
                 (Section::Addresses, "*") => everywhere = true,
                 (Section::Addresses, text) => {
                     let network = Network::parse_any(text).ok_or_else(|| {
-                        token
-                            .error(format!("`{text}` is neither an address nor a network"))
-                            .hint("write it like `10.0.0.0/8`, `192.0.2.7` or `2001:db8::/32`, or `*` for all")
+                        token.error(format!("`{text}` is neither an address nor a network")).hint(
+                            "write it like `10.0.0.0/8`, `192.0.2.7` or `2001:db8::/32`, or `*` for all",
+                        )
                     })?;
                     networks.get_or_insert_default().push(network);
                 }

@@ -99,7 +99,10 @@ impl Acl {
     /// The zones of all rules, each once.
     fn zones(&self) -> impl Iterator<Item = &Zone> {
         let all = || self.rules.iter().flat_map(|rule| &rule.zones);
-        all().enumerate().filter(move |(place, zone)| !all().take(*place).any(|known| known == *zone)).map(|(_, zone)| zone)
+        all()
+            .enumerate()
+            .filter(move |(place, zone)| !all().take(*place).any(|known| known == *zone))
+            .map(|(_, zone)| zone)
     }
 
     /// What is done with the question in hand, and the zone because of which. Cost: no allocation.
@@ -107,7 +110,8 @@ impl Acl {
         let question = &asked.question;
         let client = asked.client.addr.ip();
         for rule in &self.rules {
-            let within = rule.zones.iter().filter(|zone| question.below(zone.wire(), zone.labels()).is_some());
+            let within =
+                rule.zones.iter().filter(|zone| question.below(zone.wire(), zone.labels()).is_some());
             let Some(zone) = within.max_by_key(|zone| zone.labels()) else { continue };
             let found = rule.policies.iter().find(|policy| {
                 (policy.types.is_empty() || policy.types.contains(&question.qtype))

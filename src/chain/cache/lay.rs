@@ -75,11 +75,7 @@ pub(in crate::chain) fn lay(draft: &mut Draft<'_>) -> Option<Laid> {
 
 impl Laid {
     /// Tells the step where its questions are counted: by the server of the listener that took them.
-    pub(in crate::chain) fn count(
-        self,
-        here: &Place<'_>,
-        parts: &mut dyn Parts,
-    ) -> Cached {
+    pub(in crate::chain) fn count(self, here: &Place<'_>, parts: &mut dyn Parts) -> Cached {
         let mut servers: Vec<(String, Arc<Counts>)> = Vec::new();
         let mut place = |listener: &Listener| {
             listener.zones.iter().any(|served| served.chain == here.chain).then(|| {

@@ -22,8 +22,12 @@ fn sections(records: &str) -> Sections {
             "TXT" => rtype::TXT,
             _ => {
                 match word.parse().unwrap() {
-                    IpAddr::V4(v4) => sections.push_address(Section::Answer, Owner::Question, 1, &v4.octets()),
-                    IpAddr::V6(v6) => sections.push_address(Section::Answer, Owner::Question, 1, &v6.octets()),
+                    IpAddr::V4(v4) => {
+                        sections.push_address(Section::Answer, Owner::Question, 1, &v4.octets())
+                    }
+                    IpAddr::V6(v6) => {
+                        sections.push_address(Section::Answer, Owner::Question, 1, &v6.octets())
+                    }
                 }
                 continue;
             }
@@ -102,8 +106,7 @@ fn weights_are_found_by_the_owner_of_each_record() {
     answer.push_address(Section::Answer, Owner::Question, 1, &[10, 0, 0, 2]);
     answer.push_address(Section::Answer, target, 1, &[10, 0, 0, 1]);
     let mut rng = fastrand::Rng::with_seed(2);
-    let second =
-        (0..1_000).filter(|_| weights.draw(&answer, 0..2, &question(), &mut rng) == Some(1)).count();
+    let second = (0..1_000).filter(|_| weights.draw(&answer, 0..2, &question(), &mut rng) == Some(1)).count();
     assert!(second > 980, "{second}");
 }
 

@@ -74,8 +74,11 @@ impl Weights {
 
     /// The file holds `text` now. Errors: a line that is none; then what was read last stays.
     pub fn replace(&self, text: &str) -> Result<(), WeightsFault> {
-        let new = read(text)
-            .map_err(|(line, problem)| WeightsFault::Line { path: self.spec.path.clone(), line, problem })?;
+        let new = read(text).map_err(|(line, problem)| WeightsFault::Line {
+            path: self.spec.path.clone(),
+            line,
+            problem,
+        })?;
         let old = std::mem::replace(&mut *self.table.write(), new);
         drop(old);
         Ok(())

@@ -38,19 +38,21 @@ fn renames() -> Box<dyn Step> {
 
 /// A step like `autopath` or an alias of a zone: `for-NAME` is answered by `NAME`.
 fn asks_for() -> Box<dyn Step> {
-    Scripted::new("asks", &Diary::default(), |asked, answer, _| match (first(asked).strip_prefix("for-"), answer) {
-        (None, _) => Flow::Next,
-        (Some(name), None) => {
-            let name = parse_name(&format!("{name}.example.")).unwrap();
-            let question = Box::new(Question::new(&name, asked.question.qtype).unwrap());
-            Flow::Wait(Ask::Question { question, held: None })
+    Scripted::new("asks", &Diary::default(), |asked, answer, _| {
+        match (first(asked).strip_prefix("for-"), answer) {
+            (None, _) => Flow::Next,
+            (Some(name), None) => {
+                let name = parse_name(&format!("{name}.example.")).unwrap();
+                let question = Box::new(Question::new(&name, asked.question.qtype).unwrap());
+                Flow::Wait(Ask::Question { question, held: None })
+            }
+            (Some(_), Some(Answer::Reply { reply, question, .. })) => {
+                let mut sections = asked.draft();
+                sections.append_answer(&reply.sections, &question);
+                Flow::Reply(Reply::new(reply.head.rcode, sections))
+            }
+            (Some(_), Some(_)) => Flow::Reply(Reply::code(Rcode::SERVFAIL)),
         }
-        (Some(_), Some(Answer::Reply { reply, question, .. })) => {
-            let mut sections = asked.draft();
-            sections.append_answer(&reply.sections, &question);
-            Flow::Reply(Reply::new(reply.head.rcode, sections))
-        }
-        (Some(_), Some(_)) => Flow::Reply(Reply::code(Rcode::SERVFAIL)),
     })
 }
 
@@ -118,7 +120,9 @@ fn the_name_counts_as_it_is_answered() {
 fn a_question_on_behalf_of_another_is_decided_about_like_one_of_the_client() {
     // https://github.com/coredns/coredns/pull/8290: there a search path led round the rules.
     let corefile = |action: &str| {
-        format!(".:53 {{\n forward . 192.0.2.53\n cache\n acl secret.example {{\n {action} net 192.0.2.1\n }}\n}}\n")
+        format!(
+            ".:53 {{\n forward . 192.0.2.53\n cache\n acl secret.example {{\n {action} net 192.0.2.1\n }}\n}}\n"
+        )
     };
     let mut desk = desk_behind(asks_for(), &corefile("block"));
     assert_eq!(verdict(desk.ask("for-open.example.")), (0, None, 1));
@@ -166,15 +170,16 @@ fn steps_that_stand_before_the_rules_obey_them() {
 #[test]
 fn a_refresh_in_the_background_asks_in_the_name_of_whom_it_follows() {
     // The step asks for another name each time; a refresh without a client would be turned away.
-    let aliased = Scripted::new("forward", &Diary::default(), |asked, answer, _| match (&*first(asked), answer) {
-        ("target", _) => address(asked, 7),
-        (_, None) => {
-            let question = Question::new(&parse_name("target.example.").unwrap(), rtype::A).unwrap();
-            Flow::Wait(Ask::Question { question: Box::new(question), held: None })
-        }
-        (_, Some(Answer::Reply { reply, .. })) => Flow::Reply(Reply::code(reply.head.rcode)),
-        (_, Some(_)) => Flow::Reply(Reply::code(Rcode::SERVFAIL)),
-    });
+    let aliased =
+        Scripted::new("forward", &Diary::default(), |asked, answer, _| match (&*first(asked), answer) {
+            ("target", _) => address(asked, 7),
+            (_, None) => {
+                let question = Question::new(&parse_name("target.example.").unwrap(), rtype::A).unwrap();
+                Flow::Wait(Ask::Question { question: Box::new(question), held: None })
+            }
+            (_, Some(Answer::Reply { reply, .. })) => Flow::Reply(Reply::code(reply.head.rcode)),
+            (_, Some(_)) => Flow::Reply(Reply::code(Rcode::SERVFAIL)),
+        });
     let seen = Diary::default();
     let told = seen.clone();
     let refreshing = Scripted::new("cache", &Diary::default(), move |asked, _, context| {
@@ -186,10 +191,8 @@ fn a_refresh_in_the_background_asks_in_the_name_of_whom_it_follows() {
         }
         Flow::Next
     });
-    let (mut plan, _) = built(
-        ".:53 {\n whoami\n acl {\n allow net 192.0.2.1\n block\n }\n}\n",
-        &Upstreams::default(),
-    );
+    let (mut plan, _) =
+        built(".:53 {\n whoami\n acl {\n allow net 192.0.2.1\n block\n }\n}\n", &Upstreams::default());
     let steps = &mut plan.chains[0].steps;
     steps.truncate(1);
     steps.push(refreshing);
@@ -275,12 +278,15 @@ fn views_of_one_zone_keep_nothing_for_each_other() {
 
 #[test]
 fn a_question_on_behalf_of_another_is_for_the_block_whose_view_admits_it() {
-    let text = |name: &str, more: &str| format!("example.:53 {{\n view {name} {{\n expr {more}\n }}\n whoami\n}}\n");
+    let text =
+        |name: &str, more: &str| format!("example.:53 {{\n view {name} {{\n expr {more}\n }}\n whoami\n}}\n");
     let corefile = text("secret", "name() == 'secret.example.' && client_ip() == '192.0.2.1'")
         + &text("rest", "name() startsWith 'for-'");
     let (mut plan, _) = built(&corefile, &Upstreams::default());
     plan.chains[1].steps.insert(0, asks_for());
-    plan.chains[0].steps.insert(0, Scripted::new("hosts", &Diary::default(), |asked, _, _| address(asked, 3)));
+    plan.chains[0]
+        .steps
+        .insert(0, Scripted::new("hosts", &Diary::default(), |asked, _, _| address(asked, 3)));
     let mut desk = Desk::new(Arc::new(plan), 16);
     assert_eq!(verdict(desk.ask("for-secret.example.")), (0, None, 1));
     assert_eq!(verdict(desk.ask_from(OTHER, "for-secret.example.")), (2, None, 0), "no block is for it");

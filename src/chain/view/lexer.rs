@@ -32,8 +32,8 @@ impl Piece {
 
 /// The signs, longer ones before those that they begin with.
 const SIGNS: &[&str] = &[
-    "&&", "||", "==", "!=", "<=", ">=", "..", "!", "<", ">", "(", ")", "[", "]", ",", "+", "-", "*", "%", "?",
-    ":",
+    "&&", "||", "==", "!=", "<=", ">=", "..", "!", "<", ">", "(", ")", "[", "]", ",", "+", "-", "*", "%",
+    "?", ":",
 ];
 
 /// Signs of the language that are not served, and what to do instead.
@@ -107,10 +107,22 @@ fn quoted(text: &str, quote: char, at: usize) -> Result<(Piece, &str), Fault> {
         }
         let (_, escaped) = chars.next().ok_or_else(|| open(at))?;
         let digits = match escaped {
-            'n' => { out.push('\n'); continue }
-            't' => { out.push('\t'); continue }
-            'r' => { out.push('\r'); continue }
-            '\\' | '\'' | '"' | '`' => { out.push(escaped); continue }
+            'n' => {
+                out.push('\n');
+                continue;
+            }
+            't' => {
+                out.push('\t');
+                continue;
+            }
+            'r' => {
+                out.push('\r');
+                continue;
+            }
+            '\\' | '\'' | '"' | '`' => {
+                out.push(escaped);
+                continue;
+            }
             'x' => 2,
             'u' => 4,
             'U' => 8,
@@ -121,9 +133,9 @@ fn quoted(text: &str, quote: char, at: usize) -> Result<(Piece, &str), Fault> {
         };
         let code: String = chars.by_ref().take(digits).map(|(_, c)| c).collect();
         let value = u32::from_str_radix(&code, 16).ok().filter(|_| code.len() == digits);
-        let value = value.and_then(char::from_u32).ok_or_else(|| {
-            Fault::new(at + place, format!("`\\{escaped}{code}` stands for no character"))
-        })?;
+        let value = value
+            .and_then(char::from_u32)
+            .ok_or_else(|| Fault::new(at + place, format!("`\\{escaped}{code}` stands for no character")))?;
         out.push(value);
     }
     Err(open(at))

@@ -60,7 +60,10 @@ const OPERATORS: &[(&str, Operator, u8)] = &[
 impl Operator {
     /// The operator of a sign or word, with how strongly it binds.
     pub(super) fn of(text: &str) -> Option<(Self, u8)> {
-        OPERATORS.iter().find(|(known, ..)| *known == text).map(|(_, operator, strength)| (*operator, *strength))
+        OPERATORS
+            .iter()
+            .find(|(known, ..)| *known == text)
+            .map(|(_, operator, strength)| (*operator, *strength))
     }
 
     /// As written.
@@ -86,7 +89,7 @@ pub(super) fn infix(
     literal: bool,
 ) -> Result<Part, Fault> {
     use Operator as Op;
-    use Part::{Empty, Numbers as Many, Number as One, Test as Truth, Text as Word, Texts};
+    use Part::{Empty, Number as One, Numbers as Many, Test as Truth, Text as Word, Texts};
     Ok(match (operator, left, right) {
         (Op::Or, Truth(a), Truth(b)) => Truth(Test::Or(Box::new((a, b)))),
         (Op::And, Truth(a), Truth(b)) => Truth(Test::And(Box::new((a, b)))),
@@ -99,9 +102,13 @@ pub(super) fn infix(
         (Op::In, One(number), Many(list)) => Truth(Test::AmongNumbers(Box::new(number), list)),
         (Op::In, Word(_) | One(_), Empty) => Truth(Test::Constant(false)),
         (Op::Matches, Word(text), Word(Text::Constant(pattern))) if literal => {
-            let pattern = regex::bytes::RegexBuilder::new(&pattern).unicode(false).size_limit(PATTERN).build().map_err(|error| {
-                Fault::new(right_at, "the pattern can't be used".to_owned()).hint(reason(&error))
-            })?;
+            let pattern = regex::bytes::RegexBuilder::new(&pattern)
+                .unicode(false)
+                .size_limit(PATTERN)
+                .build()
+                .map_err(|error| {
+                    Fault::new(right_at, "the pattern can't be used".to_owned()).hint(reason(&error))
+                })?;
             Truth(Test::Matches(Box::new(text), pattern))
         }
         (Op::Matches, Word(_), Word(_)) => {

@@ -104,8 +104,10 @@ pub(super) fn read(text: &str) -> Result<Test, Fault> {
     }
     match part {
         Part::Test(test) => Ok(test),
-        other => Err(Fault::new(0, format!("an expression must be true or false, and this is {}", other.kind()))
-            .hint("compare it with something: `type() == 'A'`")),
+        other => {
+            Err(Fault::new(0, format!("an expression must be true or false, and this is {}", other.kind()))
+                .hint("compare it with something: `type() == 'A'`"))
+        }
     }
 }
 
@@ -156,8 +158,7 @@ impl Reader {
             return Err(Fault::new(self.look().0, format!("is nested more than {DEPTH} deep")));
         }
         let mut left = self.single()?;
-        loop {
-            let Some((operator, strength, negated, taken)) = self.operator() else { break };
+        while let Some((operator, strength, negated, taken)) = self.operator() {
             if strength < least {
                 break;
             }
@@ -303,7 +304,10 @@ fn apply(name: &str, arguments: Vec<(usize, Part)>, at: usize) -> Result<Part, F
         match part {
             Part::Text(text) => texts.push((place, text)),
             other => {
-                return Err(Fault::new(place, format!("`{name}` is for texts, and this is {}", other.kind())));
+                return Err(Fault::new(
+                    place,
+                    format!("`{name}` is for texts, and this is {}", other.kind()),
+                ));
             }
         }
     }
@@ -355,8 +359,10 @@ fn within(ip: Text, (ip_at, at): (usize, usize), network: Text) -> Result<Test, 
 fn negate(part: Part, at: usize) -> Result<Part, Fault> {
     match part {
         Part::Test(test) => Ok(Part::Test(Test::Not(Box::new(test)))),
-        other => Err(Fault::new(at, format!("only what is true or false has an opposite, not {}", other.kind()))
-            .hint("put it in parentheses: `!(type() == 'A')`")),
+        other => {
+            Err(Fault::new(at, format!("only what is true or false has an opposite, not {}", other.kind()))
+                .hint("put it in parentheses: `!(type() == 'A')`"))
+        }
     }
 }
 
@@ -371,7 +377,10 @@ fn choice(condition: Part, then: Part, or_else: Part, at: usize) -> Result<Part,
         (Part::Text(a), Part::Text(b)) => Part::Text(Text::Choice(Box::new((test, a, b)))),
         (a, b) => {
             let kinds = format!("{} and {}", a.kind(), b.kind());
-            return Err(Fault::new(at, format!("both sides of `:` must be of one kind, and these are {kinds}")));
+            return Err(Fault::new(
+                at,
+                format!("both sides of `:` must be of one kind, and these are {kinds}"),
+            ));
         }
     })
 }

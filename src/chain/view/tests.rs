@@ -142,8 +142,36 @@ fn what_is_wrong_is_said_at_its_place() {
 #[test]
 fn no_text_makes_the_reader_panic() {
     let bits = [
-        "name()", "'x'", "(", ")", "[", "]", ",", "&&", "or", "not", "in", "1", "..", "==", "matches", "\\", "é",
-        "`", "\"", "incidr(", "?", ":", "-", "%", "0x", "9999999999999999999", "do()", " ", "'\\u12", "len(",
+        "name()",
+        "'x'",
+        "(",
+        ")",
+        "[",
+        "]",
+        ",",
+        "&&",
+        "or",
+        "not",
+        "in",
+        "1",
+        "..",
+        "==",
+        "matches",
+        "\\",
+        "é",
+        "`",
+        "\"",
+        "incidr(",
+        "?",
+        ":",
+        "-",
+        "%",
+        "0x",
+        "9999999999999999999",
+        "do()",
+        " ",
+        "'\\u12",
+        "len(",
     ];
     let mut rng = fastrand::Rng::with_seed(5);
     let asked = asked();
