@@ -212,10 +212,10 @@ impl Draft<'_> {
     }
 
     /// The path of a file that the block names: a relative one is below `root`.
-    pub(super) fn path(&self, text: &str) -> PathBuf {
+    pub(super) fn path(&self, written: impl AsRef<Path>) -> PathBuf {
         match &self.root {
-            Some(root) => root.join(text),
-            None => PathBuf::from(text),
+            Some(root) => root.join(written),
+            None => written.as_ref().to_owned(),
         }
     }
 

@@ -90,7 +90,7 @@ fn a_rule_whose_lines_say_nothing_leaves_it_to_the_next_and_the_first_that_does_
 }
 
 #[test]
-fn what_is_kept_is_not_shown_to_whom_may_not_ask() {
+fn coredns_8289_what_is_kept_is_not_shown_to_whom_may_not_ask() {
     // https://github.com/coredns/coredns/pull/8289: there a hit of the cache came before the rules.
     for cache in ["cache", "cache {\n serve_stale\n }"] {
         let (mut desk, upstreams) = desk(&format!(
@@ -108,7 +108,7 @@ fn what_is_kept_is_not_shown_to_whom_may_not_ask() {
 }
 
 #[test]
-fn the_name_counts_as_it_is_answered() {
+fn cve_2026_26017_the_name_counts_as_it_is_answered() {
     // CVE-2026-26017: there the rules saw the name before it was rewritten.
     let corefile = ".:53 {\n forward . 192.0.2.53\n acl secret.example {\n block\n }\n}\n";
     let mut desk = desk_behind(renames(), corefile);
@@ -117,7 +117,7 @@ fn the_name_counts_as_it_is_answered() {
 }
 
 #[test]
-fn a_question_on_behalf_of_another_is_decided_about_like_one_of_the_client() {
+fn coredns_8290_a_question_on_behalf_of_another_is_decided_about_like_one_of_the_client() {
     // https://github.com/coredns/coredns/pull/8290: there a search path led round the rules.
     let corefile = |action: &str| {
         format!(
