@@ -1,11 +1,11 @@
 //! The stanza's text (rule S-08).
 
 use super::gate::Gate;
-use super::rules::{Acl, AclStep, Action, Policy, Rule};
+use super::rules::{Acl, AclStep, Action, Policy};
 use crate::chain::build::Draft;
 use crate::chain::network::{Network, Networks};
 use crate::chain::rtypes::rtype_of;
-use crate::corefile::{Directive, Error, Token};
+use crate::corefile::{Directive, Error, Token, Zone};
 
 /// The Corefile's word.
 pub(in crate::chain) const WORD: &str = "acl";
@@ -37,7 +37,7 @@ pub(super) fn read(draft: &mut Draft<'_>) -> Result<Acl, Error> {
     let mut rules = Vec::new();
     for directive in block.all(WORD) {
         let rule = rule(directive, draft).map_err(|error| error.within(directive))?;
-        if rule.policies.is_empty() {
+        if rule.1.is_empty() {
             draft
                 .warnings
                 .push(format!("{}: `acl` without a line in it lets everything pass", directive.word.at));
@@ -47,14 +47,14 @@ pub(super) fn read(draft: &mut Draft<'_>) -> Result<Acl, Error> {
     Ok(Acl::new(rules))
 }
 
-/// Reads one directive.
-fn rule(directive: &Directive, draft: &Draft<'_>) -> Result<Rule, Error> {
+/// Reads one directive: its zones and its lines.
+fn rule(directive: &Directive, draft: &Draft<'_>) -> Result<(Vec<Zone>, Vec<Policy>), Error> {
     let mut zones = directive.zones_from(0)?;
     if zones.is_empty() {
         zones = draft.zones();
     }
     let policies = directive.lines().iter().map(policy).collect::<Result<_, _>>()?;
-    Ok(Rule { zones, policies })
+    Ok((zones, policies))
 }
 
 /// What the tokens behind a word are.

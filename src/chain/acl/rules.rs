@@ -1,5 +1,6 @@
 //! The rules of a block, and the step that decides by them.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use super::WORD;
@@ -9,7 +10,7 @@ use crate::chain::network::Networks;
 use crate::chain::step::{Context, Flow, Place, Reply, Step};
 use crate::corefile::Zone;
 use crate::metrics::{Family, PerWorker};
-use crate::wire::{Ede, Rcode};
+use crate::wire::{Ede, Question, Rcode};
 
 /// Blocked (RFC 8914 §4.16).
 const BLOCKED: Ede = Ede { code: 15, text: std::borrow::Cow::Borrowed("") };
@@ -64,55 +65,86 @@ pub(super) struct Policy {
     pub(super) from: Option<Networks>,
 }
 
+/// Up to so many zones are looked through one by one.
+const FEW: usize = 8;
+
 /// One `acl` of a block.
 #[derive(Debug)]
 pub(super) struct Rule {
-    /// The zones whose names it is about.
-    pub(super) zones: Vec<Zone>,
+    /// The zones whose names it is about, with the place of each among all zones of the block.
+    zones: Vec<(Zone, usize)>,
+    /// The places of zones by name in wire form, where they are many.
+    by_name: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
     /// Its lines, in the order of the file.
-    pub(super) policies: Vec<Policy>,
+    policies: Vec<Policy>,
+}
+
+impl Rule {
+    /// The place, among all zones of the block, of the longest zone that a question lies in; `None`: it is not about it.
+    ///
+    /// Cost: a comparison for each of a few zones, a look-up for each label where they are many; no allocation.
+    fn covers(&self, question: &Question) -> Option<usize> {
+        if self.by_name.is_empty() {
+            let within =
+                self.zones.iter().filter(|(zone, _)| question.below(zone.wire(), zone.labels()).is_some());
+            return within.max_by_key(|(zone, _)| zone.labels()).map(|(_, place)| *place);
+        }
+        (0..=question.labels()).find_map(|label| {
+            let name = question.lower().get(question.start(label)..)?;
+            self.by_name.get(name).copied()
+        })
+    }
 }
 
 /// Where a listener's questions are counted.
 struct Counts {
     /// Those who pass.
     allowed: Arc<PerWorker>,
-    /// Those who are turned away, by zone in the order of `Acl::zones` and by action.
+    /// Those who are turned away, by the place of the zone and by action.
     away: Vec<[Arc<PerWorker>; 3]>,
 }
 
 /// All `acl` of a block.
 #[derive(Default)]
 pub(in crate::chain) struct Acl {
+    /// The zones of all rules, each once.
+    zones: Vec<Zone>,
     /// In the order of the file.
-    pub(super) rules: Vec<Rule>,
+    rules: Vec<Rule>,
     /// Where it counts, by listener; set once the listeners are known.
     counts: OnceLock<Box<[Option<Counts>]>>,
 }
 
 impl Acl {
-    /// These rules.
-    pub(super) fn new(rules: Vec<Rule>) -> Self {
-        Self { rules, counts: OnceLock::new() }
+    /// These rules: zones and lines of each.
+    pub(super) fn new(written: Vec<(Vec<Zone>, Vec<Policy>)>) -> Self {
+        let mut places: BTreeMap<Zone, usize> = BTreeMap::new();
+        let mut all = Vec::new();
+        let rules = written.into_iter().map(|(zones, policies)| {
+            let zones: Vec<(Zone, usize)> = zones
+                .into_iter()
+                .map(|zone| {
+                    let place = *places.entry(zone.clone()).or_insert_with(|| {
+                        all.push(zone.clone());
+                        all.len() - 1
+                    });
+                    (zone, place)
+                })
+                .collect();
+            let many = zones.iter().filter(|_| zones.len() > FEW);
+            let by_name = many.map(|(zone, place)| (zone.wire().into(), *place)).collect();
+            Rule { zones, by_name, policies }
+        });
+        let rules = rules.collect();
+        Self { zones: all, rules, counts: OnceLock::new() }
     }
 
-    /// The zones of all rules, each once.
-    fn zones(&self) -> impl Iterator<Item = &Zone> {
-        let all = || self.rules.iter().flat_map(|rule| &rule.zones);
-        all()
-            .enumerate()
-            .filter(move |(place, zone)| !all().take(*place).any(|known| known == *zone))
-            .map(|(_, zone)| zone)
-    }
-
-    /// What is done with the question in hand, and the zone because of which. Cost: no allocation.
-    fn decide(&self, asked: &Asked) -> (Action, Option<&Zone>) {
+    /// What is done with the question in hand, and the place of the zone because of which.
+    fn decide(&self, asked: &Asked) -> (Action, Option<usize>) {
         let question = &asked.question;
         let client = asked.client.addr.ip();
         for rule in &self.rules {
-            let within =
-                rule.zones.iter().filter(|zone| question.below(zone.wire(), zone.labels()).is_some());
-            let Some(zone) = within.max_by_key(|zone| zone.labels()) else { continue };
+            let Some(zone) = rule.covers(question) else { continue };
             let found = rule.policies.iter().find(|policy| {
                 (policy.types.is_empty() || policy.types.contains(&question.qtype))
                     && policy.from.as_ref().is_none_or(|from| from.contains(client))
@@ -131,8 +163,7 @@ impl Acl {
         match (counts, action.family()) {
             (Some(counts), None) => counts.allowed.add(context.worker, 1),
             (Some(counts), Some(family)) => {
-                let place = zone.and_then(|zone| self.zones().position(|known| known == zone));
-                let counter = place.and_then(|place| counts.away.get(place)?.get(family));
+                let counter = zone.and_then(|zone| counts.away.get(zone)?.get(family));
                 if let Some(counter) = counter {
                     counter.add(context.worker, 1);
                 }
@@ -152,7 +183,8 @@ impl Acl {
         let mut counts = |server: &str| Counts {
             allowed: parts.counter(&ALLOWED, &[("server", server), ("view", place.view)]),
             away: self
-                .zones()
+                .zones
+                .iter()
                 .map(|zone| {
                     let labels = [("server", server), ("zone", zone.text()), ("view", place.view)];
                     [0, 1, 2].map(|family: usize| parts.counter(&FAMILIES[family], &labels))

@@ -90,6 +90,27 @@ fn a_rule_whose_lines_say_nothing_leaves_it_to_the_next_and_the_first_that_does_
 }
 
 #[test]
+fn of_many_zones_the_longest_counts_as_of_a_few() {
+    let few = "sub.zone1.example zone1.example";
+    let many: Vec<String> = (0..2000).map(|number| format!("zone{number}.example")).collect();
+    for zones in [few.to_owned(), format!("sub.zone1.example {}", many.join(" "))] {
+        let (mut desk, _) = desk(&format!(
+            ".:53 {{\n forward . 192.0.2.53\n acl {zones} {{\n filter net 192.0.2.1\n }}\n}}\n"
+        ));
+        for (name, code) in [
+            ("zone1.example.", Some(17)),
+            ("A.b.Zone1.Example.", Some(17)),
+            ("x.sub.zone1.example.", Some(17)),
+            ("example.", None),
+            ("xzone1.example.", None),
+            (".", None),
+        ] {
+            assert_eq!(verdict(desk.ask(name)).1, code, "{name} with {} zones", zones.split(' ').count());
+        }
+    }
+}
+
+#[test]
 fn coredns_8289_what_is_kept_is_not_shown_to_whom_may_not_ask() {
     // https://github.com/coredns/coredns/pull/8289: there a hit of the cache came before the rules.
     for cache in ["cache", "cache {\n serve_stale\n }"] {
