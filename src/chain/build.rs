@@ -13,7 +13,7 @@ use super::loadbalance::{Weights, WeightsFault, WeightsSpec};
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
 use super::shed::Shed;
-use super::step::{Place, Step};
+use super::step::{Stand, Step};
 use super::timeouts::Timeouts;
 use super::view::View;
 use super::words::{self, Support};
@@ -163,8 +163,6 @@ pub(super) struct Draft<'a> {
     pub(super) acl: Option<Arc<Acl>>,
     /// `view`.
     pub(super) view: Option<Arc<View>>,
-    /// `chaos`.
-    pub(super) chaos: bool,
     /// `shed`.
     pub(super) sheds: bool,
     /// `timeouts`.
@@ -371,7 +369,6 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         let mut chain = Chain::new(draft.steps, zones, draft.metadata, draft.debug);
         chain.stacktrace = draft.stacktrace;
         chain.view = draft.view;
-        chain.chaos = draft.chaos;
         chain.sheds = draft.sheds;
         plan.chains.push(chain);
     }
@@ -388,12 +385,12 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         })
         .collect();
     for (number, chain) in plan.chains.iter().enumerate() {
-        let place = Place { listeners: &plan.listeners, chain: number, view: chain.view_name() };
+        let place = Stand { listeners: &plan.listeners, chain: number, view: chain.view_name() };
         chain.steps.iter().for_each(|step| step.placed(&place, parts));
     }
     for (chain, cache) in laid {
         let view = plan.chains.get(chain).map_or("", Chain::view_name);
-        let counted = cache.count(&Place { listeners: &plan.listeners, chain, view }, parts);
+        let counted = cache.count(&Stand { listeners: &plan.listeners, chain, view }, parts);
         if let Some(chain) = plan.chains.get_mut(chain) {
             chain.cache = Some(counted);
         }
@@ -421,7 +418,6 @@ fn read_block<'a>(
         root: None,
         acl: None,
         view: None,
-        chaos: false,
         sheds: false,
         timeouts: Timeouts::default(),
         bind: None,

@@ -51,11 +51,6 @@ fn fact(question: &Question) -> Option<Fact> {
     NAMES.iter().find(|(name, _)| *name == question.lower()).map(|(_, fact)| *fact)
 }
 
-/// Whether a question of class CH is one that a block with `chaos` answers; all others are refused.
-pub(super) fn knows(question: &Question) -> bool {
-    fact(question).is_some()
-}
-
 /// Reads the line.
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
     directive.no_block()?;
@@ -72,7 +67,6 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
     }
     let gate = Gate::of(draft)?;
     let host = string(&draft.parts.hostname());
-    draft.chaos = true;
     draft.steps.push(Box::new(Chaos { version: string(&version), authors, host, gate }));
     Ok(())
 }
@@ -122,5 +116,9 @@ impl Step for Chaos {
             }
         }
         Flow::Reply(Reply::new(Rcode::NOERROR, sections))
+    }
+
+    fn other_classes(&self) -> bool {
+        true
     }
 }

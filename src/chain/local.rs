@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::acl::Gate;
 use super::asked::Asked;
 use super::build::{Draft, Parts};
-use super::step::{Context, Flow, Place, Reply, Step};
+use super::step::{Context, Flow, Reply, Stand, Step};
 use crate::corefile::{Directive, Error};
 use crate::metrics::{Family, PerWorker};
 use crate::wire::{Owner, Question, Rcode, Section, Sections, label_eq, rtype, show_name};
@@ -179,7 +179,7 @@ impl Step for Local {
         Flow::Reply(Reply::new(rcode, sections))
     }
 
-    fn placed(&self, _: &Place<'_>, parts: &mut dyn Parts) {
+    fn placed(&self, _: &Stand<'_>, parts: &mut dyn Parts) {
         // The plan is new, so this is the first time.
         let _ = self.count.set(parts.counter(&FAMILY, &[]));
     }

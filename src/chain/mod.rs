@@ -68,7 +68,7 @@ pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready, Served};
 pub use reload::Reload;
 pub use shed::Shed;
 pub use signal::Signal;
-pub use step::{Answer, Ask, Context, Errand, Flow, Held, Place, Reply, Sent, Step};
+pub use step::{Answer, Ask, Context, Errand, Flow, Held, Reply, Sent, Stand, Step};
 pub use timeouts::Timeouts;
 pub use view::View;
 pub use words::{ANSWERERS, Support, WORDS, Word, help, word_at};

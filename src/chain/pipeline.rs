@@ -13,7 +13,6 @@ use std::task::Waker;
 
 use super::asked::{Asked, BUDGET, Client, Transport};
 use super::caught::{Catching, catch};
-use super::chaos;
 use super::plan::{Active, Chain, Plan};
 use super::share::Share;
 use super::shed;
@@ -196,14 +195,14 @@ impl<R> Pipeline<R> {
             Transport::Tcp => Shape::stream(),
         };
         let plan = self.plan.clone();
-        // Of other classes only what `chaos` knows, where the block has it (rule K-013).
-        let internet = asked.question.qclass == CLASS_IN;
-        let refused = !internet && !chaos::knows(&asked.question)
-            || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+        let refused = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
         asked.place = usize::MAX;
         let chosen = if refused { None } else { plan.choose(asked, &asked.question) };
-        let chosen =
-            chosen.filter(|(_, chain)| internet || plan.chains.get(*chain).is_some_and(|chain| chain.chaos));
+        // Of other classes only what a word of the block is about (rule K-013).
+        let chosen = chosen.filter(|(_, chain)| {
+            let chain = plan.chains.get(*chain);
+            asked.question.qclass == CLASS_IN || chain.is_some_and(|chain| chain.other_classes)
+        });
         let Some((place, chain)) = chosen else {
             return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), &plan, out));
         };

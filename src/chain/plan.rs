@@ -171,12 +171,12 @@ pub struct Chain {
     pub stacktrace: bool,
     /// For which queries the block is, where `view` says so.
     pub view: Option<Arc<View>>,
-    /// Whether `chaos` answers here (rule K-013).
-    pub chaos: bool,
     /// Whether `shed` stands here.
     pub sheds: bool,
     /// Whether any step forwards: RA (rule K-004).
     pub forwards: bool,
+    /// Whether any step is about classes beside IN.
+    pub other_classes: bool,
     /// The steps that write down what was sent.
     pub writers: Vec<usize>,
     /// The cache of the block, with where it is counted.
@@ -195,15 +195,16 @@ impl Chain {
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
         let words = steps.iter().map(|step| step.word()).collect();
+        let other_classes = steps.iter().any(|step| step.other_classes());
         Self {
             zones,
             steps,
             debug,
             stacktrace: false,
             view: None,
-            chaos: false,
             sheds: false,
             forwards,
+            other_classes,
             writers,
             cache: None,
             words,

@@ -180,7 +180,7 @@ impl<'a> Context<'a> {
 
 /// Where a chain stands, once all listeners are known.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct Stand<'a> {
     /// The plan's listeners.
     pub listeners: &'a [Listener],
     /// The chain.
@@ -189,7 +189,7 @@ pub struct Place<'a> {
     pub view: &'a str,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Stand<'a> {
     /// The label `server` of each listener that the chain stands behind, `None` for the others.
     pub fn servers(&self) -> impl Iterator<Item = Option<&'a str>> {
         let chain = self.chain;
@@ -272,6 +272,16 @@ pub trait Step: Send + Sync {
         first
     }
 
+    /// Whether it is to be asked questions of other classes than IN too (rule K-013).
+    fn other_classes(&self) -> bool {
+        false
+    }
+
+    /// Whether it is asked whatever the class, since it says who may ask: the block accepts no other class because of it.
+    fn guards(&self) -> bool {
+        false
+    }
+
     /// Sees what was sent, if the query passed here and `writes_down` says so.
     fn sent(&self, asked: &Asked, sent: &Sent, chain: &Chain) {
         let _ = (asked, sent, chain);
@@ -322,7 +332,7 @@ pub trait Step: Send + Sync {
     fn close(&self) {}
 
     /// Learns where its queries come in, once all listeners are known: for those who count by server.
-    fn placed(&self, place: &Place<'_>, parts: &mut dyn Parts) {
+    fn placed(&self, place: &Stand<'_>, parts: &mut dyn Parts) {
         let _ = (place, parts);
     }
 

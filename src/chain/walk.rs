@@ -9,7 +9,7 @@ use super::step::{Answer, Ask, Context, Flow, Reply};
 use super::words;
 use crate::forward::Group;
 use crate::time::Tick;
-use crate::wire::{Question, Rcode, Sections};
+use crate::wire::{CLASS_IN, Question, Rcode, Sections};
 
 /// How a walk of the chain ended.
 pub(super) enum Walk {
@@ -36,6 +36,15 @@ pub(super) fn walk(
         let answered = joined.is_none();
         let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
             (Some(reply), ..) => Flow::Reply(reply),
+            // Whoever knows only IN is not asked about other classes, and nobody else is (rule K-013).
+            (None, Some(step), None)
+                if asked.question.qclass != CLASS_IN && !step.other_classes() && !step.guards() =>
+            {
+                Flow::Next
+            }
+            (None, None, None) if asked.question.qclass != CLASS_IN => {
+                Flow::Reply(Reply::code(Rcode::REFUSED))
+            }
             // The end of the chain: nobody answered (rule S-03).
             (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
             (None, Some(step), None) => step.ask(asked, context),

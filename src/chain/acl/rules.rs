@@ -7,7 +7,7 @@ use super::WORD;
 use crate::chain::asked::Asked;
 use crate::chain::build::Parts;
 use crate::chain::network::Networks;
-use crate::chain::step::{Context, Flow, Place, Reply, Step};
+use crate::chain::step::{Context, Flow, Reply, Stand, Step};
 use crate::corefile::Zone;
 use crate::metrics::{Family, PerWorker};
 use crate::wire::{Ede, Question, Rcode};
@@ -179,7 +179,7 @@ impl Acl {
     }
 
     /// Learns where it counts.
-    fn place(&self, place: &Place<'_>, parts: &mut dyn Parts) {
+    fn place(&self, place: &Stand<'_>, parts: &mut dyn Parts) {
         let mut counts = |server: &str| Counts {
             allowed: parts.counter(&ALLOWED, &[("server", server), ("view", place.view)]),
             away: self
@@ -209,7 +209,11 @@ impl Step for AclStep {
         self.0.turn_away(asked, context).unwrap_or(Flow::Next)
     }
 
-    fn placed(&self, place: &Place<'_>, parts: &mut dyn Parts) {
+    fn guards(&self) -> bool {
+        true
+    }
+
+    fn placed(&self, place: &Stand<'_>, parts: &mut dyn Parts) {
         self.0.place(place, parts);
     }
 }

@@ -6,7 +6,7 @@ use super::step::{CacheStep, Places};
 use crate::cache::{Cache, Counts, Spec};
 use crate::chain::build::{Draft, Parts};
 use crate::chain::plan::Listener;
-use crate::chain::step::Place;
+use crate::chain::step::Stand;
 use crate::corefile::Zone;
 
 /// A cache as `/metrics` sees it.
@@ -76,7 +76,7 @@ pub(in crate::chain) fn lay(draft: &mut Draft<'_>) -> Option<Laid> {
 
 impl Laid {
     /// Tells the step where its questions are counted: by the server of the listener that took them.
-    pub(in crate::chain) fn count(self, here: &Place<'_>, parts: &mut dyn Parts) -> Cached {
+    pub(in crate::chain) fn count(self, here: &Stand<'_>, parts: &mut dyn Parts) -> Cached {
         let mut servers: Vec<(String, Arc<Counts>)> = Vec::new();
         let mut place = |listener: &Listener| {
             listener.zones.iter().any(|served| served.chain == here.chain).then(|| {

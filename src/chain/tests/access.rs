@@ -159,6 +159,45 @@ fn coredns_8290_a_question_on_behalf_of_another_is_decided_about_like_one_of_the
 }
 
 #[test]
+fn a_step_that_answers_in_another_class_answers_behind_the_rules_too() {
+    // A step like `template CH`, behind `acl`.
+    let text = |more: &str| format!(".:53 {{\n whoami\n {more}\n}}\n");
+    let ask = |more: &str| {
+        let (mut plan, _) = built(&text(more), &Upstreams::default());
+        plan.chains[0].steps.push(Box::new(OfChaos));
+        let chain = std::mem::take(&mut plan.chains[0]);
+        // Whether any step is about other classes is known when the chain is made.
+        let Chain { zones, mut steps, .. } = chain;
+        steps.retain(|step| step.word() != "whoami");
+        plan.chains[0] = Chain::new(steps, zones, Vec::new(), false);
+        let mut desk = Desk::new(Arc::new(plan), 4);
+        let mut bytes = query(desk.next, "x.example.", rtype::TXT, true);
+        let class = bytes.len() - 12;
+        bytes[class] = 3;
+        verdict(desk.bytes(&bytes))
+    };
+    assert_eq!(ask(""), (0, None, 0));
+    assert_eq!(ask("acl {\n block net 192.0.2.1\n }"), (5, Some(15), 0));
+}
+
+/// A step that answers everything in every class with nothing.
+struct OfChaos;
+
+impl Step for OfChaos {
+    fn word(&self) -> &'static str {
+        "template"
+    }
+
+    fn ask(&self, _: &mut Asked, _: &mut Context<'_>) -> Flow {
+        Flow::Reply(Reply::code(Rcode::NOERROR))
+    }
+
+    fn other_classes(&self) -> bool {
+        true
+    }
+}
+
+#[test]
 fn addresses_that_are_only_translated_are_decided_about_too() {
     let (mut desk, upstreams) = desk(
         ".:53 {\n forward . 192.0.2.53\n dns64 {\n allow_ipv4\n }\n acl {\n block type A net 192.0.2.1\n }\n}\n",
