@@ -8,6 +8,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use signpost::app::{Running, ServeOptions, serve};
+use signpost::chain::{Support, WORDS};
 
 /// Starts a server from a text.
 fn start(text: &str) -> Running {
@@ -93,4 +94,32 @@ fn the_target_of_an_alias_is_not_looked_up_for_a_client_that_acl_blocks() {
     // Rule K-137: a target that could not be resolved.
     assert_eq!(ask("127.0.0.1", server, name).0, ResponseCode::ServFail);
     assert_eq!(ask_tcp(server, name).0, ResponseCode::ServFail);
+}
+
+/// CVE-2026-26017 (<https://github.com/coredns/coredns/security/advisories>): `acl` saw a name before it was rewritten, so
+/// that another name led to the one that it protects.
+#[test]
+fn a_name_that_is_rewritten_is_decided_about_as_it_is_answered() {
+    let corefile = ".:0 {\n bind 127.0.0.1\n rewrite name exact alias.test secret.test\n \
+                    rewrite name exact public.test open.test\n acl secret.test public.test {\n block\n }\n \
+                    hosts none {\n 192.0.2.1 secret.test\n 192.0.2.2 open.test\n }\n}\n";
+    let served =
+        WORDS.iter().any(|word| word.word == "rewrite" && matches!(word.support, Support::Served { .. }));
+    if !served {
+        // As long as nothing is rewritten there is no way round; this fails once there might be.
+        let options = ServeOptions { text: corefile.to_owned(), ..ServeOptions::default() };
+        let Err(error) = serve(options) else { panic!("a word that is not served is served") };
+        assert!(error.to_string().contains("`rewrite` is not served"), "{error}");
+        return;
+    }
+    let running = start(corefile);
+    let server = running.addresses()[0];
+    assert_eq!(ask("127.0.0.1", server, "secret.test.").0, ResponseCode::Refused);
+    assert_eq!(ask("127.0.0.1", server, "alias.test.").0, ResponseCode::Refused);
+    assert_eq!(ask_tcp(server, "alias.test.").0, ResponseCode::Refused);
+    // What it is answered as is free.
+    assert_eq!(
+        ask("127.0.0.1", server, "public.test."),
+        (ResponseCode::NoError, vec!["192.0.2.2".to_owned()])
+    );
 }
