@@ -21,6 +21,8 @@ use signpost::time::{Clock, Wall};
 
 #[path = "deploy/chart.rs"]
 mod chart;
+#[path = "deploy/helm_test.rs"]
+mod helm_test;
 #[path = "deploy/digest.rs"]
 mod digest;
 

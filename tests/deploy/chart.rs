@@ -283,6 +283,10 @@ fn services_probes_and_policies_lead_to_ports_that_are_there() {
         let health = plan.admin.health.unwrap();
         assert_eq!(probed("livenessProbe"), behind(&health.addr), "{name}");
         assert_eq!(probed("startupProbe"), behind(&health.addr), "{name}");
+        for probe in ["livenessProbe", "startupProbe"] {
+            let host = container[probe]["httpGet"]["host"].as_str().unwrap_or_default();
+            assert_eq!(host, health.addr.rsplit_once(':').unwrap().0, "{name}: where the kubelet has to ask");
+        }
         assert_eq!(probed("readinessProbe"), behind(&plan.admin.ready.unwrap().addr), "{name}");
         let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
         assert!(grace > health.lameduck.as_secs() + 5, "{name}: {grace}");

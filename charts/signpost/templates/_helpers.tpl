@@ -127,6 +127,23 @@ k8s-app: {{ include "signpost.app" . }}
 {{- $found -}}
 {{- end -}}
 
+{{/* The address that a word of `servers` is bound to; empty for all. Called with a list of the root and the word. */}}
+{{- define "signpost.wordHost" -}}
+{{- $word := index . 1 -}}
+{{- $found := "" -}}
+{{- range $server := (index . 0).Values.servers -}}
+{{- range $server.plugins -}}
+{{- if and (eq .name $word) (not $found) -}}
+{{- $address := toString (default "" .parameters) | splitList " " | first -}}
+{{- if regexMatch ":[0-9]+$" $address -}}{{- $found = regexReplaceAll ":[0-9]+$" $address "" -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not (has $found (list "0.0.0.0" "[::]")) -}}
+{{- $found | trimPrefix "[" | trimSuffix "]" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Every port that the pods listen on for others, as JSON: name, port, protocol, servicePort, nodePort, hostPort. */}}
 {{- define "signpost.ports" -}}
 {{- $ports := list -}}

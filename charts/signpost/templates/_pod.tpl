@@ -1,9 +1,12 @@
-{{/* A probe: called with a list of its values, the path and the port. */}}
+{{/* A probe: called with a list of its values, the path, the port, and the address where the word is bound to one. */}}
 {{- define "signpost.probe" -}}
 {{- $probe := index . 0 -}}
 httpGet:
   path: {{ index . 1 }}
   port: {{ index . 2 }}
+  {{- with index . 3 }}
+  host: {{ . | quote }}
+  {{- end }}
 {{- if $probe.initialDelaySeconds }}
 initialDelaySeconds: {{ $probe.initialDelaySeconds }}
 {{- end }}
@@ -110,15 +113,15 @@ spec:
         {{- end }}
       {{- if .Values.startupProbe.enabled }}
       startupProbe:
-        {{- include "signpost.probe" (list .Values.startupProbe "/health" (include "signpost.wordPort" (list . "health" "8080"))) | nindent 8 }}
+        {{- include "signpost.probe" (list .Values.startupProbe "/health" (include "signpost.wordPort" (list . "health" "8080")) (include "signpost.wordHost" (list . "health"))) | nindent 8 }}
       {{- end }}
       {{- if .Values.livenessProbe.enabled }}
       livenessProbe:
-        {{- include "signpost.probe" (list .Values.livenessProbe "/health" (include "signpost.wordPort" (list . "health" "8080"))) | nindent 8 }}
+        {{- include "signpost.probe" (list .Values.livenessProbe "/health" (include "signpost.wordPort" (list . "health" "8080")) (include "signpost.wordHost" (list . "health"))) | nindent 8 }}
       {{- end }}
       {{- if .Values.readinessProbe.enabled }}
       readinessProbe:
-        {{- include "signpost.probe" (list .Values.readinessProbe "/ready" (include "signpost.wordPort" (list . "ready" "8181"))) | nindent 8 }}
+        {{- include "signpost.probe" (list .Values.readinessProbe "/ready" (include "signpost.wordPort" (list . "ready" "8181")) (include "signpost.wordHost" (list . "ready"))) | nindent 8 }}
       {{- end }}
       resources:
         {{- include "signpost.resources" . | nindent 8 }}
