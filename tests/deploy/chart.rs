@@ -335,6 +335,20 @@ fn every_case_is_closed_in() {
 }
 
 #[test]
+fn a_budget_for_disruptions_says_one_thing() {
+    for (name, objects) in cases() {
+        let budgets = of_kind(&objects, "PodDisruptionBudget");
+        let none = ["node", "node-address", "beside"].contains(&name.as_str());
+        assert_eq!(budgets.len(), usize::from(!none), "{name}");
+        for budget in budgets {
+            let spec = budget["spec"].as_object().unwrap();
+            let said = ["minAvailable", "maxUnavailable"].iter().filter(|field| spec.contains_key(**field)).count();
+            assert_eq!(said, 1, "{name}: {spec:?}");
+        }
+    }
+}
+
+#[test]
 fn replicas_are_left_to_whoever_scales() {
     for name in ["hpa", "autoscaler"] {
         assert!(workload(&case(name))["spec"]["replicas"].is_null(), "{name}");
