@@ -79,15 +79,21 @@ pub const FIELDS: &[(&str, &str, Field)] = &[
     ("dropped", "Queries that a word of the Corefile dropped.", |c| &c.dropped),
     ("truncated", "Replies cut to fit.", |c| &c.truncated),
     ("waited", "Times that a query had to wait: for an upstream or for the first lists.", |c| &c.waited),
-    ("table_full", "Queries answered SERVFAIL because the table of waiting queries was full.", |c| &c.table_full),
+    ("table_full", "Queries answered SERVFAIL because the table of waiting queries was full.", |c| {
+        &c.table_full
+    }),
     ("panics", "Queries in which a step panicked.", |c| &c.panics),
     ("send_refused", "Replies that the kernel refused to send.", |c| &c.send_refused),
     ("connections", "Stream connections taken.", |c| &c.connections),
-    ("connections_refused", "Stream connections closed at once because there were too many in all or of one client.", |c| {
-        &c.connections_refused
-    }),
+    (
+        "connections_refused",
+        "Stream connections closed at once because there were too many in all or of one client.",
+        |c| &c.connections_refused,
+    ),
     ("orphaned", "Replies whose query waited and whose connection was gone by then.", |c| &c.orphaned),
-    ("late_queries", "Queries that came after the process was asked to end, and were answered.", |c| &c.late_queries),
+    ("late_queries", "Queries that came after the process was asked to end, and were answered.", |c| {
+        &c.late_queries
+    }),
 ];
 
 /// The sum of one counter over all workers.

@@ -21,10 +21,10 @@ use signpost::time::{Clock, Wall};
 
 #[path = "deploy/chart.rs"]
 mod chart;
-#[path = "deploy/helm_test.rs"]
-mod helm_test;
 #[path = "deploy/digest.rs"]
 mod digest;
+#[path = "deploy/helm_test.rs"]
+mod helm_test;
 
 /// Where all of it lives.
 const NAMESPACE: &str = "kube-system";

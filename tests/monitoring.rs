@@ -149,7 +149,9 @@ fn every_family_is_named_by_its_rules_and_has_a_meaning() {
 fn names(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     text.split(|c: char| !is_part(c))
-        .filter(|word| ["coredns_", "signpost_", "process_", "kube_"].iter().any(|start| word.starts_with(start)))
+        .filter(|word| {
+            ["coredns_", "signpost_", "process_", "kube_"].iter().any(|start| word.starts_with(start))
+        })
         .map(ToOwned::to_owned)
         .collect()
 }
@@ -168,16 +170,24 @@ fn no_family_that_the_code_writes_is_missing_here() {
             let text = std::fs::read_to_string(&file).unwrap();
             let code = text.split("mod tests {").next().unwrap();
             // A string that is a name and nothing else.
-            for piece in code.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| line.split('"')) {
+            for piece in code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .flat_map(|line| line.split('"'))
+            {
                 let is_name = piece.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-                let begins = ["coredns_", "signpost_", "process_"].iter().any(|start| piece.starts_with(start));
+                let begins =
+                    ["coredns_", "signpost_", "process_"].iter().any(|start| piece.starts_with(start));
                 if is_name && begins && !FAMILIES.contains_key(piece) {
                     missing.insert(format!("{piece} ({})", file.display()));
                 }
             }
         }
     }
-    assert!(missing.is_empty(), "put what writes them into the Corefile of tests/monitoring/world.rs: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "put what writes them into the Corefile of tests/monitoring/world.rs: {missing:?}"
+    );
 }
 
 /// The rules of the chart.
@@ -221,7 +231,10 @@ fn dashboards_and_rules_ask_for_metrics_and_labels_that_there_are() {
     for (place, expression) in expressions() {
         let bare = unquoted(&expression);
         let named = names(&bare);
-        assert!(!named.is_empty() || records.iter().any(|record| bare.contains(record)), "{place}: {expression}");
+        assert!(
+            !named.is_empty() || records.iter().any(|record| bare.contains(record)),
+            "{place}: {expression}"
+        );
         for name in &named {
             if FOREIGN.iter().any(|(known, _)| known == name) {
                 foreign.insert(name.clone());
@@ -269,7 +282,8 @@ fn boards_made_for_coredns_find_what_they_ask_for() {
 fn every_alert_has_its_runbook_and_its_case() {
     let runbooks = read("docs/runbooks.md");
     let cases = read("tests/monitoring/rules_test.yaml");
-    let sections: BTreeSet<&str> = runbooks.lines().filter_map(|line| line.strip_prefix("## Signpost")).collect();
+    let sections: BTreeSet<&str> =
+        runbooks.lines().filter_map(|line| line.strip_prefix("## Signpost")).collect();
     let mut alerts = BTreeSet::new();
     for rule in rules().iter().filter(|rule| rule["alert"].is_string()) {
         let name = rule["alert"].as_str().unwrap().to_owned();
@@ -282,7 +296,10 @@ fn every_alert_has_its_runbook_and_its_case() {
         assert_eq!(rule["annotations"]["runbook_url"], link, "{name}");
         let short = name.strip_prefix("Signpost").unwrap().to_owned();
         assert!(sections.contains(short.as_str()), "docs/runbooks.md has no section {name}");
-        assert!(cases.contains(&format!("alertname=\"{name}\", severity=\"{severity}\"")), "{name} has no case");
+        assert!(
+            cases.contains(&format!("alertname=\"{name}\", severity=\"{severity}\"")),
+            "{name} has no case"
+        );
         assert!(alerts.insert(short), "{name} twice");
     }
     let there: BTreeSet<&str> = alerts.iter().map(String::as_str).collect();
@@ -305,6 +322,10 @@ fn the_board_is_whole() {
         };
         assert!(taken.iter().all(apart), "{} lies on another panel", panel["title"]);
         taken.push(at);
-        assert!(panel["type"] == "row" || !panel["targets"].as_array().unwrap().is_empty(), "{}", panel["title"]);
+        assert!(
+            panel["type"] == "row" || !panel["targets"].as_array().unwrap().is_empty(),
+            "{}",
+            panel["title"]
+        );
     }
 }

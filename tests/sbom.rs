@@ -30,7 +30,8 @@ fn what_is_linked_is_on_the_bill_and_what_tests_need_is_not() {
     for linked in ["tokio", "rustls", "ring", "hickory-proto", "kube-client", "quinn", "clap"] {
         assert!(names.contains(linked), "{linked} is linked");
     }
-    for not in ["proptest", "rcgen", "tempfile", "socket2-test", "hickory-server", "windows-sys", "signpost"] {
+    for not in ["proptest", "rcgen", "tempfile", "socket2-test", "hickory-server", "windows-sys", "signpost"]
+    {
         assert!(!names.contains(not), "{not} is not linked");
     }
     assert_eq!(bill["metadata"]["component"]["name"], "signpost");

@@ -103,10 +103,16 @@ impl Arch {
     /// Builds the static binary; returns where it is.
     fn build(&self, root: &Path) -> anyhow::Result<PathBuf> {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .current_dir(root)
-            .env("RUSTFLAGS", "-C target-feature=+crt-static")
-            .args(["build", "--locked", "--profile", "dist", "--bin", "signpost", "--target", self.target]);
+        cargo.current_dir(root).env("RUSTFLAGS", "-C target-feature=+crt-static").args([
+            "build",
+            "--locked",
+            "--profile",
+            "dist",
+            "--bin",
+            "signpost",
+            "--target",
+            self.target,
+        ]);
         if !self.is_here() {
             let upper = self.target.to_uppercase().replace('-', "_");
             cargo.env(format!("CARGO_TARGET_{upper}_LINKER"), self.cross);
@@ -180,7 +186,12 @@ fn join(images: &[String]) -> anyhow::Result<()> {
             let _ = buildah(&["manifest".into(), "rm".into(), name.clone()]);
             buildah(&["manifest".into(), "create".into(), name.clone()])?;
             for image in several {
-                buildah(&["manifest".into(), "add".into(), name.clone(), format!("containers-storage:{image}")])?;
+                buildah(&[
+                    "manifest".into(),
+                    "add".into(),
+                    name.clone(),
+                    format!("containers-storage:{image}"),
+                ])?;
             }
             println!("{name}: {} of them", several.len());
             Ok(())
@@ -205,7 +216,13 @@ fn check(bytes: &[u8], path: &Path) -> anyhow::Result<()> {
     /// The type of the program header that names a loader.
     const INTERPRETER: u32 = 3;
     let size = bytes.len() as u64;
-    ensure!(size <= MOST, "{} weighs {:.1} MiB, over {:.0}", path.display(), mebibytes(size), mebibytes(MOST));
+    ensure!(
+        size <= MOST,
+        "{} weighs {:.1} MiB, over {:.0}",
+        path.display(),
+        mebibytes(size),
+        mebibytes(MOST)
+    );
     // ELF of 64 bits: where program headers begin, how long each is, how many there are.
     let number = |at: usize, length: usize| -> anyhow::Result<usize> {
         let part = bytes.get(at..at + length).context("an ELF file that is cut short")?;

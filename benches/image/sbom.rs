@@ -101,7 +101,9 @@ pub(crate) fn bill(root: &Path, target: &str, digest: &str) -> anyhow::Result<Va
 
     let mut dependencies = Vec::new();
     for node in &metadata.resolve.nodes {
-        let Some(package) = described.get(node.id.as_str()).filter(|one| linked.contains(&key(one))) else { continue };
+        let Some(package) = described.get(node.id.as_str()).filter(|one| linked.contains(&key(one))) else {
+            continue;
+        };
         let needs: BTreeSet<String> = node
             .dependencies
             .iter()
@@ -153,10 +155,15 @@ fn reached(
     let nodes: BTreeMap<Package, &Node> =
         metadata.resolve.nodes.iter().filter_map(|node| Some((of(&node.id)?, node))).collect();
     let mut reached = BTreeSet::new();
-    let mut open: Vec<Package> = listed.iter().filter(|(name, _)| name == env!("CARGO_PKG_NAME")).cloned().collect();
+    let mut open: Vec<Package> =
+        listed.iter().filter(|(name, _)| name == env!("CARGO_PKG_NAME")).cloned().collect();
     while let Some(package) = open.pop() {
         let needs = nodes.get(&package).into_iter().flat_map(|node| &node.dependencies);
-        open.extend(needs.filter_map(|id| of(id)).filter(|needed| listed.contains(needed) && !reached.contains(needed)));
+        open.extend(
+            needs
+                .filter_map(|id| of(id))
+                .filter(|needed| listed.contains(needed) && !reached.contains(needed)),
+        );
         reached.insert(package);
     }
     reached

@@ -168,23 +168,31 @@ fn scrape(root: &Path, world: &World) -> anyhow::Result<()> {
     // Two scrapes that count, with questions between them.
     prometheus.until("count_over_time(signpost_queries_total[1m]) > 2")?;
     world.ask();
-    for record in ["signpost:replies:rate5m > 0", "signpost:reply_seconds:p99 > 0", "signpost:cluster_failures:ratio5m >= 0"] {
+    for record in [
+        "signpost:replies:rate5m > 0",
+        "signpost:reply_seconds:p99 > 0",
+        "signpost:cluster_failures:ratio5m >= 0",
+    ] {
         prometheus.until(record)?;
     }
     let rules = prometheus.get("/api/v1/rules")?.context("it listens")?;
     let mut healthy = 0;
-    for rule in rules["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array()).flatten() {
+    for rule in
+        rules["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array()).flatten()
+    {
         ensure!(rule["health"] == "ok", "{}: {}", rule["name"], rule["lastError"]);
         healthy += 1;
     }
     ensure!(healthy > 30, "only {healthy} rules");
 
-    let board: Value = serde_json::from_str(&std::fs::read_to_string(root.join(FOLDER).join("signpost.json"))?)?;
+    let board: Value =
+        serde_json::from_str(&std::fs::read_to_string(root.join(FOLDER).join("signpost.json"))?)?;
     let (mut asked, mut empty) = (0, BTreeSet::new());
     for panel in board["panels"].as_array().into_iter().flatten() {
         for target in panel["targets"].as_array().into_iter().flatten() {
             let expression = target["expr"].as_str().context("an expression")?;
-            let filled = expression.replace("$job", ".*").replace("$instance", ".*").replace("$__rate_interval", "1m");
+            let filled =
+                expression.replace("$job", ".*").replace("$instance", ".*").replace("$__rate_interval", "1m");
             let result = prometheus.ask(&filled)?.context("it listens")?;
             asked += 1;
             if result.as_array().is_some_and(Vec::is_empty) {

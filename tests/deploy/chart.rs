@@ -66,7 +66,10 @@ fn corefile_of(objects: &[Value]) -> Option<String> {
 
 /// A Corefile as it is meant: the words of each line, apart from white space.
 fn meaning(text: &str) -> Vec<Vec<&str>> {
-    text.lines().map(|line| line.split_whitespace().collect()).filter(|line: &Vec<&str>| !line.is_empty()).collect()
+    text.lines()
+        .map(|line| line.split_whitespace().collect())
+        .filter(|line: &Vec<&str>| !line.is_empty())
+        .collect()
 }
 
 #[test]
@@ -190,7 +193,8 @@ fn granted(role: &Value) -> BTreeSet<Right> {
         };
         for group in texts("apiGroups") {
             for resource in texts("resources") {
-                granted.extend(texts("verbs").into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
+                granted
+                    .extend(texts("verbs").into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
             }
         }
     }
@@ -250,11 +254,18 @@ fn selectors_of_every_case_find_the_pods_and_only_them() {
                     Some("Deployment") if other != workload => &other["spec"]["template"]["metadata"],
                     _ => continue,
                 };
-                assert!(!finds(selector, pod["labels"].as_object().unwrap()), "{name}: {selector} finds {pod}");
+                assert!(
+                    !finds(selector, pod["labels"].as_object().unwrap()),
+                    "{name}: {selector} finds {pod}"
+                );
             }
         }
         let joins = labels["k8s-app"] == "kube-dns";
-        assert_eq!(joins, !["beside", "node-address"].contains(&name.as_str()), "{name}: kube-dns selects it");
+        assert_eq!(
+            joins,
+            !["beside", "node-address"].contains(&name.as_str()),
+            "{name}: kube-dns selects it"
+        );
     }
 }
 
@@ -290,7 +301,8 @@ fn services_probes_and_policies_lead_to_ports_that_are_there() {
         assert_eq!(probed("readinessProbe"), behind(&plan.admin.ready.unwrap().addr), "{name}");
         let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
         assert!(grace > health.lameduck.as_secs() + 5, "{name}: {grace}");
-        let numbers: BTreeSet<u64> = ports.iter().map(|port| port["containerPort"].as_u64().unwrap()).collect();
+        let numbers: BTreeSet<u64> =
+            ports.iter().map(|port| port["containerPort"].as_u64().unwrap()).collect();
         for listener in &plan.listeners {
             assert!(numbers.contains(&u64::from(listener.addr.port())), "{name}: {}", listener.addr);
         }
@@ -328,7 +340,8 @@ fn every_case_is_closed_in() {
         assert_eq!(pod["securityContext"]["runAsNonRoot"], !host, "{name}");
         assert_eq!(pod["securityContext"]["sysctls"].is_null(), host, "{name}");
         let update = &workload(&objects)["spec"];
-        let rolling = if update["strategy"].is_null() { &update["updateStrategy"] } else { &update["strategy"] };
+        let rolling =
+            if update["strategy"].is_null() { &update["updateStrategy"] } else { &update["strategy"] };
         let loses_none = rolling["rollingUpdate"]["maxUnavailable"] == 0;
         assert_eq!(loses_none, !["node-address", "coredns-values"].contains(&name.as_str()), "{name}");
     }
@@ -342,7 +355,8 @@ fn a_budget_for_disruptions_says_one_thing() {
         assert_eq!(budgets.len(), usize::from(!none), "{name}");
         for budget in budgets {
             let spec = budget["spec"].as_object().unwrap();
-            let said = ["minAvailable", "maxUnavailable"].iter().filter(|field| spec.contains_key(**field)).count();
+            let said =
+                ["minAvailable", "maxUnavailable"].iter().filter(|field| spec.contains_key(**field)).count();
             assert_eq!(said, 1, "{name}: {spec:?}");
         }
     }
@@ -422,7 +436,8 @@ fn config_deploy_is_what_the_chart_makes_for_a_cluster_without_dns() {
 
 #[test]
 fn the_memory_limit_is_by_the_formula_unless_it_is_written() {
-    let resources = |name: &str| workload(&case(name))["spec"]["template"]["spec"]["containers"][0]["resources"].clone();
+    let resources =
+        |name: &str| workload(&case(name))["spec"]["template"]["spec"]["containers"][0]["resources"].clone();
     // 14 + 10 + (10,000 * 1.5 + 50,000 * 0.25) / 1024, rounded up; twice that.
     assert_eq!(resources("defaults")["requests"]["memory"], "51Mi");
     assert_eq!(resources("defaults")["limits"]["memory"], "102Mi");

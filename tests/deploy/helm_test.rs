@@ -1,4 +1,5 @@
 //! What `helm test` runs, run here against a server of ours: it passes where names resolve, and fails where they do not.
+#![allow(clippy::print_stdout, reason = "says what was not run")]
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -41,7 +42,8 @@ fn run(manifests: &str) -> (bool, String) {
     let running = start(folder.path(), manifests);
     let server = running.addresses()[0];
     // The pod asks port 53, which is not ours here.
-    let real = String::from_utf8(Command::new("sh").args(["-c", "command -v dig"]).output().unwrap().stdout).unwrap();
+    let real = String::from_utf8(Command::new("sh").args(["-c", "command -v dig"]).output().unwrap().stdout)
+        .unwrap();
     let dig = tools.path().join("dig");
     std::fs::write(&dig, format!("#!/bin/sh\nexec {} -p {} \"$@\"\n", real.trim(), server.port())).unwrap();
     std::fs::set_permissions(&dig, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -57,7 +59,8 @@ fn run(manifests: &str) -> (bool, String) {
         .env("NAME", name["value"].as_str().unwrap())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.success(), said)
 }
 
@@ -71,7 +74,10 @@ fn the_script_of_helm_test_passes_where_names_resolve_and_fails_where_not() {
     assert!(passed, "{said}");
     assert!(said.contains("sound: kubernetes.default.svc.cluster.local is 10.96.0.1"), "{said}");
     let (passed, said) = run("kind: Namespace\napiVersion: v1\nmetadata: {name: default}\n");
-    assert!(!passed && said.contains("no address for kubernetes.default.svc.cluster.local over UDP"), "{said}");
+    assert!(
+        !passed && said.contains("no address for kubernetes.default.svc.cluster.local over UDP"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -117,7 +117,9 @@ impl World {
         });
         // The loop's own questions and the server's own look at /health come when they come.
         until("a loop is looked for", || world.scrape().contains("\nsignpost_loop_detected{"));
-        until("a look at /health", || !world.scrape().contains("\ncoredns_health_request_duration_seconds_count 0"));
+        until("a look at /health", || {
+            !world.scrape().contains("\ncoredns_health_request_duration_seconds_count 0")
+        });
         until("a change was served", || {
             world.scrape().contains("\ncoredns_kubernetes_rest_client_requests_total{code=\"200\"")
         });
