@@ -14,7 +14,7 @@ use super::digest;
 use super::*;
 
 /// Cases whose Corefile holds words or options that this version refuses: read, not built.
-const NOT_SERVED: &[(&str, &str)] = &[("rights", "multicluster, k8s_external")];
+const NOT_SERVED: &[(&str, &str)] = &[("rights", "k8s_external"), ("exposed", "file")];
 
 /// A right: group, resource, verb.
 type Right = (String, String, String);
@@ -128,7 +128,11 @@ fn every_rendered_corefile_is_read_and_built() {
             continue;
         };
         corefile::parse(&name, &text, &Empty).unwrap_or_else(|error| panic!("{name}: {}", error.render()));
-        if !NOT_SERVED.iter().any(|(known, _)| *known == name) {
+        if let Some((_, word)) = NOT_SERVED.iter().find(|(known, _)| *known == name) {
+            let error = build(&text).err();
+            let error = error.unwrap_or_else(|| panic!("{name} is served now: take it out of NOT_SERVED"));
+            assert!(error.contains(word), "{name}: {error}");
+        } else {
             build(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
             built += 1;
         }
@@ -209,6 +213,11 @@ fn rights_are_what_the_corefile_needs_and_no_more() {
         let wanted = needed(&text);
         let roles = of_kind(&objects, "ClusterRole");
         let pod = &workload(&objects)["spec"]["template"]["spec"];
+        if name == "exposed" {
+            assert!(roles.is_empty() && of_kind(&objects, "ServiceAccount").is_empty(), "somebody else's");
+            assert!(pod["automountServiceAccountToken"].is_null() && pod["serviceAccountName"] == "dns");
+            continue;
+        }
         if wanted.is_empty() {
             assert_eq!((roles.len(), of_kind(&objects, "ClusterRoleBinding").len()), (0, 0), "{name}");
             assert_eq!(pod["automountServiceAccountToken"], false, "{name}: no token where none is needed");
@@ -263,7 +272,7 @@ fn selectors_of_every_case_find_the_pods_and_only_them() {
         let joins = labels["k8s-app"] == "kube-dns";
         assert_eq!(
             joins,
-            !["beside", "node-address"].contains(&name.as_str()),
+            !["beside", "exposed", "node-address"].contains(&name.as_str()),
             "{name}: kube-dns selects it"
         );
     }
@@ -333,7 +342,7 @@ fn every_case_is_closed_in() {
         assert_eq!(context["capabilities"]["add"], serde_json::json!(["NET_BIND_SERVICE"]), "{name}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
         assert!(pod["containers"][0]["resources"]["limits"]["memory"].is_string(), "{name}");
-        assert_eq!(pod["dnsPolicy"], "Default", "{name}");
+        assert_eq!(pod["dnsPolicy"], if name == "exposed" { "None" } else { "Default" }, "{name}");
         // Only the node's own port 53 needs root, and then the sysctl of pods is not set.
         let host = pod["hostNetwork"] == true;
         assert_eq!(host, name == "node-address", "{name}");
@@ -455,4 +464,72 @@ fn the_image_has_the_version_of_the_server() {
     let chart = std::fs::read_to_string(path("charts/signpost/Chart.yaml")).unwrap();
     let chart: Value = serde_saphyr::from_str(&chart).unwrap();
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn the_dockerfile_builds_what_cargo_image_builds() {
+    let dockerfile = std::fs::read_to_string(path("Dockerfile")).unwrap();
+    let image = std::fs::read_to_string(path("benches/image/main.rs")).unwrap();
+    for flag in [
+        "-C target-feature=+crt-static",
+        "x86_64-unknown-linux-gnu",
+        "aarch64-unknown-linux-gnu",
+        "aarch64-linux-gnu-gcc",
+    ] {
+        assert!(dockerfile.contains(flag) && image.contains(flag), "{flag}");
+    }
+    assert!(dockerfile.contains("cargo build --locked --profile dist --bin signpost --target"));
+    let image = image.split_whitespace().collect::<String>();
+    assert!(image.contains(r#""build","--locked","--profile","dist","--bin","signpost","--target""#));
+    // The last stage is what is pushed: nothing but the binary.
+    let last = dockerfile.rsplit("\nFROM ").next().unwrap();
+    assert!(last.starts_with("scratch\n") && last.matches("COPY ").count() == 1, "{last}");
+}
+
+/// The paths of all values that are no maps, or empty ones, of `values.yaml`.
+fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value.as_object() {
+        Some(map) if !map.is_empty() => {
+            for (key, value) in map {
+                leaves(value, &format!("{path}.{key}"), found);
+            }
+        }
+        _ => found.push(path.to_owned()),
+    }
+}
+
+#[test]
+fn no_value_is_taken_and_ignored() {
+    let mut templates = String::new();
+    for folder in ["charts/signpost/templates", "charts/signpost/templates/tests"] {
+        for entry in std::fs::read_dir(path(folder)).unwrap() {
+            let file = entry.unwrap().path();
+            if file.is_file() {
+                templates.push_str(&std::fs::read_to_string(file).unwrap());
+            }
+        }
+    }
+    let values = std::fs::read_to_string(path("charts/signpost/values.yaml")).unwrap();
+    let values: Value = serde_saphyr::from_str(&values).unwrap();
+    let mut found = Vec::new();
+    leaves(&values, ".Values", &mut found);
+    assert!(found.len() > 120, "{}", found.len());
+    // Used as it is, or as part of a map that is used as a whole.
+    let whole = |path: &str| {
+        templates.match_indices(path).any(|(at, _)| {
+            !templates[at + path.len()..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.')
+        })
+    };
+    let used = |path: &&String| {
+        let mut prefix = path.as_str();
+        while !whole(prefix) {
+            match prefix.rsplit_once('.') {
+                Some((shorter, _)) if shorter != ".Values" => prefix = shorter,
+                _ => return false,
+            }
+        }
+        true
+    };
+    let ignored: Vec<&String> = found.iter().filter(|path| !used(path)).collect();
+    assert!(ignored.is_empty(), "{ignored:?}");
 }

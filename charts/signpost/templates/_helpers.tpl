@@ -274,6 +274,24 @@ k8s-app: {{ include "signpost.app" . }}
 {{- if and (or .Values.prometheus.monitor.enabled .Values.prometheus.service.enabled) (not (include "signpost.wordPort" (list . "prometheus" "9153"))) -}}
 {{- fail "prometheus.service and prometheus.monitor need the word `prometheus` in servers" -}}
 {{- end -}}
+{{- range $file := .Values.zoneFiles -}}
+{{- $read := false -}}
+{{- range $server := $.Values.servers -}}
+{{- range $server.plugins -}}
+{{- $line := printf "%v %v " (default "" .parameters) (default "" .configBlock) -}}
+{{- if contains $file.filename $line -}}
+{{- $about := not $file.domain -}}
+{{- range $zone := $server.zones -}}
+{{- if eq (trimSuffix "." (default "" $file.domain)) (trimSuffix "." (default "." $zone.zone)) -}}{{- $about = true -}}{{- end -}}
+{{- end -}}
+{{- if or $about (contains (printf " %s " (trimSuffix "." (default "" $file.domain))) $line) -}}{{- $read = true -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not $read -}}
+{{- fail (printf "zoneFiles: no line of servers reads %s%s" $file.filename (ternary (printf " for %s" $file.domain) "" (not (empty $file.domain)))) -}}
+{{- end -}}
+{{- end -}}
 {{- range $server := .Values.servers -}}
 {{- range $server.plugins -}}
 {{- if eq .name "health" -}}
