@@ -152,6 +152,10 @@ impl Arch {
         buildah(&[
             "bud".into(),
             "--isolation=chroot".into(),
+            // No container is left over; the same binary makes the same image.
+            "--layers".into(),
+            "--force-rm".into(),
+            "--timestamp=0".into(),
             "--build-arg=BINARY=prebuilt".into(),
             "--os=linux".into(),
             format!("--arch={}", self.name),
@@ -162,6 +166,14 @@ impl Arch {
             format!("--file={}", root.join("Dockerfile").display()),
             context.path().display().to_string(),
         ])?;
+        // What layers are kept of earlier builds could be another architecture's.
+        let made = buildah(&[
+            "inspect".into(),
+            "--type=image".into(),
+            "--format={{.OCIv1.Architecture}} {{.OCIv1.Config.User}}".into(),
+            tag.clone(),
+        ])?;
+        ensure!(made.trim() == format!("{} 65532:65532", self.name), "{tag} is {made}");
         let archive = context.path().join("image.tar");
         buildah(&["push".into(), tag.clone(), format!("oci-archive:{}", archive.display())])?;
         let size = std::fs::metadata(&archive)?.len();
@@ -199,8 +211,8 @@ fn join(images: &[String]) -> anyhow::Result<()> {
     }
 }
 
-/// Runs buildah.
-fn buildah(args: &[String]) -> anyhow::Result<()> {
+/// Runs buildah; what it prints.
+fn buildah(args: &[String]) -> anyhow::Result<String> {
     let output = Command::new("buildah")
         .args(["--storage-driver", "vfs"])
         .args(args)
@@ -208,7 +220,7 @@ fn buildah(args: &[String]) -> anyhow::Result<()> {
         .context("running buildah")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "buildah {}: {said}", args.join(" "));
-    Ok(())
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Refuses a binary that is too heavy, or that asks for a loader, which no image from scratch has.
