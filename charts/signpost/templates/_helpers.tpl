@@ -230,7 +230,7 @@ k8s-app: {{ include "signpost.app" . }}
 
 {{/* What the formula of `memory` comes to, in MiB. */}}
 {{- define "signpost.need" -}}
-{{- $kib := add (mul 2 (int .Values.memory.pods)) (mul 6 (int .Values.memory.services)) (int .Values.memory.endpoints) -}}
+{{- $kib := add (mul 3 (int .Values.memory.pods)) (mul 6 (int .Values.memory.services)) (int .Values.memory.endpoints) -}}
 {{- /* Quarters of a KiB: 4096 are a MiB; rounded up. */ -}}
 {{- add 14 (int .Values.memory.cacheMiB) (div (add $kib 4095) 4096) -}}
 {{- end -}}
