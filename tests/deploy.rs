@@ -21,6 +21,8 @@ use signpost::time::{Clock, Wall};
 
 #[path = "deploy/chart.rs"]
 mod chart;
+#[path = "deploy/confined.rs"]
+mod confined;
 #[path = "deploy/digest.rs"]
 mod digest;
 #[path = "deploy/helm_test.rs"]

@@ -38,7 +38,7 @@ fn cases() -> Vec<(String, Vec<Value>)> {
 }
 
 /// The objects of one case.
-fn case(wanted: &str) -> Vec<Value> {
+pub(super) fn case(wanted: &str) -> Vec<Value> {
     cases().into_iter().find(|(name, _)| name == wanted).unwrap_or_else(|| panic!("no case {wanted}")).1
 }
 
@@ -59,7 +59,7 @@ fn workload(objects: &[Value]) -> &Value {
 }
 
 /// The Corefile of a case, if it makes one.
-fn corefile_of(objects: &[Value]) -> Option<String> {
+pub(super) fn corefile_of(objects: &[Value]) -> Option<String> {
     let maps = of_kind(objects, "ConfigMap");
     maps.iter().find_map(|map| map["data"]["Corefile"].as_str()).map(ToOwned::to_owned)
 }
