@@ -533,3 +533,27 @@ fn no_value_is_taken_and_ignored() {
     let ignored: Vec<&String> = found.iter().filter(|path| !used(path)).collect();
     assert!(ignored.is_empty(), "{ignored:?}");
 }
+
+#[test]
+fn values_that_the_documents_set_are_known_to_the_schema() {
+    let schema = std::fs::read_to_string(path("charts/signpost/values.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let mut set = 0;
+    for document in
+        ["README.md", "charts/signpost/README.md", "docs/migrate.md", "docs/scale.md", "docs/release.md"]
+    {
+        let text = std::fs::read_to_string(path(document)).unwrap();
+        for (_, rest) in text.match_indices("--set ").map(|(at, word)| text[at..].split_at(word.len())) {
+            let list = rest.split([' ', '\n', '`']).next().unwrap();
+            for name in list.split(',').map(|one| one.split('=').next().unwrap()) {
+                let mut at = &schema;
+                for part in name.split('.') {
+                    at = &at["properties"][part];
+                    assert!(at.is_object(), "{document}: --set {name}: no value {part}");
+                }
+                set += 1;
+            }
+        }
+    }
+    assert!(set >= 10, "{set}");
+}
