@@ -447,11 +447,11 @@ fn config_deploy_is_what_the_chart_makes_for_a_cluster_without_dns() {
 fn the_memory_limit_is_by_the_formula_unless_it_is_written() {
     let resources =
         |name: &str| workload(&case(name))["spec"]["template"]["spec"]["containers"][0]["resources"].clone();
-    // 14 + 10 + (10,000 * 1.5 + 50,000 * 0.25) / 1024, rounded up; twice that.
-    assert_eq!(resources("defaults")["requests"]["memory"], "51Mi");
-    assert_eq!(resources("defaults")["limits"]["memory"], "102Mi");
-    // 14 + 10 + (300 * 1.5 + 2,000 * 0.25) / 1024.
-    assert_eq!(resources("beside")["limits"]["memory"], "50Mi");
+    // 24 + 10 + (10,000 * 1.5 + 50,000 * 0.25) / 1024, rounded up; twice that.
+    assert_eq!(resources("defaults")["requests"]["memory"], "61Mi");
+    assert_eq!(resources("defaults")["limits"]["memory"], "122Mi");
+    // 24 + 10 + (300 * 1.5 + 2,000 * 0.25) / 1024.
+    assert_eq!(resources("beside")["limits"]["memory"], "70Mi");
     assert_eq!(resources("replace")["limits"]["memory"], "256Mi");
     assert_eq!(resources("replace")["requests"]["memory"], "256Mi");
     assert_eq!(resources("coredns-values")["limits"], serde_json::json!({"cpu": "100m", "memory": "128Mi"}));

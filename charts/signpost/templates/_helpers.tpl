@@ -232,7 +232,7 @@ k8s-app: {{ include "signpost.app" . }}
 {{- define "signpost.need" -}}
 {{- $kib := add (mul 3 (int .Values.memory.pods)) (mul 6 (int .Values.memory.services)) (int .Values.memory.endpoints) -}}
 {{- /* Quarters of a KiB: 4096 are a MiB; rounded up. */ -}}
-{{- add 14 (int .Values.memory.cacheMiB) (div (add $kib 4095) 4096) -}}
+{{- add 24 (int .Values.memory.cacheMiB) (div (add $kib 4095) 4096) -}}
 {{- end -}}
 
 {{/* `resources`, with what is missing of memory computed. */}}
