@@ -147,6 +147,18 @@ fn the_usual_corefile_is_kubeadms() {
     assert_eq!(meaning(&ours), meaning(&kubeadm));
 }
 
+#[test]
+fn the_example_for_nodes_has_the_corefile_that_ships_for_nodes() {
+    let ships = std::fs::read_to_string(path("config/node/Corefile")).unwrap();
+    let ships: String = ships
+        .lines()
+        .filter(|line| !line.trim().starts_with('#'))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let ours = corefile_of(&case("node-address")).unwrap();
+    let ours: Vec<Vec<&str>> = meaning(&ours).into_iter().filter(|line| line[0] != "ready").collect();
+    assert_eq!(ours, meaning(&ships));
+}
+
 /// What a Corefile reads of an API server, found by our own parser and not by the chart's templates.
 fn needed(text: &str) -> BTreeSet<Right> {
     let spec: Spec = corefile::parse("Corefile", text, &Empty).unwrap();
