@@ -14,7 +14,7 @@ use signpost::wire::parse_name;
 use crate::api::{Call, FakeApi, Fault, namespace, service, slice};
 
 /// How long something may take that has to come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An upstream: A questions have one address, all others none.
 struct Upstream {
@@ -108,11 +108,12 @@ impl World {
         let world = Self { running, _api: api, _upstream: upstream, _folder: folder };
         until("the first lists", || world.running.synced());
         world.ask();
-        // Ports are taken at random out of a pool of 64.
-        let mut asked = 0;
+        // Ports are taken at random out of a pool of 64, and kept for 10 s.
+        let mut asked = 0..;
         until("a port is used again", || {
-            asked += 1;
-            world.udp(&format!("again-{asked}.example.com."), 1);
+            for name in asked.by_ref().take(130) {
+                world.udp(&format!("again-{name}.example.com."), 1);
+            }
             world.scrape().contains("\ncoredns_proxy_conn_cache_hits_total{")
         });
         // The loop's own questions and the server's own look at /health come when they come.
