@@ -408,7 +408,7 @@ impl Running {
     /// The sum over all workers of a counter by its name; 0 for a name that there is not.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
-        metrics::FIELDS.iter().find(|(known, _)| *known == name).map_or(0, |(_, field)| {
+        metrics::FIELDS.iter().find(|(known, _, _)| *known == name).map_or(0, |(_, _, field)| {
             metrics::sum(self.state.lock().crew.counters().iter().map(AsRef::as_ref), *field)
         })
     }

@@ -76,9 +76,9 @@ pub fn server(text: &mut Exposition, plan: &Plan, counters: &[Arc<Counters>]) {
     text.family("coredns_panics_total", "counter", "Queries in which a step panicked.");
     let all = || counters.iter().map(AsRef::as_ref);
     text.value("coredns_panics_total", &[], sum(all(), |c| &c.panics));
-    for (name, field) in FIELDS {
+    for (name, help, field) in FIELDS {
         let name = format!("signpost_{name}_total");
-        text.family(&name, "counter", "Counted by the workers; see src/metrics.rs.");
+        text.family(&name, "counter", help);
         text.value(&name, &[], sum(all(), *field));
     }
 
