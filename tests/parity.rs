@@ -18,6 +18,8 @@
 mod api;
 mod harness;
 
+#[path = "parity/beyond.rs"]
+mod beyond;
 #[path = "parity/coredns.rs"]
 mod coredns;
 #[path = "parity/exceptions.rs"]

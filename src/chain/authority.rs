@@ -189,7 +189,7 @@ impl Step for Authority {
                 }
                 Flow::Reply(reply)
             }
-            Answer::Upstream(_) | Answer::Signalled | Answer::TimedOut => failed,
+            Answer::Behind { .. } | Answer::Upstream(_) | Answer::Signalled | Answer::TimedOut => failed,
         }
     }
 

@@ -4,14 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asked::Asked;
-use super::plan::Chain;
+use super::asked::{Asked, Client};
+use super::autopath::Memo;
+use super::build::Parts;
+use super::plan::{Chain, Listener, Plan};
 use super::signal::Signal;
 use super::transfer::{Policy, Whole};
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
 use crate::time::{Clock, Tick};
-use crate::wire::{Ede, Head, Query, Question, Rcode, Sections};
+use crate::wire::{Ede, Head, Query, Question, Rcode, Section, Sections, rtype};
 
 /// What a step decides.
 #[derive(Debug)]
@@ -41,6 +43,13 @@ pub enum Ask {
         question: Box<Question>,
         /// What is drafted so far.
         held: Held,
+    },
+    /// The answer of the steps behind this one to another question: a frame on the same slot (rule K-255).
+    Behind {
+        /// The question.
+        question: Box<Question>,
+        /// What is to be given back with the answer.
+        memo: Box<Memo>,
     },
     /// The answer of upstreams to the question as it stands now.
     Upstream {
@@ -74,6 +83,13 @@ pub enum Answer {
     Nobody {
         /// What was drafted before.
         held: Held,
+    },
+    /// The reply of the steps behind this one to another question.
+    Behind {
+        /// The reply.
+        reply: Reply,
+        /// What was kept meanwhile.
+        memo: Box<Memo>,
     },
     /// What upstreams said, or why nothing came of it.
     Upstream(Result<Arc<Response>, Failure>),
@@ -134,6 +150,8 @@ pub struct Context<'a> {
     pub(super) errands: &'a mut Vec<Errand>,
     /// The worker's number, for those who count; 0 outside of workers.
     pub(super) worker: usize,
+    /// The plan that the query is on; `None` outside of pipelines.
+    pub(super) plan: Option<&'a Plan>,
 }
 
 /// A question that is asked on behalf of nobody: its reply goes up through the step that wanted it, and no further.
@@ -143,8 +161,8 @@ pub struct Errand {
     pub(super) question: Box<Question>,
     /// Header and EDNS of the query that brought it up.
     pub(super) query: Query,
-    /// The listener of that query, for questions on behalf of it.
-    pub(super) listener: usize,
+    /// Who asked that query, for questions on behalf of it: they must not learn what they may not ask (rule S-08).
+    pub(super) client: Client,
     /// The chain.
     pub(super) chain: usize,
     /// The step that wants it.
@@ -160,7 +178,14 @@ impl<'a> Context<'a> {
         clock: &'a Clock,
         errands: &'a mut Vec<Errand>,
     ) -> Self {
-        Self { now, rng, clock, errands, worker: 0 }
+        Self { now, rng, clock, errands, worker: 0, plan: None }
+    }
+
+    /// Label `server` of metrics for a query; empty outside of pipelines.
+    #[must_use]
+    pub fn server(&self, asked: &Asked) -> &str {
+        let listener = self.plan.and_then(|plan| plan.listeners.get(asked.client.listener));
+        listener.map_or("", |listener| &listener.label)
     }
 
     /// Has the question in hand asked again in the background, from the step behind the one in hand on; the reply is told
@@ -174,10 +199,32 @@ impl<'a> Context<'a> {
         self.errands.push(Errand {
             question: Box::new(asked.question.clone()),
             query: asked.query,
-            listener: asked.client.listener,
+            client: asked.client,
             chain: asked.chain,
             step,
         });
+    }
+}
+
+/// Where a chain stands, once all listeners are known.
+#[derive(Clone, Copy)]
+pub struct Stand<'a> {
+    /// The plan's listeners.
+    pub listeners: &'a [Listener],
+    /// The chain.
+    pub chain: usize,
+    /// Its view; empty without one.
+    pub view: &'a str,
+}
+
+impl<'a> Stand<'a> {
+    /// The label `server` of each listener that the chain stands behind, `None` for the others.
+    pub fn servers(&self) -> impl Iterator<Item = Option<&'a str>> {
+        let chain = self.chain;
+        self.listeners.iter().map(move |listener| {
+            let here = listener.zones.iter().any(|served| served.chain == chain);
+            here.then_some(listener.label.as_str())
+        })
     }
 }
 
@@ -190,10 +237,31 @@ pub struct Sent {
     pub flags: u16,
     /// Whether the answer section held a record.
     pub answers: bool,
+    /// Whether the authority section held an SOA.
+    pub soa: bool,
+    /// Whether the authority section held an NS.
+    pub ns: bool,
     /// Bytes of the reply.
     pub size: usize,
     /// When it was made.
     pub at: Tick,
+}
+
+impl Sent {
+    /// What was made of a reply. Cost: a look at the types of its authority section.
+    pub(super) fn new(reply: &Reply, flags: u16, size: usize, at: Tick) -> Self {
+        let sections = &reply.sections;
+        let authority = sections.records().get(sections.range(Section::Authority)).unwrap_or_default();
+        Self {
+            rcode: reply.head.rcode,
+            flags,
+            answers: !sections.range(Section::Answer).is_empty(),
+            soa: authority.iter().any(|record| record.rtype == rtype::SOA),
+            ns: authority.iter().any(|record| record.rtype == rtype::NS),
+            size,
+            at,
+        }
+    }
 }
 
 /// A step of the chain.
@@ -230,6 +298,16 @@ pub trait Step: Send + Sync {
     fn join(&self, asked: &mut Asked, first: Reply, second: Reply, server: &str) -> Reply {
         let _ = (asked, second, server);
         first
+    }
+
+    /// Whether it is to be asked questions of other classes than IN too (rule K-013).
+    fn other_classes(&self) -> bool {
+        false
+    }
+
+    /// Whether it is asked whatever the class, since it says who may ask: the block accepts no other class because of it.
+    fn guards(&self) -> bool {
+        false
     }
 
     /// Sees what was sent, if the query passed here and `writes_down` says so.
@@ -303,6 +381,11 @@ pub trait Step: Send + Sync {
 
     /// Writes what was kept for later: the plan is not in force any more.
     fn close(&self) {}
+
+    /// Learns where its queries come in, once all listeners are known: for those who count by server.
+    fn placed(&self, place: &Stand<'_>, parts: &mut dyn Parts) {
+        let _ = (place, parts);
+    }
 
     /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.
     fn ready(&self) -> bool {

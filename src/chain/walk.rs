@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::asked::{Asked, Frame, MAX_FRAMES};
+use super::autopath::Memo;
 use super::plan::Plan;
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
@@ -10,7 +11,7 @@ use super::transfer::{Records, Whole};
 use super::words;
 use crate::forward::Group;
 use crate::time::Tick;
-use crate::wire::{Ede, Question, Rcode, Sections};
+use crate::wire::{CLASS_IN, Ede, Question, Rcode, Sections};
 
 /// How a walk of the chain ended.
 pub(super) enum Walk {
@@ -39,6 +40,15 @@ pub(super) fn walk(
         let answered = joined.is_none();
         let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
             (Some(reply), ..) => Flow::Reply(reply),
+            // Whoever knows only IN is not asked about other classes, and nobody else is (rule K-013).
+            (None, Some(step), None)
+                if asked.question.qclass != CLASS_IN && !step.other_classes() && !step.guards() =>
+            {
+                Flow::Next
+            }
+            (None, None, None) if asked.question.qclass != CLASS_IN => {
+                Flow::Reply(Reply::code(Rcode::REFUSED))
+            }
             // The end of the chain: nobody answered (rule S-03).
             (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
             (None, Some(step), None) => step.ask(asked, context),
@@ -56,6 +66,10 @@ pub(super) fn walk(
             Flow::Wait(Ask::Upstream { group, until }) => return Walk::Upstream(group, until),
             Flow::Wait(Ask::Question { question, held }) => {
                 resumed = descend(plan, asked, question, held);
+            }
+            Flow::Wait(Ask::Behind { question, memo }) => {
+                let qtype = question.qtype;
+                ask_behind(asked, *question, qtype, None, Some(memo));
             }
             Flow::Reply(mut reply) => {
                 if asked.frames.is_empty()
@@ -75,11 +89,12 @@ pub(super) fn walk(
                     step.tell(asked, &mut reply, context);
                 }
                 if let Some(qtype) = also {
-                    ask_behind(asked, qtype, reply);
+                    ask_behind(asked, asked.question.clone(), qtype, Some(reply), None);
                     continue;
                 }
                 let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
                 let question = std::mem::replace(&mut asked.question, frame.question);
+                asked.query.header.flags = frame.flags;
                 asked.chain = frame.chain;
                 asked.step = frame.step;
                 asked.entry = frame.entry;
@@ -90,6 +105,10 @@ pub(super) fn walk(
                         Some(step) => Some(step.join(asked, first, reply, server)),
                         None => Some(first),
                     };
+                    continue;
+                }
+                if let Some(memo) = frame.memo {
+                    resumed = Some(Answer::Behind { reply, memo });
                     continue;
                 }
                 let question = Box::new(question);
@@ -126,24 +145,29 @@ fn descend(
     if asked.frames.len() >= MAX_FRAMES {
         return Some(Answer::Nobody { held });
     }
-    let listener = plan.listeners.get(asked.client.listener);
-    let chain = listener.and_then(|listener| Some(listener.zones.get(listener.choose(&question)?)?.chain));
-    let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
+    let Some((_, chain)) = plan.choose(asked, &question) else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
-    let (from, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None });
+    let (from, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
+    asked.frames.push(Frame { question, chain: from, step, entry, flags, held, first: None, memo: None });
     asked.chain = chain;
     asked.step = 0;
     asked.entry = 0;
     None
 }
 
-/// Makes the question in hand one for `qtype`, which is asked from behind the step in hand on; `first` waits for its reply.
-fn ask_behind(asked: &mut Asked, qtype: u16, first: Reply) {
-    let question = asked.question.clone();
+/// Makes `question`, for `qtype`, the one in hand, which is asked from behind the step in hand on; `first` or `memo` wait for
+/// its reply.
+fn ask_behind(
+    asked: &mut Asked,
+    question: Question,
+    qtype: u16,
+    first: Option<Reply>,
+    memo: Option<Box<Memo>>,
+) {
+    let question = std::mem::replace(&mut asked.question, question);
     asked.question.qtype = qtype;
-    let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first) });
+    let (chain, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
+    asked.frames.push(Frame { question, chain, step, entry, flags, held: None, first, memo });
     asked.step = step + 1;
     asked.entry = step + 1;
 }

@@ -62,6 +62,9 @@ impl Kubernetes {
             question.below(served.zone.wire(), served.zone.labels()) == Some(0) && !served.zone.is_reverse()
         };
         let Some(served) = self.options.zones.iter().find(exact) else { return Whole::NotMine };
+        if served.forms.multicluster {
+            return Whole::NotMine;
+        }
         if !self.options.store.synced() {
             return Whole::NotReady;
         }
@@ -108,6 +111,7 @@ impl Kubernetes {
                 run: &[],
                 limit: usize::MAX,
                 rng: &mut rng,
+                forms: served.forms,
             };
             lookup.apex(true, &mut draft);
             for record in draft.records() {
