@@ -14,7 +14,7 @@ use super::digest;
 use super::*;
 
 /// Cases whose Corefile holds words or options that this version refuses: read, not built.
-const NOT_SERVED: &[(&str, &str)] = &[("rights", "k8s_external"), ("exposed", "file")];
+const NOT_SERVED: &[(&str, &str)] = &[("exposed", "tls")];
 
 /// A right: group, resource, verb.
 type Right = (String, String, String);

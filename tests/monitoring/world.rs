@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use signpost::app::{Running, ServeOptions, serve};
 use signpost::wire::parse_name;
 
@@ -68,6 +69,16 @@ fn reply(query: &[u8]) -> Vec<u8> {
     reply
 }
 
+/// An Ingress for the one host.
+fn ingress(name: &str, address: &str) -> Value {
+    json!({
+        "kind": "Ingress", "apiVersion": "networking.k8s.io/v1",
+        "metadata": {"name": name, "namespace": "shop", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"rules": [{"host": "www.apps.example"}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": address}]}},
+    })
+}
+
 /// The world.
 pub(crate) struct World {
     /// The server.
@@ -88,21 +99,29 @@ impl World {
             namespace("shop"),
             service("shop", "web", "10.96.0.1"),
             slice("shop", "web-1", "web", &["10.1.0.9"]),
+            // One host, two owners.
+            ingress("one", "192.0.2.21"),
+            ingress("other", "192.0.2.22"),
         ]);
         // One failure, which is then outlived.
         api.fault(Fault::status(500).calls(&[Call::InitialWatch]).times(1));
         let folder = tempfile::tempdir().unwrap();
+        let search = folder.path().join("resolv.conf");
+        std::fs::write(&search, "search shop.svc.cluster.local svc.cluster.local cluster.local\n").unwrap();
         let hosts = folder.path().join("hosts");
         std::fs::write(&hosts, "192.0.2.9 printer.office.example\n").unwrap();
         // Nobody listens on the second port: its questions are refused by the network, and it is put aside.
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let text = format!(
-            ".:0 {{\n bind 127.0.0.1\n errors\n health 127.0.0.1:0\n prometheus 127.0.0.1:0\n dns64 {{\n  allow_ipv4\n }}\n hosts {} {{\n  fallthrough\n }}\n \
-             kubernetes cluster.local in-addr.arpa {{\n  endpoint {}\n  startup_timeout 0s\n  fallthrough in-addr.arpa\n }}\n \
-             cache 30\n loop\n forward . {} {silent} {{\n  policy sequential\n }}\n}}\n",
-            hosts.display(),
-            api.url(),
-            upstream.addr,
+            ".:0 {{\n bind 127.0.0.1\n errors\n health 127.0.0.1:0\n prometheus 127.0.0.1:0\n \
+             dns64 {{\n  allow_ipv4\n }}\n autopath {search}\n hosts {hosts} {{\n  fallthrough\n }}\n \
+             kubernetes cluster.local in-addr.arpa {{\n  endpoint {api}\n  startup_timeout 0s\n  fallthrough in-addr.arpa\n }}\n \
+             k8s_external apps.example {{\n  ingress\n }}\n \
+             cache 30\n loop\n forward . {up} {silent} {{\n  policy sequential\n }}\n}}\n",
+            search = search.display(),
+            hosts = hosts.display(),
+            api = api.url(),
+            up = upstream.addr,
         );
         let running = serve(ServeOptions { text, ..ServeOptions::default() }).unwrap();
         let world = Self { running, _api: api, _upstream: upstream, _folder: folder };
@@ -134,6 +153,8 @@ impl World {
             ("web.shop.svc.cluster.local.", 1),
             ("no.shop.svc.cluster.local.", 1),
             ("printer.office.example.", 1),
+            // Walked through the search list by autopath.
+            ("printer.office.example.shop.svc.cluster.local.", 1),
             ("www.example.com.", 1),
             ("www.example.com.", 1),
             ("www.example.com.", 28),
