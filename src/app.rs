@@ -13,6 +13,7 @@ use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
 use self::weights::WeightFiles;
+use self::zones::Zones;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
@@ -31,6 +32,7 @@ mod reload;
 mod upkeep;
 mod upstreams;
 mod weights;
+mod zones;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -200,7 +202,9 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         hosts: HostsFiles::default(),
         weights: WeightFiles::default(),
         families: Arc::default(),
+        zones: Zones::new(options.clock.clone()),
         translations: Arc::default(),
+        completions: Arc::default(),
         loops: Arc::default(),
         workers,
         timing: options.cluster,
@@ -221,7 +225,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
     let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
-    let polled = polls.clone();
+    let (polled, completions) = (polls.clone(), registry.completions.clone());
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
     let families = registry.families.clone();
@@ -235,6 +239,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
         exposition::families(&mut text, &families);
+        exposition::completions(&mut text, &completions);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }
@@ -275,6 +280,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     .map_err(ServeError::Start)?;
     let _ = counters.set(crew.counters().to_vec());
     reloads.succeeded(&prepared.canonical);
+    registry.zones.in_force(&active);
     let state = Arc::new(Mutex::new(State {
         crew,
         admin,
@@ -338,6 +344,7 @@ impl State {
         self.crew.change(groups, &gone);
         logging::set_debug(plan.debugs());
         self.upkeep.plan_changed();
+        self.registry.zones.in_force(&self.active);
         std::mem::replace(&mut self.plan, plan).close();
         self.canonical = prepared.canonical;
         for warning in &prepared.warnings {

@@ -14,4 +14,6 @@ pub mod server;
 pub mod source;
 pub mod store;
 pub mod time;
+pub mod transfer;
 pub mod wire;
+pub mod zone;

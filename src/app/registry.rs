@@ -12,16 +12,21 @@ use super::hosts::HostsFiles;
 use super::looker::Looker;
 use super::upstreams::Upstreams;
 use super::weights::WeightFiles;
+use super::zones::Zones;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::chain::{
-    self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations, Weights, WeightsFault, WeightsSpec,
+    self, Completions, Folder, FolderSpec, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations,
+    Weights, WeightsFault, WeightsSpec, ZoneFile,
 };
-use crate::forward::{Group, GroupSpec, Loops, TargetFault};
+use crate::corefile::Zone;
+use crate::forward::{Group, GroupSpec, Loops, TargetFault, search_list};
 use crate::metrics::{ClusterCounts, Families, Family, Labels, PerWorker, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
 use crate::time::Clock;
+use crate::transfer::{Replica, ReplicaSpec};
+use crate::zone::Held;
 
 /// How often a folder of manifests is looked at.
 const LOOK: Duration = Duration::from_millis(300);
@@ -119,8 +124,12 @@ pub(super) struct Registry {
     pub(super) weights: WeightFiles,
     /// Where single words count; kept over all plans.
     pub(super) families: Arc<Families>,
+    /// Zones of records.
+    pub(super) zones: Zones,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
+    /// Where `autopath` counts; kept over all plans.
+    pub(super) completions: Arc<Completions>,
     /// Where loops are looked for; kept over all plans.
     pub(super) loops: Arc<Loops>,
     /// How many workers there are.
@@ -178,8 +187,29 @@ impl Parts for Registry {
         self.hosts.get(spec)
     }
 
+    fn zone_file(&mut self, spec: &ZoneFile) -> Result<Arc<Held>, String> {
+        self.zones.file(spec)
+    }
+
+    fn zone_folder(&mut self, spec: &FolderSpec) -> Result<Arc<Folder>, String> {
+        self.zones.folder(spec)
+    }
+
+    fn replica(&mut self, spec: &ReplicaSpec) -> Arc<Replica> {
+        self.zones.replica(spec)
+    }
+
     fn translations(&mut self) -> Arc<Translations> {
         self.translations.clone()
+    }
+
+    fn completions(&mut self) -> Arc<Completions> {
+        self.completions.clone()
+    }
+
+    fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
+        let names = search_list(file)?;
+        Ok(names.iter().filter_map(|name| Zone::parse(name).ok()).collect())
     }
 
     fn loops(&mut self) -> Arc<Loops> {
@@ -226,6 +256,7 @@ impl Registry {
         self.upstreams.begin();
         self.hosts.begin();
         self.weights.begin();
+        self.zones.begin();
     }
 
     /// The plan that was built is in force: what it did not ask for ends.
@@ -233,12 +264,14 @@ impl Registry {
         self.stores.retain(|fed| fed.used);
         self.hosts.commit();
         self.weights.commit();
+        self.zones.commit();
     }
 
     /// Ends the sources; the stores keep what they have.
     pub(super) fn end(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.feeder = None);
         self.upstreams.end();
+        self.zones.end();
     }
 
     /// The plan could not be built: what was made for it goes, what runs goes on.
@@ -247,12 +280,14 @@ impl Registry {
         self.stores.iter_mut().for_each(|fed| fed.used = true);
         self.hosts.abandon();
         self.weights.abandon();
+        self.zones.abandon();
     }
 
     /// Starts the sources that are not running.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
         self.hosts.feed()?;
         self.weights.feed()?;
+        self.zones.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {
@@ -262,6 +297,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         pods: fed.wanted.pods,
                         endpoints: fed.wanted.endpoints,
+                        more: fed.wanted.more(),
                     });
                     Feeder::Manifests { _thread: look(manifests, writer).map_err(ServeError::Start)? }
                 }
@@ -271,6 +307,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         endpoints: fed.wanted.endpoints,
                         pods: fed.wanted.pods,
+                        more: fed.wanted.more(),
                         throttle: fed.spec.throttle,
                         timing: self.timing,
                         counts: self.counts.clone(),

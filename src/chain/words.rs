@@ -2,9 +2,10 @@
 
 use super::build::Draft;
 use super::{
-    acl, any, bind, bufsize, cache, cancel, chaos, debug, dns64, erratic, errors, forward, header, health,
-    hosts, kubernetes, loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, prometheus,
-    ready, reload, root, shed, timeouts, view, whoami,
+    acl, any, auto, autopath, bind, bufsize, cache, cancel, chaos, debug, dns64, erratic, errors, file,
+    forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loop_, metadata,
+    minimal, multisocket, nsid, prometheus, ready, reload, root, secondary, shed, timeouts, transfer, view,
+    whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -89,7 +90,7 @@ pub const WORDS: &[Word] = &[
     served(loadbalance::WORD, loadbalance::SYNTAX, loadbalance::HELP, loadbalance::parse),
     refused("tsig", "signed transfers are not served: remove the line"),
     refused("rewrite", LATER),
-    refused("autopath", LATER),
+    served(autopath::WORD, autopath::SYNTAX, autopath::HELP, autopath::parse),
     served(acl::WORD, acl::SYNTAX, acl::HELP, acl::parse),
     served(cache::WORD, cache::SYNTAX, cache::HELP, cache::parse),
     served(header::WORD, header::SYNTAX, header::HELP, header::parse),
@@ -97,16 +98,16 @@ pub const WORDS: &[Word] = &[
     refused("tls", "encrypted transports are not served by this version yet: remove the line"),
     served(minimal::WORD, minimal::SYNTAX, minimal::HELP, minimal::parse),
     refused("template", LATER),
-    refused("transfer", "zone transfers are not served by this version yet: remove the line"),
+    served(transfer::WORD, transfer::SYNTAX, transfer::HELP, transfer::parse),
     served(hosts::WORD, hosts::SYNTAX, hosts::HELP, hosts::parse),
     refused("route53", BACK_END),
     refused("azure", BACK_END),
     refused("clouddns", BACK_END),
-    refused("k8s_external", LATER),
+    served(k8s_external::WORD, k8s_external::SYNTAX, k8s_external::HELP, k8s_external::parse),
     served("kubernetes", kubernetes::SYNTAX, kubernetes::HELP, kubernetes::parse),
-    refused("file", LATER),
-    refused("auto", LATER),
-    refused("secondary", LATER),
+    served(file::WORD, file::SYNTAX, file::HELP, file::parse),
+    served(auto::WORD, auto::SYNTAX, auto::HELP, auto::parse),
+    served(secondary::WORD, secondary::SYNTAX, secondary::HELP, secondary::parse),
     refused("etcd", BACK_END),
     served(loop_::WORD, loop_::SYNTAX, loop_::HELP, loop_::parse),
     served(forward::WORD, forward::SYNTAX, forward::HELP, forward::parse),
