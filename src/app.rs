@@ -200,9 +200,9 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         counts: Arc::default(),
         caches: Caches::default(),
         hosts: HostsFiles::default(),
-        zones: Zones::new(options.clock.clone()),
         weights: WeightFiles::default(),
         families: Arc::default(),
+        zones: Zones::new(options.clock.clone()),
         translations: Arc::default(),
         completions: Arc::default(),
         loops: Arc::default(),
@@ -238,8 +238,8 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         reloaded.write(&mut text);
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
-        exposition::completions(&mut text, &completions);
         exposition::families(&mut text, &families);
+        exposition::completions(&mut text, &completions);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }

@@ -120,12 +120,12 @@ pub(super) struct Registry {
     pub(super) caches: Caches,
     /// Files of hosts.
     pub(super) hosts: HostsFiles,
-    /// Zones of records.
-    pub(super) zones: Zones,
     /// Files of weights.
     pub(super) weights: WeightFiles,
     /// Where single words count; kept over all plans.
     pub(super) families: Arc<Families>,
+    /// Zones of records.
+    pub(super) zones: Zones,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
     /// Where `autopath` counts; kept over all plans.
@@ -255,16 +255,16 @@ impl Registry {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
         self.upstreams.begin();
         self.hosts.begin();
-        self.zones.begin();
         self.weights.begin();
+        self.zones.begin();
     }
 
     /// The plan that was built is in force: what it did not ask for ends.
     pub(super) fn commit(&mut self) {
         self.stores.retain(|fed| fed.used);
         self.hosts.commit();
-        self.zones.commit();
         self.weights.commit();
+        self.zones.commit();
     }
 
     /// Ends the sources; the stores keep what they have.
@@ -279,15 +279,15 @@ impl Registry {
         self.stores.retain(|fed| fed.feeder.is_some());
         self.stores.iter_mut().for_each(|fed| fed.used = true);
         self.hosts.abandon();
-        self.zones.abandon();
         self.weights.abandon();
+        self.zones.abandon();
     }
 
     /// Starts the sources that are not running.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
         self.hosts.feed()?;
-        self.zones.feed()?;
         self.weights.feed()?;
+        self.zones.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {

@@ -110,21 +110,6 @@ pub trait Parts {
         Arc::default()
     }
 
-    /// Where `autopath` counts.
-    fn completions(&mut self) -> Arc<Completions> {
-        Arc::default()
-    }
-
-    /// The search list of a file in the form of resolv.conf.
-    ///
-    /// Unless somebody reads files, it is empty.
-    ///
-    /// Errors: why it can't be read, in words.
-    fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
-        let _ = file;
-        Ok(Vec::new())
-    }
-
     /// The weights of a file, read; those that are kept already where they are equal.
     ///
     /// Unless somebody keeps them, no file is read.
@@ -138,6 +123,21 @@ pub trait Parts {
     fn counter(&mut self, family: &'static Family, labels: Labels<'_>) -> Arc<PerWorker> {
         let _ = (family, labels);
         Arc::new(PerWorker::new(1))
+    }
+
+    /// Where `autopath` counts.
+    fn completions(&mut self) -> Arc<Completions> {
+        Arc::default()
+    }
+
+    /// The search list of a file in the form of resolv.conf.
+    ///
+    /// Unless somebody reads files, it is empty.
+    ///
+    /// Errors: why it can't be read, in words.
+    fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
+        let _ = file;
+        Ok(Vec::new())
     }
 
     /// Where loops are looked for.

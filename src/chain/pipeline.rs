@@ -206,12 +206,11 @@ impl<R> Pipeline<R> {
         let refused = whole && !client.transport.carries_transfers();
         asked.place = usize::MAX;
         let chosen = if refused { None } else { plan.choose(asked, &asked.question) };
-        // Of other classes only what a word of the block is about (rule K-013), and zones only where somebody transfers them.
+        // Of other classes only what a word of the block is about (rule K-013), of whole zones only what it gives away.
         let chosen = chosen.filter(|(_, chain)| {
             let chain = plan.chains.get(*chain);
-            let class = asked.question.qclass == CLASS_IN || chain.is_some_and(|chain| chain.other_classes);
-            class
-                && (!whole || asked.question.qclass == CLASS_IN && chain.is_some_and(|chain| chain.transfers))
+            (asked.question.qclass == CLASS_IN || chain.is_some_and(|chain| chain.other_classes))
+                && (!whole || chain.is_some_and(|chain| chain.transfers))
         });
         let Some((place, chain)) = chosen else {
             return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), &plan, out));

@@ -55,9 +55,14 @@ impl Plan {
     #[must_use]
     pub fn notified(&self, listener: usize, question: &Question, from: IpAddr) -> bool {
         let Some(listener) = self.listeners.get(listener) else { return false };
-        let served = listener.choose(question, |_| true).and_then(|place| listener.zones.get(place));
-        let chain = served.and_then(|served| self.chains.get(served.chain));
-        chain.is_some_and(|chain| chain.steps.iter().any(|step| step.notified(question, from.to_canonical())))
+        let takes =
+            |chain: &Chain| chain.steps.iter().any(|step| step.notified(question, from.to_canonical()));
+        let chain = |served: &Served| self.chains.get(served.chain);
+        // A primary is no client: of several views of a zone that one counts which follows it.
+        let admits =
+            |served: &Served| chain(served).is_some_and(|chain| chain.view.is_none() || takes(chain));
+        let served = listener.choose(question, admits).and_then(|place| listener.zones.get(place));
+        served.and_then(chain).is_some_and(takes)
     }
 
     /// Whom to tell that a zone (wire form, lower case) has changed: where from, where to. Each once.
@@ -213,10 +218,10 @@ pub struct Chain {
     pub sheds: bool,
     /// Whether any step forwards: RA (rule K-004).
     pub forwards: bool,
-    /// Whether any step lets anybody transfer zones: else AXFR and IXFR are refused at the door (rule K-061).
-    pub transfers: bool,
     /// Whether any step is about classes beside IN.
     pub other_classes: bool,
+    /// Whether any step lets anybody transfer zones: else AXFR and IXFR are refused at the door (rule K-061).
+    pub transfers: bool,
     /// The steps that write down what was sent.
     pub writers: Vec<usize>,
     /// The cache of the block, with where it is counted.
@@ -245,8 +250,8 @@ impl Chain {
             view: None,
             sheds: false,
             forwards,
-            transfers,
             other_classes,
+            transfers,
             writers,
             cache: None,
             words,
