@@ -12,6 +12,7 @@ use self::registry::{Caches, Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
+use self::weights::WeightFiles;
 use self::zones::Zones;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
@@ -30,6 +31,7 @@ mod registry;
 mod reload;
 mod upkeep;
 mod upstreams;
+mod weights;
 mod zones;
 
 /// Why a server did not start.
@@ -199,6 +201,8 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         caches: Caches::default(),
         hosts: HostsFiles::default(),
         zones: Zones::new(options.clock.clone()),
+        weights: WeightFiles::default(),
+        families: Arc::default(),
         translations: Arc::default(),
         completions: Arc::default(),
         loops: Arc::default(),
@@ -224,6 +228,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (polled, completions) = (polls.clone(), registry.completions.clone());
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
+    let families = registry.families.clone();
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
@@ -234,6 +239,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
         exposition::completions(&mut text, &completions);
+        exposition::families(&mut text, &families);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }
@@ -402,7 +408,7 @@ impl Running {
     /// The sum over all workers of a counter by its name; 0 for a name that there is not.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
-        metrics::FIELDS.iter().find(|(known, _)| *known == name).map_or(0, |(_, field)| {
+        metrics::FIELDS.iter().find(|(known, _, _)| *known == name).map_or(0, |(_, _, field)| {
             metrics::sum(self.state.lock().crew.counters().iter().map(AsRef::as_ref), *field)
         })
     }
