@@ -12,6 +12,8 @@ mod dns64;
 mod hosts;
 #[path = "beside/loops.rs"]
 mod loops;
+#[path = "beside/rewrite.rs"]
+mod rewrite;
 #[path = "beside/shapes.rs"]
 mod shapes;
 #[path = "beside/world.rs"]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::rewrite::Rewritten;
 use super::step::{Held, Reply};
 use crate::forward::Upstream;
 use crate::time::Tick;
@@ -65,6 +66,8 @@ pub(super) struct Frame {
     pub(super) held: Held,
     /// The reply to the question that waits, where the other one is asked to go with it (`Step::also`).
     pub(super) first: Option<Reply>,
+    /// Whether `first` waits for a question of `Step::follow`, not of `Step::also`.
+    pub(super) follows: bool,
 }
 
 /// A query on its way.
@@ -100,6 +103,12 @@ pub struct Asked {
     pub(super) errand: bool,
     /// Whether only what is at hand is wanted: nobody is asked for it.
     pub at_hand: bool,
+    /// What `rewrite` did to the questions in hand, outermost first (rule S-11).
+    pub(super) rewritten: Vec<Rewritten>,
+    /// EDNS options that go to upstreams with it, wire form (rule S-11).
+    pub(super) options: Vec<u8>,
+    /// The client's message, kept where a step of its chain needs it.
+    pub(super) message: Vec<u8>,
     /// Which upstream answered, if any did.
     pub upstream: Option<Arc<Upstream>>,
     /// Place in the list of words of the step that answered, for metrics.
@@ -131,6 +140,9 @@ impl Default for Asked {
             patience: None,
             errand: false,
             at_hand: false,
+            rewritten: Vec::new(),
+            options: Vec::new(),
+            message: Vec::new(),
             upstream: None,
             answered_by: super::words::NOBODY,
             drafts: Vec::new(),
@@ -150,6 +162,22 @@ impl Asked {
     /// A question outside of any message: no RDATA points into a question section.
     pub(super) fn detached(question: &Question) -> Self {
         Self { question: question.clone(), original: Some(Box::new(question.clone())), ..Self::default() }
+    }
+
+    /// Makes another question the one being answered; what is echoed stays the client's. Returns the one before.
+    ///
+    /// Cost: two allocations at most, and none where nothing is rewritten.
+    pub(super) fn rewrite(&mut self, question: Question) -> Box<Question> {
+        self.detach();
+        Box::new(std::mem::replace(&mut self.question, question))
+    }
+
+    /// Keeps the client's question apart from the one in hand: no RDATA of a draft points into it any more.
+    pub(super) fn detach(&mut self) {
+        if self.original.is_none() {
+            let sent = self.frames.first().map_or(&self.question, |frame| &frame.question);
+            self.original = Some(Box::new(sent.clone()));
+        }
     }
 
     /// Gives a draft back for reuse.

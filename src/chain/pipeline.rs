@@ -178,6 +178,8 @@ impl<R> Pipeline<R> {
         asked.arrived = now;
         asked.original = None;
         asked.frames.clear();
+        asked.rewritten.clear();
+        asked.options.clear();
         asked.answered_by = words::NOBODY;
         asked.patience = None;
         asked.at_hand = false;
@@ -192,13 +194,17 @@ impl<R> Pipeline<R> {
             Transport::Tcp => Shape::stream(),
         };
         let plan = self.plan.clone();
-        let refused =
-            asked.question.qclass != CLASS_IN || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+        let refused = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
         asked.place = usize::MAX;
         let listener = plan.listeners.get(client.listener).filter(|_| !refused);
         let chosen = listener.and_then(|listener| {
             let place = listener.choose(&asked.question)?;
             Some((place, listener.zones.get(place)?.chain))
+        });
+        // Of other classes only what a word of the block is about (rule K-013).
+        let chosen = chosen.filter(|(_, chain)| {
+            let chain = plan.chains.get(*chain);
+            asked.question.qclass == CLASS_IN || chain.is_some_and(|chain| chain.other_classes)
         });
         let Some((place, chain)) = chosen else {
             return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), &plan, out));
@@ -207,6 +213,10 @@ impl<R> Pipeline<R> {
         asked.chain = chain;
         asked.step = 0;
         asked.entry = 0;
+        if plan.chains.get(chain).is_some_and(|chain| chain.keeps_message) {
+            asked.message.clear();
+            asked.message.extend_from_slice(bytes);
+        }
         let walk = self.walk(&plan, None, now);
         let outcome = match self.end(walk, &plan, Some(return_to), now, out) {
             Ended::Done(_, Some(length)) => Outcome::Reply(length),
@@ -225,6 +235,7 @@ impl<R> Pipeline<R> {
             let desk = std::mem::take(&mut self.asked);
             let asked = &mut *self.asked;
             asked.query = errand.query;
+            asked.options = errand.options;
             asked.question = *errand.question;
             // Its records must not point into a question section that there will never be.
             asked.original = Some(Box::new(asked.question.clone()));
@@ -273,6 +284,7 @@ impl<R> Pipeline<R> {
     fn walk(&mut self, plan: &Plan, resumed: Option<Answer>, now: Tick) -> Walk {
         let mut context = Context::new(now, &mut self.rng, &self.clock, &mut self.errands);
         context.worker = self.worker;
+        context.plan = Some(plan);
         let asked = &mut *self.asked;
         let chain = plan.chains.get(asked.chain);
         if chain.is_some_and(|chain| chain.debug) {
@@ -335,6 +347,7 @@ impl<R> Pipeline<R> {
                     recursion: asked.query.header.recursion_desired(),
                     checking_disabled: asked.query.header.checking_disabled(),
                     dnssec_ok: asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
+                    options: &asked.options,
                 };
                 if let Err(failure) = self.exchange.begin(&need, Waiter { place, generation }, now) {
                     walk = self.walk(plan, Some(Answer::Upstream(Err(failure))), now);

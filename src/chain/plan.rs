@@ -145,6 +145,10 @@ pub struct Chain {
     pub stacktrace: bool,
     /// Whether any step forwards: RA (rule K-004).
     pub forwards: bool,
+    /// Whether any step is about classes beside IN.
+    pub other_classes: bool,
+    /// Whether any step needs the client's message.
+    pub keeps_message: bool,
     /// The steps that write down what was sent.
     pub writers: Vec<usize>,
     /// The cache of the block, with where it is counted.
@@ -163,7 +167,21 @@ impl Chain {
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
         let words = steps.iter().map(|step| step.word()).collect();
-        Self { zones, steps, debug, stacktrace: false, forwards, writers, cache: None, words, published }
+        let other_classes = steps.iter().any(|step| step.other_classes());
+        let keeps_message = steps.iter().any(|step| step.needs_message());
+        Self {
+            zones,
+            steps,
+            debug,
+            stacktrace: false,
+            forwards,
+            other_classes,
+            keeps_message,
+            writers,
+            cache: None,
+            words,
+            published,
+        }
     }
 
     /// The value of a metadata label for a query, where `metadata` is on for its name (rule K-250).

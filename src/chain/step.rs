@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Asked;
-use super::plan::Chain;
+use super::plan::{Chain, Plan};
 use super::signal::Signal;
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
@@ -130,6 +130,8 @@ pub struct Context<'a> {
     pub(super) errands: &'a mut Vec<Errand>,
     /// The worker's number, for those who count; 0 outside of workers.
     pub(super) worker: usize,
+    /// The plan that the query is on; `None` outside of pipelines.
+    pub(super) plan: Option<&'a Plan>,
 }
 
 /// A question that is asked on behalf of nobody: its reply goes up through the step that wanted it, and no further.
@@ -139,6 +141,8 @@ pub struct Errand {
     pub(super) question: Box<Question>,
     /// Header and EDNS of the query that brought it up.
     pub(super) query: Query,
+    /// EDNS options that go upstream with it, wire form.
+    pub(super) options: Vec<u8>,
     /// The listener of that query, for questions on behalf of it.
     pub(super) listener: usize,
     /// The chain.
@@ -156,7 +160,21 @@ impl<'a> Context<'a> {
         clock: &'a Clock,
         errands: &'a mut Vec<Errand>,
     ) -> Self {
-        Self { now, rng, clock, errands, worker: 0 }
+        Self { now, rng, clock, errands, worker: 0, plan: None }
+    }
+
+    /// The value of a metadata label for a query (rule K-250); empty where there is none.
+    #[must_use]
+    pub fn metadata(&self, asked: &Asked, label: &str) -> String {
+        let chain = self.plan.and_then(|plan| plan.chains.get(asked.chain));
+        chain.and_then(|chain| chain.metadata(asked, label)).unwrap_or_default()
+    }
+
+    /// Label `server` of metrics for a query; empty outside of pipelines.
+    #[must_use]
+    pub fn server(&self, asked: &Asked) -> &str {
+        let listener = self.plan.and_then(|plan| plan.listeners.get(asked.client.listener));
+        listener.map_or("", |listener| &listener.label)
     }
 
     /// Has the question in hand asked again in the background, from the step behind the one in hand on; the reply is told
@@ -170,6 +188,7 @@ impl<'a> Context<'a> {
         self.errands.push(Errand {
             question: Box::new(asked.question.clone()),
             query: asked.query,
+            options: asked.options.clone(),
             listener: asked.client.listener,
             chain: asked.chain,
             step,
@@ -226,6 +245,29 @@ pub trait Step: Send + Sync {
     fn join(&self, asked: &mut Asked, first: Reply, second: Reply, server: &str) -> Reply {
         let _ = (asked, second, server);
         first
+    }
+
+    /// A question that is to be asked, from the top of the chain of its name, before the reply goes further up; looked at
+    /// after `also` and before `tell`, and again after each `followed`, until there is none.
+    fn follow(&self, asked: &mut Asked, reply: &Reply) -> Option<Box<Question>> {
+        let _ = (asked, reply);
+        None
+    }
+
+    /// Takes in what came of the question of `follow`: the reply and the question it answers; `None` where no block and no
+    /// step was there to answer it, or it was nested too deep.
+    fn followed(&self, asked: &mut Asked, reply: &mut Reply, second: Option<(Reply, &Question)>) {
+        let _ = (asked, reply, second);
+    }
+
+    /// Whether it is to be asked questions of other classes than IN too (rule K-013).
+    fn other_classes(&self) -> bool {
+        false
+    }
+
+    /// Whether `Asked::message` is to hold the client's message.
+    fn needs_message(&self) -> bool {
+        false
     }
 
     /// Sees what was sent, if the query passed here and `writes_down` says so.

@@ -3,6 +3,7 @@
 mod cache;
 mod frames;
 mod joins;
+mod rewrite;
 mod script;
 mod waiting;
 mod walk;

@@ -9,7 +9,7 @@ use super::step::{Answer, Ask, Context, Flow, Reply};
 use super::words;
 use crate::forward::Group;
 use crate::time::Tick;
-use crate::wire::{Question, Rcode, Sections};
+use crate::wire::{CLASS_IN, Question, Rcode, Sections};
 
 /// How a walk of the chain ended.
 pub(super) enum Walk {
@@ -36,6 +36,11 @@ pub(super) fn walk(
         let answered = joined.is_none();
         let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
             (Some(reply), ..) => Flow::Reply(reply),
+            // Whoever knows only IN is not asked about other classes, and nobody else is (rule K-013).
+            (None, Some(step), None) if asked.question.qclass != CLASS_IN && !step.other_classes() => Flow::Next,
+            (None, None, None) if asked.question.qclass != CLASS_IN => {
+                Flow::Reply(Reply::code(Rcode::REFUSED))
+            }
             // The end of the chain: nobody answered (rule S-03).
             (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
             (None, Some(step), None) => step.ask(asked, context),
@@ -57,10 +62,16 @@ pub(super) fn walk(
                     asked.answered_by = words::place(step.word());
                 }
                 let mut also = None;
+                let mut follow = None;
                 for place in (asked.entry..asked.step.min(steps.len())).rev() {
                     let Some(step) = steps.get(place) else { break };
                     also = step.also(asked, &reply).filter(|_| asked.frames.len() < MAX_FRAMES);
                     if also.is_some() {
+                        asked.step = place;
+                        break;
+                    }
+                    follow = step.follow(asked, &reply);
+                    if follow.is_some() {
                         asked.step = place;
                         break;
                     }
@@ -70,12 +81,33 @@ pub(super) fn walk(
                     ask_behind(asked, qtype, reply);
                     continue;
                 }
+                if let Some(question) = follow {
+                    if let Err(mut reply) = ask_for(plan, asked, question, reply) {
+                        if let Some(step) = steps.get(asked.step) {
+                            step.followed(asked, &mut reply, None);
+                        }
+                        asked.step += 1;
+                        joined = Some(reply);
+                    }
+                    continue;
+                }
                 let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
                 let question = std::mem::replace(&mut asked.question, frame.question);
                 asked.chain = frame.chain;
                 asked.step = frame.step;
                 asked.entry = frame.entry;
-                if let Some(first) = frame.first {
+                if let Some(mut first) = frame.first {
+                    if frame.follows {
+                        let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice());
+                        if let Some(step) = steps.and_then(|steps| steps.get(asked.step)) {
+                            let second = (!reply.nobody).then_some((reply, &question));
+                            step.followed(asked, &mut first, second);
+                        }
+                        // The step itself is looked at again.
+                        asked.step += 1;
+                        joined = Some(first);
+                        continue;
+                    }
                     let server = plan.listeners.get(asked.client.listener).map_or("", |known| &known.label);
                     let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice());
                     joined = match steps.and_then(|steps| steps.get(asked.step)) {
@@ -101,19 +133,34 @@ fn descend(
     question: Box<Question>,
     held: Option<Sections>,
 ) -> Option<Answer> {
-    if asked.frames.len() >= MAX_FRAMES {
-        return Some(Answer::Nobody { held });
-    }
-    let listener = plan.listeners.get(asked.client.listener);
-    let chain = listener.and_then(|listener| Some(listener.zones.get(listener.choose(&question)?)?.chain));
-    let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
+    let Some(chain) = chain_of(plan, asked, &question) else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
     let (from, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None });
+    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None, follows: false });
     asked.chain = chain;
     asked.step = 0;
     asked.entry = 0;
     None
+}
+
+/// The chain of a question that is asked on behalf of the one in hand; `None` where there is none, or it is nested too deep.
+fn chain_of(plan: &Plan, asked: &Asked, question: &Question) -> Option<usize> {
+    let listener = plan.listeners.get(asked.client.listener).filter(|_| asked.frames.len() < MAX_FRAMES)?;
+    Some(listener.zones.get(listener.choose(question)?)?.chain)
+}
+
+/// Makes `question` the one being answered, while `first` waits for its reply at the step in hand.
+///
+/// Errors: `first` comes back where there is no chain for it.
+fn ask_for(plan: &Plan, asked: &mut Asked, question: Box<Question>, first: Reply) -> Result<(), Reply> {
+    let Some(to) = chain_of(plan, asked, &question) else { return Err(first) };
+    let question = std::mem::replace(&mut asked.question, *question);
+    let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
+    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first), follows: true });
+    asked.chain = to;
+    asked.step = 0;
+    asked.entry = 0;
+    Ok(())
 }
 
 /// Makes the question in hand one for `qtype`, which is asked from behind the step in hand on; `first` waits for its reply.
@@ -121,7 +168,7 @@ fn ask_behind(asked: &mut Asked, qtype: u16, first: Reply) {
     let question = asked.question.clone();
     asked.question.qtype = qtype;
     let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first) });
+    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first), follows: false });
     asked.step = step + 1;
     asked.entry = step + 1;
 }

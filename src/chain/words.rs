@@ -3,7 +3,7 @@
 use super::build::Draft;
 use super::{
     any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubernetes, loadbalance, log,
-    loop_, metadata, minimal, prometheus, ready, reload, whoami,
+    loop_, metadata, minimal, prometheus, ready, reload, rewrite, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -87,7 +87,7 @@ pub const WORDS: &[Word] = &[
     refused("chaos", LATER),
     served(loadbalance::WORD, loadbalance::SYNTAX, loadbalance::HELP, loadbalance::parse),
     refused("tsig", "signed transfers are not served: remove the line"),
-    refused("rewrite", LATER),
+    served(rewrite::WORD, rewrite::SYNTAX, rewrite::HELP, rewrite::parse),
     refused("autopath", LATER),
     refused(
         "acl",

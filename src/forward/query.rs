@@ -1,4 +1,5 @@
-//! The query that goes to an upstream: built anew, nothing of the client's message but its question, RD, CD and DO.
+//! The query that goes to an upstream: built anew, nothing of the client's message but its question, RD, CD and DO,
+//! and options that a rule of the Corefile put there.
 
 use crate::wire::{MAX_UDP_REPLY, Question};
 
@@ -19,6 +20,8 @@ pub(super) struct Ask<'a> {
     pub(super) dnssec_ok: bool,
     /// Whether an OPT goes with it.
     pub(super) edns: bool,
+    /// The options in that OPT, wire form.
+    pub(super) options: &'a [u8],
 }
 
 /// Writes the query into `out`, which is emptied first.
@@ -41,7 +44,12 @@ pub(super) fn write(ask: &Ask<'_>, out: &mut Vec<u8>) {
     if ask.edns {
         let [high, low] = u16::try_from(MAX_UDP_REPLY).unwrap_or(u16::MAX).to_be_bytes();
         let dnssec_ok = if ask.dnssec_ok { 0x80 } else { 0 };
-        out.extend_from_slice(&[0, 0, 41, high, low, 0, 0, dnssec_ok, 0, 0, 0]);
+        let [long, short] = u16::try_from(ask.options.len()).unwrap_or(0).to_be_bytes();
+        out.extend_from_slice(&[0, 0, 41, high, low, 0, 0, dnssec_ok, 0, long, short]);
+        // More than an OPT holds is nothing.
+        if usize::from(u16::from_be_bytes([long, short])) == ask.options.len() {
+            out.extend_from_slice(ask.options);
+        }
     }
 }
 

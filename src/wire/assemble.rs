@@ -255,7 +255,8 @@ impl Writer<'_> {
         let length = rdata.len() + if pointer.is_some() { 2 } else { 0 };
         let [t0, t1] = record.rtype.to_be_bytes();
         let [l0, l1, l2, l3] = record.ttl.to_be_bytes();
-        let [c0, c1] = super::CLASS_IN.to_be_bytes();
+        // Every record of a reply is of the class that was asked for: IN, and CH for what `chaos` says.
+        let [c0, c1] = question.qclass.to_be_bytes();
         let [d0, d1] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
         if !(owner && self.bytes(&[t0, t1, c0, c1, l0, l1, l2, l3, d0, d1])) {
             return false;

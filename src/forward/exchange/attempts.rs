@@ -242,6 +242,7 @@ impl Exchange {
             checking_disabled: flight.bits.checking_disabled,
             dnssec_ok: flight.bits.dnssec_ok,
             edns,
+            options: &flight.options,
         };
         query::write(&ask, &mut self.out);
         flight.attempts.push(Attempt {
