@@ -191,6 +191,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         caches: Caches::default(),
         hosts: HostsFiles::default(),
         translations: Arc::default(),
+        templates: Arc::default(),
         loops: Arc::default(),
         workers,
         timing: options.cluster,
@@ -214,6 +215,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let polled = polls.clone();
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
+    let templates = registry.templates.clone();
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
@@ -223,6 +225,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         reloaded.write(&mut text);
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
+        exposition::templates(&mut text, &templates);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }

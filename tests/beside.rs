@@ -16,5 +16,7 @@ mod loops;
 mod rewrite;
 #[path = "beside/shapes.rs"]
 mod shapes;
+#[path = "beside/template.rs"]
+mod template;
 #[path = "beside/world.rs"]
 mod world;

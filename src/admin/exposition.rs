@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::chain::{DROPPED, Plan, Translations, word_at};
+use crate::chain::{Counted, DROPPED, Plan, TemplateCounts, Translations, word_at};
 use crate::forward::Loops;
 use crate::metrics::{
     Bounds, ClusterNumbers, Counters, DURATION, FIELDS, HistogramSum, LATENCY, PROGRAMMING, SIZE,
@@ -211,6 +211,20 @@ pub fn words(text: &mut Exposition, translations: &Translations, loops: &Loops) 
         for (to, looping) in upstreams {
             text.value(name, &[("to", &to)], u8::from(looping));
         }
+    }
+}
+
+/// Adds what templates count, if anything (rule S-11).
+pub fn templates(text: &mut Exposition, counts: &TemplateCounts) {
+    for what in Counted::ALL {
+        let (name, help) = what.metric();
+        let mut begun = false;
+        counts.each(what, |labels, count| {
+            if !std::mem::replace(&mut begun, true) {
+                text.family(name, "counter", help);
+            }
+            text.value(name, labels, count);
+        });
     }
 }
 

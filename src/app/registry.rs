@@ -11,7 +11,7 @@ use super::hosts::HostsFiles;
 use super::looker::Looker;
 use super::upstreams::Upstreams;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
-use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations};
+use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, TemplateCounts, Translations};
 use crate::forward::{Group, GroupSpec, Loops, TargetFault};
 use crate::metrics::{ClusterCounts, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
@@ -105,6 +105,8 @@ pub(super) struct Registry {
     pub(super) hosts: HostsFiles,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
+    /// Where templates count; kept over all plans.
+    pub(super) templates: Arc<TemplateCounts>,
     /// Where loops are looked for; kept over all plans.
     pub(super) loops: Arc<Loops>,
     /// How many workers there are.
@@ -164,6 +166,10 @@ impl Parts for Registry {
 
     fn translations(&mut self) -> Arc<Translations> {
         self.translations.clone()
+    }
+
+    fn templates(&mut self) -> Arc<TemplateCounts> {
+        self.templates.clone()
     }
 
     fn loops(&mut self) -> Arc<Loops> {

@@ -11,6 +11,7 @@ use super::hosts::{Hosts, HostsSpec};
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
 use super::step::Step;
+use super::template::TemplateCounts;
 use super::words::{self, Support};
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
@@ -75,6 +76,11 @@ pub trait Parts {
 
     /// Where `dns64` counts.
     fn translations(&mut self) -> Arc<Translations> {
+        Arc::default()
+    }
+
+    /// Where templates count.
+    fn templates(&mut self) -> Arc<TemplateCounts> {
         Arc::default()
     }
 

@@ -38,6 +38,7 @@ mod rewrite;
 mod share;
 mod signal;
 mod step;
+mod template;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -55,4 +56,5 @@ pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready, Served};
 pub use reload::Reload;
 pub use signal::Signal;
 pub use step::{Answer, Ask, Context, Errand, Flow, Held, Reply, Sent, Step};
+pub use template::{Counted, TemplateCounts};
 pub use words::{ANSWERERS, Support, WORDS, Word, help, word_at};

@@ -37,7 +37,9 @@ pub(super) fn walk(
         let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
             (Some(reply), ..) => Flow::Reply(reply),
             // Whoever knows only IN is not asked about other classes, and nobody else is (rule K-013).
-            (None, Some(step), None) if asked.question.qclass != CLASS_IN && !step.other_classes() => Flow::Next,
+            (None, Some(step), None) if asked.question.qclass != CLASS_IN && !step.other_classes() => {
+                Flow::Next
+            }
             (None, None, None) if asked.question.qclass != CLASS_IN => {
                 Flow::Reply(Reply::code(Rcode::REFUSED))
             }

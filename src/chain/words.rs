@@ -3,7 +3,7 @@
 use super::build::Draft;
 use super::{
     any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubernetes, loadbalance, log,
-    loop_, metadata, minimal, prometheus, ready, reload, rewrite, whoami,
+    loop_, metadata, minimal, prometheus, ready, reload, rewrite, template, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -98,7 +98,7 @@ pub const WORDS: &[Word] = &[
     refused("dnssec", "zones are not signed: remove the line"),
     refused("tls", "encrypted transports are not served by this version yet: remove the line"),
     served(minimal::WORD, minimal::SYNTAX, minimal::HELP, minimal::parse),
-    refused("template", LATER),
+    served(template::WORD, template::SYNTAX, template::HELP, template::parse),
     refused("transfer", "zone transfers are not served by this version yet: remove the line"),
     served(hosts::WORD, hosts::SYNTAX, hosts::HELP, hosts::parse),
     refused("route53", BACK_END),

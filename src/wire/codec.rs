@@ -8,7 +8,8 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, B
 use hickory_proto::serialize::txt::parse_ttl;
 
 use super::{
-    CLASS_IN, MAX_NAME, Question, Section, Sections, class_number, parse_name, rtype, type_mnemonic, type_number,
+    CLASS_IN, MAX_NAME, Question, Section, Sections, class_number, parse_name, rtype, type_mnemonic,
+    type_number,
 };
 
 /// Why a draft could not be turned into hickory's types.
@@ -108,7 +109,8 @@ fn token(text: &str) -> Option<(&str, &str)> {
 fn tokens<const N: usize>(rtype: u16, mut text: &str) -> Result<[&str; N], CodecError> {
     let mut words = [""; N];
     for word in &mut words {
-        (*word, text) = token(text).ok_or_else(|| CodecError::text(format!("{} is cut short", shown(rtype))))?;
+        (*word, text) =
+            token(text).ok_or_else(|| CodecError::text(format!("{} is cut short", shown(rtype))))?;
     }
     match token(text) {
         None => Ok(words),
@@ -156,6 +158,18 @@ fn rdata_from_text(rtype: u16, text: &str) -> Result<Vec<u8>, CodecError> {
         rtype::SRV => {
             let [priority, weight, port, target] = tokens(rtype, text)?;
             [&word(priority)?[..], &word(weight)?, &word(port)?, &name(target)?].concat()
+        }
+        rtype::SOA => {
+            // Parentheses only say that a line goes on.
+            let flat = text.replace(['(', ')'], " ");
+            let [server, mailbox, numbers @ ..] = tokens::<7>(rtype, &flat)?;
+            let mut data = [name(server)?, name(mailbox)?].concat();
+            for number in numbers {
+                let value =
+                    parse_ttl(number).map_err(|_| CodecError::text(format!("`{number}` is no number")))?;
+                data.extend_from_slice(&value.to_be_bytes());
+            }
+            data
         }
         _ => hickory_rdata(rtype, text)?,
     })

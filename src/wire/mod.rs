@@ -28,8 +28,8 @@ pub use name::{
     show_name,
 };
 pub use query::{Edns, Fault, Header, Opcode, Query, client_options};
-pub(crate) use sections::{name_length, target_offset};
 pub use sections::{Kept, Owner, Rdata, Record, Section, Sections};
+pub(crate) use sections::{name_length, target_offset};
 pub use text::NameText;
 
 /// The largest UDP reply that we send, and the size that our OPT advertises (rules K-011, K-012).

@@ -120,8 +120,12 @@ fn coredns_rewrites_the_same() {
             let said = |server| {
                 let reply = exchange(server, &query(name, *rtype)).map(|(reply, _)| reply);
                 // Neither sorts what an upstream said.
-                let mut parts: Vec<String> =
-                    reply.map(|reply| show(&reply)).unwrap_or_default().split(" | ").map(str::to_owned).collect();
+                let mut parts: Vec<String> = reply
+                    .map(|reply| show(&reply))
+                    .unwrap_or_default()
+                    .split(" | ")
+                    .map(str::to_owned)
+                    .collect();
                 parts[1..].sort();
                 parts.join(" | ")
             };
@@ -131,7 +135,8 @@ fn coredns_rewrites_the_same() {
             }
             let (ours, theirs) = (said(ours.addresses()[0]), said(theirs));
             if ours != theirs {
-                differences.push(format!("{rules}\n  {name} {rtype}\n    ours   {ours}\n    theirs {theirs}"));
+                differences
+                    .push(format!("{rules}\n  {name} {rtype}\n    ours   {ours}\n    theirs {theirs}"));
             }
         }
     }
@@ -177,7 +182,8 @@ fn targets_that_lead_to_each_other_end() {
     for name in ["old.test.", "gone.test."] {
         assert_eq!(ask(running.addresses()[0], name, A), "ServFail");
     }
-    let (_upstream, running) = world("rewrite continue cname middle.test gone.test\n rewrite cname none.cdn.test old.test");
+    let (_upstream, running) =
+        world("rewrite continue cname middle.test gone.test\n rewrite cname none.cdn.test old.test");
     assert_eq!(ask(running.addresses()[0], "old.test.", A), "ServFail");
 }
 
@@ -219,7 +225,10 @@ fn names_that_another_question_leads_to_are_rewritten_too() {
         ".:0 {{\n bind 127.0.0.1\n dns64 {{\n allow_ipv4\n }}\n rewrite name any.test v4.test\n forward . {}\n}}\n",
         upstream.addr()
     ));
-    assert_eq!(ask(running.addresses()[0], "any.test.", AAAA), "NoError | any.test. 60 AAAA 64:ff9b::c000:201");
+    assert_eq!(
+        ask(running.addresses()[0], "any.test.", AAAA),
+        "NoError | any.test. 60 AAAA 64:ff9b::c000:201"
+    );
 }
 
 /// The EDNS options of the last query that an upstream got: code and data.

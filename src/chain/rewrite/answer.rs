@@ -32,7 +32,8 @@ impl<'a> Undo<'a> {
     /// Errors: a rule makes a name of a record that is none.
     pub(super) fn names(&self, sections: &mut Sections) -> Result<(), Illegal> {
         let renames = self.applied.iter().any(|applied| {
-            applied.remap.is_some() || matches!(self.rule(applied), Some(Field::Name { answers, .. }) if !answers.is_empty())
+            applied.remap.is_some()
+                || matches!(self.rule(applied), Some(Field::Name { answers, .. }) if !answers.is_empty())
         });
         if !renames && self.before.lower() == self.now.lower() {
             return Ok(());

@@ -119,7 +119,10 @@ fn number(text: &str) -> Option<u16> {
         _ => (lower.as_str(), 10),
     };
     // `+1` is a number for Rust only.
-    digits.bytes().all(|byte| byte.is_ascii_alphanumeric()).then(|| u16::from_str_radix(digits, radix).ok())?
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric())
+        .then(|| u16::from_str_radix(digits, radix).ok())?
 }
 
 /// Reads the data of an option.
@@ -141,10 +144,8 @@ fn data(token: &Token) -> Result<Data, Error> {
         });
     }
     let Some(digits) = text.strip_prefix("0x") else { return Ok(Data::Fixed(text.as_bytes().to_vec())) };
-    let nibbles: Option<Vec<u8>> = digits
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect();
+    let nibbles: Option<Vec<u8>> =
+        digits.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
     match nibbles.filter(|nibbles| nibbles.len() % 2 == 0) {
         Some(nibbles) => Ok(Data::Fixed(
             nibbles

@@ -120,7 +120,8 @@ fn rule(line: &Directive) -> Result<Rule, Error> {
     let field = match first.text.to_ascii_lowercase().as_str() {
         "name" => name(&mut words)?,
         "type" => {
-            let (from, to) = (number(&mut words, "type", type_number)?, number(&mut words, "type", type_number)?);
+            let (from, to) =
+                (number(&mut words, "type", type_number)?, number(&mut words, "type", type_number)?);
             Field::Type { from, to }
         }
         "class" => {
@@ -178,7 +179,8 @@ fn rcode(word: &Token) -> Result<Rcode, Error> {
 /// Reads a TTL: `30`, `30-300`, `-30` or `30-`.
 fn range(word: &Token) -> Result<(u32, u32), Error> {
     let bad = || {
-        word.error(format!("`{}` is no TTL", word.text)).hint("write seconds, or a range: `30-300`, `-30`, `30-`")
+        word.error(format!("`{}` is no TTL", word.text))
+            .hint("write seconds, or a range: `30-300`, `-30`, `30-`")
     };
     let bound = |text: &str, absent: u32| match text {
         "" => Ok(absent),
@@ -198,7 +200,8 @@ fn range(word: &Token) -> Result<(u32, u32), Error> {
 fn normal(text: &str) -> String {
     let mut text = text.to_ascii_lowercase();
     // A dot behind an odd number of backslashes is part of a label.
-    let before = text.strip_suffix('.').map(|before| before.bytes().rev().take_while(|b| *b == b'\\').count());
+    let before =
+        text.strip_suffix('.').map(|before| before.bytes().rev().take_while(|b| *b == b'\\').count());
     if before.is_none_or(|backslashes| backslashes % 2 == 1) {
         text.push('.');
     }
@@ -287,7 +290,10 @@ fn name(words: &mut Words<'_>) -> Result<Field, Error> {
     } else if way == "suffix" && auto {
         // Whatever ends in the new suffix ends in the old one, not only the name asked for.
         auto = false;
-        answers.splice(0..0, [Answer::Name(made("suffix", to, from)?), Answer::Value(made("suffix", to, from)?)]);
+        answers.splice(
+            0..0,
+            [Answer::Name(made("suffix", to, from)?), Answer::Value(made("suffix", to, from)?)],
+        );
     }
     Ok(Field::Name { rename, auto, answers })
 }
@@ -317,9 +323,9 @@ fn answers(words: &mut Words<'_>) -> Result<(bool, Vec<Answer>), Error> {
             _ => return Err(word.unknown("a kind of `answer`", KINDS)),
         }
         if let Some(auto) = auto.filter(|_| named) {
-            return Err(auto.error("`answer auto` and `answer name` cannot stand in one rule").hint(
-                "remove one of them: both say what becomes of the owners",
-            ));
+            return Err(auto
+                .error("`answer auto` and `answer name` cannot stand in one rule")
+                .hint("remove one of them: both say what becomes of the owners"));
         }
     }
     Ok((auto.is_some(), answers))

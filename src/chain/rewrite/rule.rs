@@ -89,7 +89,10 @@ impl Rename {
             }
             Match::Regex(regex) => {
                 let text = name.text();
-                regex.captures(text.as_bytes()).map(|groups| {
+                // Groups take memory even where nothing matches.
+                let groups =
+                    regex.is_match(text.as_bytes()).then(|| regex.captures(text.as_bytes())).flatten();
+                groups.map(|groups| {
                     fill(&self.to, |index| {
                         let group = groups.get(index).map_or(&[][..], |group| group.as_bytes());
                         std::str::from_utf8(group).unwrap_or_default()

@@ -19,7 +19,7 @@ pub(super) struct Applied {
     /// Which.
     pub(super) rule: usize,
     /// What turns its new name back into its old one, wire form: from, to.
-    pub(super) remap: Option<(Box<[u8]>, Box<[u8]>)>,
+    pub(super) remap: Option<Remap>,
 }
 
 /// What became of a question; kept until its reply comes.
@@ -56,12 +56,7 @@ type Remap = (Box<[u8]>, Box<[u8]>);
 
 impl Rewrite {
     /// Makes the question in hand another one, as a name rule says.
-    fn rename(
-        asked: &mut Asked,
-        rename: &Rename,
-        auto: bool,
-        before: &mut Option<Box<Question>>,
-    ) -> Then {
+    fn rename(asked: &mut Asked, rename: &Rename, auto: bool, before: &mut Option<Box<Question>>) -> Then {
         let old = &asked.question;
         let name = match rename.apply(&Subject::new(old.lower())) {
             Ok(name) => name,

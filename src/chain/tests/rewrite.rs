@@ -94,10 +94,19 @@ fn any_rule() -> impl Strategy<Value = String> {
         1 => "[ -~&&[^\"{}\\\\#$]]{1,8}",
     ];
     let shape = prop::sample::select(vec![
-        "name", "name prefix", "name suffix", "name substring", "name regex", "continue name regex",
-        "continue name suffix", "cname regex", "ttl regex", "",
+        "name",
+        "name prefix",
+        "name suffix",
+        "name substring",
+        "name regex",
+        "continue name regex",
+        "continue name suffix",
+        "cname regex",
+        "ttl regex",
+        "",
     ]);
-    (shape, prop::collection::vec(word, 0..6)).prop_map(|(shape, words)| format!("{shape} {}", words.join(" ")))
+    (shape, prop::collection::vec(word, 0..6))
+        .prop_map(|(shape, words)| format!("{shape} {}", words.join(" ")))
 }
 
 proptest! {
