@@ -10,11 +10,12 @@
 
 mod format;
 mod lexer;
+mod nodes;
 mod run;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod value;
 
-pub(super) use syntax::{Known, Template};
+pub(super) use nodes::{Known, Template};
 pub(super) use value::{Data, Groups};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::format;
-use super::syntax::{Expr, Function, Node, Part, Template};
+use super::nodes::{Expr, Function, Node, Part, Template};
 use super::value::{Data, Value};
 
 /// The longest text that a template makes: more is no record. Unit: bytes.
