@@ -27,6 +27,7 @@ mod hosts;
 mod looker;
 mod registry;
 mod reload;
+mod taps;
 mod upkeep;
 mod upstreams;
 
@@ -197,6 +198,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         caches: Caches::default(),
         hosts: HostsFiles::default(),
         translations: Arc::default(),
+        taps: taps::Taps::default(),
         templates: Arc::default(),
         loops: Arc::default(),
         workers,
@@ -221,7 +223,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let polled = polls.clone();
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
-    let templates = registry.templates.clone();
+    let (templates, taps) = (registry.templates.clone(), registry.taps.shown());
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
@@ -232,6 +234,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
         exposition::templates(&mut text, &templates);
+        taps.write(&mut text);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }

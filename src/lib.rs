@@ -13,5 +13,6 @@ pub mod metrics;
 pub mod server;
 pub mod source;
 pub mod store;
+pub mod tap;
 pub mod time;
 pub mod wire;

@@ -8,6 +8,8 @@
 mod coredns;
 #[path = "beside/dns64.rs"]
 mod dns64;
+#[path = "beside/dnstap.rs"]
+mod dnstap;
 #[path = "beside/hosts.rs"]
 mod hosts;
 #[path = "beside/loops.rs"]

@@ -32,6 +32,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cache", &["wire", "metrics", "time"]),
+    // Bytes in, bytes out: it knows nothing of DNS.
+    ("tap", &[]),
     ("forward", &["wire", "metrics", "time"]),
     (
         "chain",
@@ -43,6 +45,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "time",
             "cache",
             "forward",
+            // Events for collectors, and the queues that they wait in.
+            "tap",
             // What a stanza says about the objects that it wants.
             "source::Selector",
             // What a stanza says about the API server that they come from.

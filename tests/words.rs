@@ -157,6 +157,13 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
              rewrite rcode substring b. 2 NOERROR\n    rewrite cname suffix .c. .d.\n    rewrite edns0 subnet set 24 56 revert\n    \
              rewrite edns0 local append 65518 {client_ip}\n    rewrite stop edns0 nsid unset",
         ),
+        ("dnstap", "dnstap /tmp/dnstap.sock"),
+        (
+            "dnstap",
+            "dnstap tls://example.com:6000 full 1024 4096 {\n        identity me\n        version 1\n        \
+             extra \"upstream: {/forward/upstream} {name}\"\n        skipverify\n    }\n    dnstap listen tls://127.0.0.1:6000 full {\n        \
+             tls cert.pem key.pem ca.pem\n        skipverify\n    }\n    dnstap listen unix:///tmp/other.sock",
+        ),
         ("template", "template ANY ANY {\n        rcode NXDOMAIN\n    }"),
         (
             "template",

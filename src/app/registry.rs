@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::ServeError;
 use super::hosts::HostsFiles;
 use super::looker::Looker;
+use super::taps::Taps;
 use super::upstreams::Upstreams;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, TemplateCounts, Translations};
@@ -17,6 +18,7 @@ use crate::metrics::{ClusterCounts, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
+use crate::tap::{Outlet, TapSpec};
 use crate::time::Clock;
 
 /// How often a folder of manifests is looked at.
@@ -105,6 +107,8 @@ pub(super) struct Registry {
     pub(super) hosts: HostsFiles,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
+    /// Queues of collectors.
+    pub(super) taps: Taps,
     /// Where templates count; kept over all plans.
     pub(super) templates: Arc<TemplateCounts>,
     /// Where loops are looked for; kept over all plans.
@@ -168,6 +172,10 @@ impl Parts for Registry {
         self.translations.clone()
     }
 
+    fn tap(&mut self, spec: &TapSpec) -> Arc<Outlet> {
+        self.taps.get(spec)
+    }
+
     fn templates(&mut self) -> Arc<TemplateCounts> {
         self.templates.clone()
     }
@@ -191,18 +199,21 @@ impl Registry {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
         self.upstreams.begin();
         self.hosts.begin();
+        self.taps.begin();
     }
 
     /// The plan that was built is in force: what it did not ask for ends.
     pub(super) fn commit(&mut self) {
         self.stores.retain(|fed| fed.used);
         self.hosts.commit();
+        self.taps.commit();
     }
 
     /// Ends the sources; the stores keep what they have.
     pub(super) fn end(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.feeder = None);
         self.upstreams.end();
+        self.taps.end();
     }
 
     /// The plan could not be built: what was made for it goes, what runs goes on.
@@ -210,11 +221,13 @@ impl Registry {
         self.stores.retain(|fed| fed.feeder.is_some());
         self.stores.iter_mut().for_each(|fed| fed.used = true);
         self.hosts.abandon();
+        self.taps.abandon();
     }
 
     /// Starts the sources that are not running.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
         self.hosts.feed()?;
+        self.taps.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {

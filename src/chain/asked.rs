@@ -114,6 +114,10 @@ pub struct Asked {
     pub(super) options: Vec<u8>,
     /// The client's message, kept where a step of its chain needs it.
     pub(super) message: Vec<u8>,
+    /// The reply as it was made, kept where a step of its chain needs messages.
+    pub(super) replied: Vec<u8>,
+    /// When it arrived, for steps that tell the time; kept by `dnstap`. Unit: time since 1970.
+    pub(super) since_1970: Duration,
     /// Which upstream answered, if any did.
     pub upstream: Option<Arc<Upstream>>,
     /// Place in the list of words of the step that answered, for metrics.
@@ -150,6 +154,8 @@ impl Default for Asked {
             rewritten: Vec::new(),
             options: Vec::new(),
             message: Vec::new(),
+            replied: Vec::new(),
+            since_1970: Duration::ZERO,
             upstream: None,
             answered_by: super::words::NOBODY,
             drafts: Vec::new(),

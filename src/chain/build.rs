@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::cache;
 use super::dns64::Translations;
+use super::dnstap::Tap;
 use super::hosts::{Hosts, HostsSpec};
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
@@ -20,6 +21,7 @@ use crate::metrics::Tally;
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
 use crate::store::{Store, Wanted};
+use crate::tap::{Outlet, TapSpec};
 
 /// Where the objects of a store come from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -77,6 +79,13 @@ pub trait Parts {
     /// Where `dns64` counts.
     fn translations(&mut self) -> Arc<Translations> {
         Arc::default()
+    }
+
+    /// The queue of a collector; the running one where it is equal.
+    ///
+    /// Unless somebody keeps it, nobody empties it.
+    fn tap(&mut self, spec: &TapSpec) -> Arc<Outlet> {
+        Arc::new(Outlet::new(spec.clone(), "localhost".to_owned()))
     }
 
     /// Where templates count.
@@ -145,6 +154,8 @@ pub(super) struct Draft<'a> {
     pub(super) metadata: Vec<Zone>,
     /// The words read so far, in the order of the chain.
     pub(super) words: Vec<&'static str>,
+    /// The collectors of `dnstap`.
+    pub(super) taps: Option<Arc<[Tap]>>,
     /// The store of the first `kubernetes` of the block.
     pub(super) store: Option<Arc<Store>>,
     /// Things to say.
@@ -339,6 +350,7 @@ fn read_block<'a>(
         metrics: None,
         metadata: Vec::new(),
         words: Vec::new(),
+        taps: None,
         store: None,
         warnings: Vec::new(),
     };

@@ -18,6 +18,7 @@ mod cache;
 mod caught;
 mod debug;
 mod dns64;
+mod dnstap;
 mod errors;
 mod forward;
 mod health;

@@ -426,6 +426,10 @@ impl<R> Pipeline<R> {
         {
             let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
             let answers = !reply.sections.range(Section::Answer).is_empty();
+            if chain.keeps_message {
+                asked.replied.clear();
+                asked.replied.extend_from_slice(out.get(..length).unwrap_or_default());
+            }
             let sent = Sent { rcode: reply.head.rcode, flags, answers, size: length, at: self.clock.now() };
             let told = catch(catching(Some(chain)), || {
                 for step in chain.writers.iter().filter(|&&index| index <= asked.step) {

@@ -2,8 +2,8 @@
 
 use super::build::Draft;
 use super::{
-    any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubernetes, loadbalance, log,
-    loop_, metadata, minimal, prometheus, ready, reload, rewrite, template, whoami,
+    any, bind, bufsize, cache, debug, dns64, dnstap, errors, forward, health, hosts, kubernetes, loadbalance,
+    log, loop_, metadata, minimal, prometheus, ready, reload, rewrite, template, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -80,7 +80,7 @@ pub const WORDS: &[Word] = &[
     served(prometheus::WORD, prometheus::SYNTAX, prometheus::HELP, prometheus::parse),
     served(errors::WORD, errors::SYNTAX, errors::HELP, errors::parse),
     served(log::WORD, log::SYNTAX, log::HELP, log::parse),
-    refused("dnstap", LATER),
+    served(dnstap::WORD, dnstap::SYNTAX, dnstap::HELP, dnstap::parse),
     refused("local", LATER),
     served(dns64::WORD, dns64::SYNTAX, dns64::HELP, dns64::parse),
     served(any::WORD, any::SYNTAX, any::HELP, any::parse),

@@ -1,6 +1,6 @@
 //! The same questions to CoreDNS (`COREDNS_BIN`) and to us; without it there is nothing to compare.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, MX, PTR, TXT};
@@ -14,9 +14,13 @@ impl CoreDns {
     /// Starts the one that `COREDNS_BIN` names, if it names one, from a Corefile for a port; with its address.
     pub(crate) fn start(corefile: impl Fn(u16) -> String) -> Option<(Self, SocketAddr)> {
         let binary = std::env::var_os("COREDNS_BIN")?;
-        let port = {
+        // A port that is free over both.
+        let port = loop {
             let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            free.local_addr().unwrap().port()
+            let port = free.local_addr().unwrap().port();
+            if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+                break port;
+            }
         };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Corefile");
@@ -27,6 +31,7 @@ impl CoreDns {
         let theirs = Self(child);
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         until(&format!("CoreDNS with {}", corefile(port)), || std::net::TcpStream::connect(addr).is_ok());
+        until("CoreDNS over UDP", || exchange(addr, &query("started.", A)).is_some());
         Some((theirs, addr))
     }
 }

@@ -89,7 +89,7 @@ fn templates_make_what_go_makes() {
             "7f-7 007|ab   |   cd|ff 6869 10 101 A true [7f-x 7f x] % xy",
         ),
         ("{{ printf \"%#x %+d %.3d\" 255 5 7 }}", "0xff +5 007"),
-        ("{{ print 1 2 \"a\" \"b\" 3 true }}", "1 2a b3 true"),
+        ("{{ print 1 2 \"a\" \"b\" 3 true }}", "1 2ab3 true"),
         ("{{ println \"a\" 1 }}", "a 1\n"),
         ("{{ slice .Name 3 4 }}{{ slice .Zone 5 }}", "xle."),
         ("{{ index \"A\" 0 }} {{ 'a' }} {{ 0x10 }} {{ 1_000 }} {{ -5 }}", "65 97 16 1000 -5"),
