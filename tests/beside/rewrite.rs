@@ -1,6 +1,6 @@
 //! `rewrite` (rule S-11).
 
-use hickory_proto::op::Edns;
+use hickory_proto::op::{Edns, Message};
 use hickory_proto::rr::DNSClass;
 use hickory_proto::rr::RecordType::{self, A, AAAA, CNAME, HINFO, MX, NAPTR, NS, PTR, SOA, SRV, TXT};
 use hickory_proto::rr::rdata::opt::EdnsOption;
@@ -141,6 +141,121 @@ fn coredns_rewrites_the_same() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// A rule that CoreDNS reads too.
+fn any_rule(rng: &mut fastrand::Rng) -> String {
+    let mut one = |of: &[&str]| of[rng.usize(..of.len())].to_owned();
+    let mode = one(&["", "", "continue ", "continue ", "stop "]);
+    let part = |one: &mut dyn FnMut(&[&str]) -> String| {
+        one(&[
+            "red",
+            "blue",
+            "red.test",
+            "blue.test",
+            "test",
+            "other.test",
+            "to",
+            "mail.blue",
+            "x",
+            ".test",
+            ".blue.test.",
+        ])
+    };
+    // A name that is none is an error of ours when the Corefile is read.
+    let whole = |one: &mut dyn FnMut(&[&str]) -> String| {
+        one(&["red.test", "blue.test", "other.test", "mail.blue.test", "x", "old.test"])
+    };
+    let answer = match one(&["", "", "auto", "auto", "value", "both"]).as_str() {
+        "auto" => " answer auto".to_owned(),
+        "value" => format!(
+            " answer value (.*)\\.{}\\. {{1}}.{}.",
+            one(&["blue.test", "test"]),
+            one(&["green.test", "x"])
+        ),
+        "both" => format!(
+            " answer name (.*)\\.test {{1}}.{} value (.*)blue(.*) {{1}}{}{{2}}",
+            one(&["tset", "test", "a.b"]),
+            one(&["yellow", "b", "blue.blue"])
+        ),
+        _ => String::new(),
+    };
+    let field = match one(&["name", "name", "name", "name", "ttl", "rcode", "type", "cname"]).as_str() {
+        "ttl" => format!(
+            "ttl {} {} {}",
+            one(&["suffix", "prefix", "substring"]),
+            part(&mut one),
+            one(&["5", "10-100", "-7", "400-"])
+        ),
+        "rcode" => {
+            format!("rcode suffix {} {} {}", part(&mut one), one(&["3", "NOERROR"]), one(&["REFUSED", "0"]))
+        }
+        "type" => format!("type {} {}", one(&["A", "AAAA", "MX", "HINFO"]), one(&["A", "AAAA", "TXT"])),
+        "cname" => format!(
+            "cname suffix {} {}",
+            one(&[".cdn.test.", "blue.test.", "other.test."]),
+            one(&[".new.test.", "far.test.", ".blue.test."])
+        ),
+        _ => match one(&["exact", "suffix", "prefix", "substring", "regex"]).as_str() {
+            "regex" => format!(
+                "name regex {} {}{answer}",
+                one(&["(.*)red(.*)", "^(.*)\\.(.*)\\.test\\.$", "(red|blue)\\.(test)"]),
+                one(&["{1}blue{2}", "{2}.{1}.test", "{1}.test"])
+            ),
+            "exact" => format!("name exact {} {}{answer}", whole(&mut one), whole(&mut one)),
+            way => format!("name {way} {} {}{answer}", part(&mut one), part(&mut one)),
+        },
+    };
+    format!("rewrite {mode}{field}")
+}
+
+#[test]
+fn coredns_rewrites_the_same_by_chance() {
+    let upstream = Upstream::start(LINES);
+    let seed = std::env::var("REWRITE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
+    let rounds = std::env::var("REWRITE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(12);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let (mut differences, mut asked) = (Vec::new(), 0_usize);
+    for _ in 0..rounds {
+        let count = rng.usize(1..4);
+        let rules: Vec<String> = (0..count).map(|_| any_rule(&mut rng)).collect();
+        let rules = rules.join("\n ");
+        let Some((_theirs, theirs)) = CoreDns::start(|port| corefile(port, &rules, &upstream)) else {
+            return;
+        };
+        let ours = start(&corefile(0, &rules, &upstream));
+        for (name, rtype) in QUESTIONS {
+            let said = |server: std::net::SocketAddr, wait: u64| {
+                let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+                socket.set_read_timeout(Some(std::time::Duration::from_millis(wait))).unwrap();
+                let message = query(name, *rtype);
+                socket.send_to(&message.to_vec().unwrap(), server).unwrap();
+                let mut reply = [0; 4096];
+                let length = socket.recv(&mut reply).ok()?;
+                let reply = Message::from_vec(&reply[..length]).unwrap();
+                let mut parts: Vec<String> = show(&reply).split(" | ").map(str::to_owned).collect();
+                parts[1..].sort();
+                Some((reply.queries == message.queries, parts.join(" | ")))
+            };
+            let (ours, theirs) = (said(ours.addresses()[0], 8000), said(theirs, 700));
+            let ours = ours.unwrap_or_else(|| panic!("{rules}: {name} {rtype} has no reply"));
+            assert!(ours.0, "{rules}: {name} {rtype} has another question");
+            // Where a name in the answer becomes none it says nothing, and after a last `continue` without `answer` the
+            // question that comes back is the one as rewritten (rule S-11).
+            let Some((true, theirs)) = theirs else { continue };
+            let ours = ours.1;
+            // Where the new target has no data we say for how long.
+            if rules.contains("cname") && ours.contains("CNAME") && ours.contains("authority") {
+                continue;
+            }
+            asked += 1;
+            if ours != theirs {
+                differences
+                    .push(format!("{rules}\n  {name} {rtype}\n    ours   {ours}\n    theirs {theirs}"));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{} of {asked}\n{}", differences.len(), differences.join("\n"));
 }
 
 /// Starts a server with these rules.
