@@ -12,6 +12,7 @@ use self::registry::{Caches, Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
+use self::zones::Zones;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
@@ -30,6 +31,7 @@ mod reload;
 mod taps;
 mod upkeep;
 mod upstreams;
+mod zones;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -197,9 +199,11 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         counts: Arc::default(),
         caches: Caches::default(),
         hosts: HostsFiles::default(),
+        zones: Zones::new(options.clock.clone()),
         translations: Arc::default(),
         taps: taps::Taps::default(),
         templates: Arc::default(),
+        completions: Arc::default(),
         loops: Arc::default(),
         workers,
         timing: options.cluster,
@@ -220,7 +224,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
     let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
-    let polled = polls.clone();
+    let (polled, completions) = (polls.clone(), registry.completions.clone());
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
     let (templates, taps) = (registry.templates.clone(), registry.taps.shown());
@@ -235,6 +239,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         exposition::words(&mut text, &translations, &loops);
         exposition::templates(&mut text, &templates);
         taps.write(&mut text);
+        exposition::completions(&mut text, &completions);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }
@@ -275,6 +280,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     .map_err(ServeError::Start)?;
     let _ = counters.set(crew.counters().to_vec());
     reloads.succeeded(&prepared.canonical);
+    registry.zones.in_force(&active);
     let state = Arc::new(Mutex::new(State {
         crew,
         admin,
@@ -338,6 +344,7 @@ impl State {
         self.crew.change(groups, &gone);
         logging::set_debug(plan.debugs());
         self.upkeep.plan_changed();
+        self.registry.zones.in_force(&self.active);
         std::mem::replace(&mut self.plan, plan).close();
         self.canonical = prepared.canonical;
         for warning in &prepared.warnings {

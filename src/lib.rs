@@ -15,4 +15,6 @@ pub mod source;
 pub mod store;
 pub mod tap;
 pub mod time;
+pub mod transfer;
 pub mod wire;
+pub mod zone;

@@ -34,6 +34,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cache", &["wire", "metrics", "time"]),
     // Bytes in, bytes out: it knows nothing of DNS.
     ("tap", &[]),
+    ("zone", &["wire"]),
+    // Zones over the network. Time: deadlines of an SOA.
+    ("transfer", &["wire", "zone", "time"]),
     ("forward", &["wire", "metrics", "time"]),
     (
         "chain",
@@ -47,6 +50,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "forward",
             // Events for collectors, and the queues that they wait in.
             "tap",
+            // What `file`, `auto` and `secondary` answer from.
+            "zone",
+            // A zone of primaries, by its name: who fetches it is no matter of a step.
+            "transfer::Replica",
+            "transfer::ReplicaSpec",
             // What a stanza says about the objects that it wants.
             "source::Selector",
             // What a stanza says about the API server that they come from.

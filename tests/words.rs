@@ -172,6 +172,29 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
              additional \"a. TXT {{ .Meta \\\"view/name\\\" }}\"\n        authority \"example. NS a.\"\n        rcode NOERROR\n        \
              ederror 15 blocked\n        fallthrough example\n        upstream\n    }",
         ),
+        ("file", "file db.example.org"),
+        (
+            "file",
+            "file db.example.org example.org 10.0.0.0/24 {\n        reload 30s\n        reload_by_mtime\n        fallthrough \
+             in-addr.arpa\n        upstream\n    }\n    file db.example.net example.net",
+        ),
+        ("auto", "auto {\n        directory /etc/coredns/zones\n    }"),
+        (
+            "auto",
+            "auto org {\n        directory /etc/coredns/zones/org www\\.db\\.(.*) {1}\n        reload 45s\n        fallthrough\n    }",
+        ),
+        ("secondary", "secondary {\n        transfer from 10.0.1.1\n    }"),
+        (
+            "secondary",
+            "secondary example.org {\n        transfer from 10.0.1.1 [2001:db8::1]:5300\n        transfer from 10.1.2.1\n        \
+             fallthrough\n    }",
+        ),
+        ("transfer", "transfer {\n        to *\n    }"),
+        (
+            "transfer",
+            "transfer example.org {\n        to * 10.240.1.1\n        to [2001:db8::1]:5300 2001:db8::2\n        source \
+             2001:db8::53\n    }\n    transfer sub.example.org {\n        to 10.0.0.1\n    }",
+        ),
         // As k3s and minikube write it.
         (
             "hosts",

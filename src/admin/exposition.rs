@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::chain::{Counted, DROPPED, Plan, TemplateCounts, Translations, word_at};
+use crate::chain::{Completions, Counted, DROPPED, Plan, TemplateCounts, Translations, word_at};
 use crate::forward::Loops;
 use crate::metrics::{
     Bounds, ClusterNumbers, Counters, DURATION, FIELDS, HistogramSum, LATENCY, PROGRAMMING, SIZE,
@@ -174,6 +174,8 @@ pub fn cluster(text: &mut Exposition, numbers: &ClusterNumbers) {
         }
     }
 
+    hosts(text, numbers);
+
     let name = "signpost_watch_lists_total";
     text.family(
         name,
@@ -187,6 +189,28 @@ pub fn cluster(text: &mut Exposition, numbers: &ClusterNumbers) {
     text.family(name, "counter", "Lists and watches of an API server that failed, by reason.");
     for ((resource, reason), count) in &numbers.failures {
         text.value(name, &[("resource", resource), ("reason", reason)], count);
+    }
+}
+
+/// Adds how many host names have two owners, where host names are known (rule K-296).
+fn hosts(text: &mut Exposition, numbers: &ClusterNumbers) {
+    if let Some(conflicts) = numbers.conflicts {
+        let name = "signpost_kubernetes_host_conflicts";
+        let help = "Host names that two Ingresses, Gateways or routes claim for different addresses; the oldest is served.";
+        text.family(name, "gauge", help);
+        text.value(name, &[], conflicts);
+    }
+}
+
+/// Adds what `autopath` counts, if anything (rule K-255).
+pub fn completions(text: &mut Exposition, completions: &Completions) {
+    let found = completions.all();
+    if !found.is_empty() {
+        let name = "coredns_autopath_success_total";
+        text.family(name, "counter", "Names that autopath found for a client.");
+        for (server, count) in found {
+            text.value(name, &[("server", &server)], count);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The long-lived parts: stores with what feeds them, and where queries are counted.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -11,15 +12,22 @@ use super::hosts::HostsFiles;
 use super::looker::Looker;
 use super::taps::Taps;
 use super::upstreams::Upstreams;
+use super::zones::Zones;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
-use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, TemplateCounts, Translations};
-use crate::forward::{Group, GroupSpec, Loops, TargetFault};
+use crate::chain::{
+    self, Completions, Folder, FolderSpec, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, TemplateCounts,
+    Translations, ZoneFile,
+};
+use crate::corefile::Zone;
+use crate::forward::{Group, GroupSpec, Loops, TargetFault, search_list};
 use crate::metrics::{ClusterCounts, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
 use crate::tap::{Outlet, TapSpec};
 use crate::time::Clock;
+use crate::transfer::{Replica, ReplicaSpec};
+use crate::zone::Held;
 
 /// How often a folder of manifests is looked at.
 const LOOK: Duration = Duration::from_millis(300);
@@ -105,12 +113,16 @@ pub(super) struct Registry {
     pub(super) caches: Caches,
     /// Files of hosts.
     pub(super) hosts: HostsFiles,
+    /// Zones of records.
+    pub(super) zones: Zones,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
     /// Queues of collectors.
     pub(super) taps: Taps,
     /// Where templates count; kept over all plans.
     pub(super) templates: Arc<TemplateCounts>,
+    /// Where `autopath` counts; kept over all plans.
+    pub(super) completions: Arc<Completions>,
     /// Where loops are looked for; kept over all plans.
     pub(super) loops: Arc<Loops>,
     /// How many workers there are.
@@ -168,6 +180,18 @@ impl Parts for Registry {
         self.hosts.get(spec)
     }
 
+    fn zone_file(&mut self, spec: &ZoneFile) -> Result<Arc<Held>, String> {
+        self.zones.file(spec)
+    }
+
+    fn zone_folder(&mut self, spec: &FolderSpec) -> Result<Arc<Folder>, String> {
+        self.zones.folder(spec)
+    }
+
+    fn replica(&mut self, spec: &ReplicaSpec) -> Arc<Replica> {
+        self.zones.replica(spec)
+    }
+
     fn translations(&mut self) -> Arc<Translations> {
         self.translations.clone()
     }
@@ -178,6 +202,15 @@ impl Parts for Registry {
 
     fn templates(&mut self) -> Arc<TemplateCounts> {
         self.templates.clone()
+    }
+
+    fn completions(&mut self) -> Arc<Completions> {
+        self.completions.clone()
+    }
+
+    fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
+        let names = search_list(file)?;
+        Ok(names.iter().filter_map(|name| Zone::parse(name).ok()).collect())
     }
 
     fn loops(&mut self) -> Arc<Loops> {
@@ -200,6 +233,7 @@ impl Registry {
         self.upstreams.begin();
         self.hosts.begin();
         self.taps.begin();
+        self.zones.begin();
     }
 
     /// The plan that was built is in force: what it did not ask for ends.
@@ -207,6 +241,7 @@ impl Registry {
         self.stores.retain(|fed| fed.used);
         self.hosts.commit();
         self.taps.commit();
+        self.zones.commit();
     }
 
     /// Ends the sources; the stores keep what they have.
@@ -214,6 +249,7 @@ impl Registry {
         self.stores.iter_mut().for_each(|fed| fed.feeder = None);
         self.upstreams.end();
         self.taps.end();
+        self.zones.end();
     }
 
     /// The plan could not be built: what was made for it goes, what runs goes on.
@@ -222,12 +258,14 @@ impl Registry {
         self.stores.iter_mut().for_each(|fed| fed.used = true);
         self.hosts.abandon();
         self.taps.abandon();
+        self.zones.abandon();
     }
 
     /// Starts the sources that are not running.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
         self.hosts.feed()?;
         self.taps.feed()?;
+        self.zones.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {
@@ -237,6 +275,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         pods: fed.wanted.pods,
                         endpoints: fed.wanted.endpoints,
+                        more: fed.wanted.more(),
                     });
                     Feeder::Manifests { _thread: look(manifests, writer).map_err(ServeError::Start)? }
                 }
@@ -246,6 +285,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         endpoints: fed.wanted.endpoints,
                         pods: fed.wanted.pods,
+                        more: fed.wanted.more(),
                         throttle: fed.spec.throttle,
                         timing: self.timing,
                         counts: self.counts.clone(),

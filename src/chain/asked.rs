@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::autopath::Memo;
 use super::rewrite::Rewritten;
 use super::step::{Held, Reply};
 use crate::forward::Upstream;
@@ -26,6 +27,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Whether replies of several messages can come this way (rule S-19).
+    #[must_use]
+    pub fn carries_transfers(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp => true,
+        }
+    }
+
     /// As logs and metrics print it.
     #[must_use]
     pub fn text(self) -> &'static str {
@@ -66,6 +76,8 @@ pub(super) struct Frame {
     pub(super) held: Held,
     /// The reply to the question that waits, where the other one is asked to go with it (`Step::also`).
     pub(super) first: Option<Reply>,
+    /// What is given back with the reply, where only the steps behind are asked (`Ask::Behind`).
+    pub(super) memo: Option<Box<Memo>>,
     /// Whether `first` waits for a question of `Step::follow`, not of `Step::also`.
     pub(super) follows: bool,
 }

@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::auto::{Folder, FolderSpec};
+use super::autopath::{Completions, PendingSearch};
 use super::cache;
 use super::dns64::Translations;
 use super::dnstap::Tap;
+use super::file::ZoneFile;
 use super::hosts::{Hosts, HostsSpec};
+use super::k8s_external;
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
 use super::step::Step;
@@ -22,6 +26,8 @@ use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
 use crate::store::{Store, Wanted};
 use crate::tap::{Outlet, TapSpec};
+use crate::transfer::{Replica, ReplicaSpec};
+use crate::zone::Held;
 
 /// Where the objects of a store come from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -76,6 +82,26 @@ pub trait Parts {
         Arc::new(Hosts::new(spec.clone()))
     }
 
+    /// The zone of a file; the one that is kept already where they are equal.
+    ///
+    /// Unless somebody keeps them, no file is read. Errors: what is wrong in the file, in words.
+    fn zone_file(&mut self, spec: &ZoneFile) -> Result<Arc<Held>, String> {
+        let _ = spec;
+        Ok(Arc::default())
+    }
+
+    /// The zones of a folder; those that are kept already where they are equal.
+    ///
+    /// Unless somebody keeps them, no file is read. Errors: the folder can't be looked at, in words.
+    fn zone_folder(&mut self, spec: &FolderSpec) -> Result<Arc<Folder>, String> {
+        Ok(Arc::new(Folder::new(spec.clone())))
+    }
+
+    /// A zone that is transferred; the one that is kept already where they are equal.
+    fn replica(&mut self, spec: &ReplicaSpec) -> Arc<Replica> {
+        Arc::new(Replica::new(spec.clone()))
+    }
+
     /// Where `dns64` counts.
     fn translations(&mut self) -> Arc<Translations> {
         Arc::default()
@@ -91,6 +117,21 @@ pub trait Parts {
     /// Where templates count.
     fn templates(&mut self) -> Arc<TemplateCounts> {
         Arc::default()
+    }
+
+    /// Where `autopath` counts.
+    fn completions(&mut self) -> Arc<Completions> {
+        Arc::default()
+    }
+
+    /// The search list of a file in the form of resolv.conf.
+    ///
+    /// Unless somebody reads files, it is empty.
+    ///
+    /// Errors: why it can't be read, in words.
+    fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
+        let _ = file;
+        Ok(Vec::new())
     }
 
     /// Where loops are looked for.
@@ -152,12 +193,18 @@ pub(super) struct Draft<'a> {
     pub(super) metrics: Option<String>,
     /// Zones of `metadata`.
     pub(super) metadata: Vec<Zone>,
+    /// Whether a zone of the block follows primaries.
+    pub(super) follows: bool,
     /// The words read so far, in the order of the chain.
     pub(super) words: Vec<&'static str>,
     /// The collectors of `dnstap`.
     pub(super) taps: Option<Arc<[Tap]>>,
     /// The store of the first `kubernetes` of the block.
     pub(super) store: Option<Arc<Store>>,
+    /// `k8s_external`, which waits for `kubernetes`.
+    pub(super) externals: Vec<k8s_external::Line>,
+    /// `autopath @kubernetes`, which waits for `kubernetes`.
+    pub(super) searches: Vec<PendingSearch>,
     /// Things to say.
     pub(super) warnings: Vec<String>,
 }
@@ -196,9 +243,7 @@ impl Wants {
     /// Adds a stanza's wishes; returns what is wanted of that store so far.
     pub(super) fn add(&mut self, spec: &StoreSpec, wanted: Wanted) -> Wanted {
         if let Some((_, known)) = self.0.iter_mut().find(|(known, _)| known == spec) {
-            known.endpoints |= wanted.endpoints;
-            known.pods |= wanted.pods;
-            known.pod_names |= wanted.pod_names;
+            *known = known.and(wanted);
             return *known;
         }
         self.0.push((spec.clone(), wanted));
@@ -295,6 +340,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         plan.admin.reload = plan.admin.reload.or(draft.reload);
         join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
+        plan.follows |= draft.follows;
         let zones: Vec<Zone> = block.zones().cloned().collect();
         if let Some(loops) = draft.loops {
             plan.loops = Some(loops);
@@ -349,9 +395,12 @@ fn read_block<'a>(
         reload: None,
         metrics: None,
         metadata: Vec::new(),
+        follows: false,
         words: Vec::new(),
         taps: None,
         store: None,
+        externals: Vec::new(),
+        searches: Vec::new(),
         warnings: Vec::new(),
     };
     let mut ordered: Vec<(usize, words::Parse, &Directive)> = Vec::new();
@@ -375,6 +424,9 @@ fn read_block<'a>(
     for (place, parse, directive) in ordered {
         draft.words.push(words::word_at(place));
         parse(directive, &mut draft).map_err(|error| error.within(directive))?;
+    }
+    for search in std::mem::take(&mut draft.searches) {
+        search.alone(&mut draft);
     }
     Ok(draft)
 }

@@ -6,17 +6,19 @@
 //!              └─► FORMERR, NOTIMP, silence   └─► the table of waiting queries ─► (signal, time) ─► resume
 //! ```
 
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::asked::{Asked, Client, Transport};
 use super::caught::{Catching, catch};
+use super::cut::{CutNames, rotate_answers};
+use super::notify;
 use super::plan::{Active, Chain, Plan};
 use super::share::Share;
 use super::signal::Signal;
 use super::step::{Answer, Context, Errand, Reply, Sent};
+use super::transfer::Transfer;
 use super::waiting::{Ended, Parked, Table};
 use super::walk::{Walk, walk};
 use super::words;
@@ -24,7 +26,7 @@ use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, R
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
 use crate::wire::{
-    CLASS_IN, Ede, Fault, Head, Query, Rcode, Section, Sections, Shape, assemble, bare, rtype, show_name,
+    CLASS_IN, Ede, Fault, Head, Query, Rcode, Section, Sections, Shape, assemble, bare, rtype,
 };
 
 /// What became of a query.
@@ -36,6 +38,9 @@ pub enum Outcome {
     Silent,
     /// The reply comes later, through `poll`.
     Waiting,
+    /// So many bytes of the caller's buffer are the first message of the reply; the others come from what `transfer` gives,
+    /// once and at once. Only on transports that carry transfers.
+    Begun(usize),
 }
 
 /// A worker's desk: the query in hand, the queries that wait, and what they share.
@@ -65,18 +70,17 @@ pub struct Pipeline<R> {
     /// This worker's place in tallies.
     worker: usize,
     /// Names whose replies were cut on a stream, each of which is told once.
-    cut_names: HashSet<Box<[u8]>>,
+    cut_names: CutNames,
     /// Questions to upstreams.
     exchange: Exchange,
     /// Questions to ask in the background.
     errands: Vec<Errand>,
+    /// The rest of a reply of several messages, until it is taken.
+    transfer: Option<Box<Transfer>>,
 }
 
 /// The most questions under way to one upstream: many may wait for one of them.
 const PER_UPSTREAM: usize = 512;
-
-/// The most names that are remembered as told.
-const CUT_NAMES: usize = 256;
 
 /// What a pipeline is made of.
 pub struct PipelineOptions {
@@ -124,9 +128,10 @@ impl<R> Pipeline<R> {
             waker: options.waker,
             counters: options.counters,
             worker: options.worker,
-            cut_names: HashSet::new(),
+            cut_names: CutNames::default(),
             exchange,
             errands: Vec::new(),
+            transfer: None,
         }
     }
 
@@ -179,6 +184,10 @@ impl<R> Pipeline<R> {
         asked.failed_before = false;
         asked.hurried = false;
         asked.upstream = None;
+        if let Some(length) = notify::answer(&self.plan, bytes, client, &mut asked.question, out) {
+            self.counters.replies.add(1);
+            return Outcome::Reply(length);
+        }
         let query = match Query::parse(bytes, &mut asked.question) {
             Ok(query) => query,
             Err(fault) => return self.refuse(fault, out),
@@ -189,12 +198,15 @@ impl<R> Pipeline<R> {
             Transport::Tcp => Shape::stream(),
         };
         let plan = self.plan.clone();
-        let refused = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+        let whole = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+        let refused = whole && (asked.question.qclass != CLASS_IN || !client.transport.carries_transfers());
         asked.place = usize::MAX;
         let listener = plan.listeners.get(client.listener).filter(|_| !refused);
         let chosen = listener.and_then(|listener| {
             let place = listener.choose(&asked.question)?;
-            Some((place, listener.zones.get(place)?.chain))
+            let chain = listener.zones.get(place)?.chain;
+            let takes = !whole || plan.chains.get(chain).is_some_and(|chain| chain.transfers);
+            takes.then_some((place, chain))
         });
         // Of other classes only what a word of the block is about (rule K-013).
         let chosen = chosen.filter(|(_, chain)| {
@@ -214,6 +226,7 @@ impl<R> Pipeline<R> {
         }
         let walk = self.walk(&plan, None, now);
         let outcome = match self.end(walk, &plan, Some(return_to), now, out) {
+            Ended::Done(_, Some(length)) if self.transfer.is_some() => Outcome::Begun(length),
             Ended::Done(_, Some(length)) => Outcome::Reply(length),
             Ended::Done(_, None) => Outcome::Silent,
             Ended::Parked => Outcome::Waiting,
@@ -222,6 +235,11 @@ impl<R> Pipeline<R> {
             self.run_errands(&plan, now);
         }
         outcome
+    }
+
+    /// The rest of the reply of which `Outcome::Begun` was the first message.
+    pub fn transfer(&mut self) -> Option<Box<Transfer>> {
+        self.transfer.take()
     }
 
     /// Asks what is to be asked in the background.
@@ -316,6 +334,11 @@ impl<R> Pipeline<R> {
                     self.counters.dropped.add(u64::from(return_to.is_some()));
                     return Ended::Done(return_to, None);
                 }
+                Walk::Transfer(records) => {
+                    let (reply, rest) = Transfer::begin(&mut self.asked, records);
+                    self.transfer = rest;
+                    return self.served(reply, plan, return_to, out);
+                }
                 Walk::Wait(signal, until) => (Some(signal), None, until),
                 Walk::Upstream(group, until) => (None, Some(group), until),
             };
@@ -409,15 +432,8 @@ impl<R> Pipeline<R> {
             rotate_answers(&mut reply.sections, &mut self.rng);
             (length, _) = asked.assemble(&reply, out);
             self.counters.truncated.add(1);
-            if asked.client.transport == Transport::Tcp && self.cut_names.len() < CUT_NAMES {
-                let name = asked.sent().lower();
-                if !self.cut_names.contains(name) {
-                    self.cut_names.insert(name.into());
-                    tracing::warn!(
-                        "{}: more records than a message of 64 KiB holds: its answers are cut",
-                        show_name(name)
-                    );
-                }
+            if asked.client.transport == Transport::Tcp {
+                self.cut_names.tell(asked.sent().lower());
             }
         }
         self.counters.replies.add(1);
@@ -530,7 +546,9 @@ impl<R> Pipeline<R> {
         let mut desk = std::mem::replace(&mut self.asked, parked.asked);
         self.asked.swap_drafts(&mut desk);
         let mut walked = self.walk(&plan, Some(answer), now);
-        if late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..)) {
+        if matches!(walked, Walk::Transfer(_))
+            || late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..))
+        {
             self.unwind();
             walked = Walk::Reply(Reply::code(Rcode::SERVFAIL));
         }
@@ -553,17 +571,5 @@ fn catching(chain: Option<&Chain>) -> Catching {
     match chain.is_some_and(|chain| chain.stacktrace) {
         true => Catching::Stacktrace,
         false => Catching::Plain,
-    }
-}
-
-/// Moves the answer's records, those of an alias chain at its front excepted, round to a random start.
-fn rotate_answers(sections: &mut Sections, rng: &mut fastrand::Rng) {
-    let range = sections.range(Section::Answer);
-    let answer = sections.records_mut().get_mut(range).unwrap_or_default();
-    let aliases = answer.iter().take_while(|record| record.rtype == rtype::CNAME).count();
-    let rest = answer.get_mut(aliases..).unwrap_or_default();
-    if rest.len() > 1 {
-        let start = rng.usize(..rest.len());
-        rest.rotate_left(start);
     }
 }

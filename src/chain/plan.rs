@@ -1,6 +1,6 @@
 //! What a Corefile becomes: listeners, blocks and the flat list of steps of each; swapped whole.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct Plan {
     pub loops: Option<Arc<Loops>>,
     /// Which upstreams may loop.
     pub suspects: Vec<Suspect>,
+    /// Whether any block follows primaries: else no NOTIFY is looked at.
+    pub follows: bool,
 }
 
 impl Plan {
@@ -44,6 +46,42 @@ impl Plan {
     /// Lets the steps write what they kept for later: the plan is not in force any more.
     pub fn close(&self) {
         self.steps().for_each(|step| step.close());
+    }
+
+    /// Lets the steps of a listener's block take up a NOTIFY; says whether one did (rule K-014).
+    #[must_use]
+    pub fn notified(&self, listener: usize, question: &Question, from: IpAddr) -> bool {
+        let Some(listener) = self.listeners.get(listener) else { return false };
+        let served = listener.choose(question).and_then(|place| listener.zones.get(place));
+        let chain = served.and_then(|served| self.chains.get(served.chain));
+        chain.is_some_and(|chain| chain.steps.iter().any(|step| step.notified(question, from.to_canonical())))
+    }
+
+    /// Whom to tell that a zone (wire form, lower case) has changed: where from, where to. Each once.
+    #[must_use]
+    pub fn told(&self, zone: &[u8]) -> Vec<(Option<IpAddr>, SocketAddr)> {
+        let Ok(question) = Question::new(zone, rtype::SOA) else { return Vec::new() };
+        let mut told = Vec::new();
+        for chain in self.chains.iter().filter(|chain| chain.transfers) {
+            let has = chain.steps.iter().any(|step| step.tells().iter().any(|known| **known == *zone));
+            let policy = chain.steps.iter().find_map(|step| step.transfers()).filter(|_| has);
+            for one in policy.into_iter().flat_map(|policy| policy.told(&question)) {
+                if !told.contains(&one) {
+                    told.push(one);
+                }
+            }
+        }
+        told
+    }
+
+    /// The zones whose changes are told to anybody (wire form, lower case), each once.
+    #[must_use]
+    pub fn tells(&self) -> Vec<Arc<[u8]>> {
+        let chains = self.chains.iter().filter(|chain| chain.transfers);
+        let mut zones: Vec<_> = chains.flat_map(|chain| &chain.steps).flat_map(|step| step.tells()).collect();
+        zones.sort_unstable();
+        zones.dedup();
+        zones
     }
 
     /// Whether `debug` is in any block.
@@ -149,6 +187,8 @@ pub struct Chain {
     pub other_classes: bool,
     /// Whether any step needs the client's message.
     pub keeps_message: bool,
+    /// Whether any step lets anybody transfer zones: else AXFR and IXFR are refused at the door (rule K-061).
+    pub transfers: bool,
     /// The steps that write down what was sent.
     pub writers: Vec<usize>,
     /// The cache of the block, with where it is counted.
@@ -164,6 +204,7 @@ impl Chain {
     #[must_use]
     pub fn new(steps: Vec<Box<dyn Step>>, zones: Vec<Zone>, published: Vec<Zone>, debug: bool) -> Self {
         let forwards = steps.iter().any(|step| step.forwards());
+        let transfers = steps.iter().any(|step| step.transfers().is_some());
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
         let words = steps.iter().map(|step| step.word()).collect();
@@ -177,6 +218,7 @@ impl Chain {
             forwards,
             other_classes,
             keeps_message,
+            transfers,
             writers,
             cache: None,
             words,

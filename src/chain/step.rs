@@ -1,11 +1,14 @@
 //! What a step of the chain is: it takes a query and returns a value; it is never handed a writer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::autopath::Memo;
 use super::plan::{Chain, Plan};
 use super::signal::Signal;
+use super::transfer::{Policy, Whole};
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
 use crate::time::{Clock, Tick};
@@ -22,6 +25,8 @@ pub enum Flow {
     Drop,
     /// Not yet: the query waits and this step is resumed.
     Wait(Ask),
+    /// The whole zone that was asked for, from the first step behind that has it; REFUSED where none has (rule S-19).
+    Transfer,
 }
 
 /// What a step drafted before it waited; given back when it is resumed.
@@ -37,6 +42,13 @@ pub enum Ask {
         question: Box<Question>,
         /// What is drafted so far.
         held: Held,
+    },
+    /// The answer of the steps behind this one to another question: a frame on the same slot (rule K-255).
+    Behind {
+        /// The question.
+        question: Box<Question>,
+        /// What is to be given back with the answer.
+        memo: Box<Memo>,
     },
     /// The answer of upstreams to the question as it stands now.
     Upstream {
@@ -70,6 +82,13 @@ pub enum Answer {
     Nobody {
         /// What was drafted before.
         held: Held,
+    },
+    /// The reply of the steps behind this one to another question.
+    Behind {
+        /// The reply.
+        reply: Reply,
+        /// What was kept meanwhile.
+        memo: Box<Memo>,
     },
     /// What upstreams said, or why nothing came of it.
     Upstream(Result<Arc<Response>, Failure>),
@@ -294,6 +313,29 @@ pub trait Step: Send + Sync {
     /// The zones whose names this step asks upstreams for, and the upstreams; for `loop`.
     fn asks(&self) -> Option<(&[Zone], &Arc<Group>)> {
         None
+    }
+
+    /// All records of the zone that is exactly the question's name, for those who transfer it; `known` is the serial that
+    /// they have (rules K-240 to K-243).
+    fn whole(&self, question: &Question, known: Option<u32>) -> Whole {
+        let _ = (question, known);
+        Whole::NotMine
+    }
+
+    /// Who may transfer which zones, if this step lets anybody.
+    fn transfers(&self) -> Option<&Policy> {
+        None
+    }
+
+    /// A NOTIFY for the zone that is the question's name came from `from`; says whether it is taken up (rule K-014).
+    fn notified(&self, question: &Question, from: IpAddr) -> bool {
+        let _ = (question, from);
+        false
+    }
+
+    /// The zones whose changes are told to those who transfer them, as they are now (wire form, lower case).
+    fn tells(&self) -> Vec<Arc<[u8]>> {
+        Vec::new()
     }
 
     /// Whether this step asks others on the network: sets RA for its chain (rule K-004 as section 0 decides).

@@ -5,6 +5,7 @@ mod frames;
 mod joins;
 mod rewrite;
 mod script;
+mod search;
 mod waiting;
 mod walk;
 
@@ -173,6 +174,7 @@ impl Desk {
             Outcome::Reply(length) => Got::Reply(Box::new(Message::from_vec(&out[..length]).unwrap())),
             Outcome::Silent => Got::Silence,
             Outcome::Waiting => Got::Waiting,
+            Outcome::Begun(_) => panic!("no zone is transferred here"),
         }
     }
 

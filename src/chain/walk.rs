@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::asked::{Asked, Frame, MAX_FRAMES};
+use super::autopath::Memo;
 use super::plan::Plan;
 use super::signal::Signal;
-use super::step::{Answer, Ask, Context, Flow, Reply};
+use super::step::{Answer, Ask, Context, Flow, Reply, Step};
+use super::transfer::{Records, Whole};
 use super::words;
 use crate::forward::Group;
 use crate::time::Tick;
-use crate::wire::{CLASS_IN, Question, Rcode, Sections};
+use crate::wire::{CLASS_IN, Ede, Question, Rcode, Sections};
 
 /// How a walk of the chain ended.
 pub(super) enum Walk {
@@ -21,6 +23,8 @@ pub(super) enum Walk {
     Wait(Arc<Signal>, Tick),
     /// Not before upstreams have answered.
     Upstream(Arc<Group>, Tick),
+    /// With a whole zone.
+    Transfer(Box<dyn Records>),
 }
 
 /// Walks down the chain and up again, frame by frame, until there is a reply to the client's own question.
@@ -51,10 +55,19 @@ pub(super) fn walk(
         match flow {
             Flow::Next => asked.step += 1,
             Flow::Drop => return Walk::Drop,
+            Flow::Transfer => match whole(steps, asked) {
+                Whole::Records(records) => return Walk::Transfer(records),
+                Whole::NotReady => joined = Some(Reply::code(Rcode::SERVFAIL).because(Ede::NOT_READY)),
+                Whole::NotMine => joined = Some(Reply::code(Rcode::REFUSED)),
+            },
             Flow::Wait(Ask::Signal { signal, until }) => return Walk::Wait(signal, until),
             Flow::Wait(Ask::Upstream { group, until }) => return Walk::Upstream(group, until),
             Flow::Wait(Ask::Question { question, held }) => {
                 resumed = descend(plan, asked, question, held);
+            }
+            Flow::Wait(Ask::Behind { question, memo }) => {
+                let qtype = question.qtype;
+                ask_behind(asked, *question, qtype, None, Some(memo));
             }
             Flow::Reply(mut reply) => {
                 if asked.frames.is_empty()
@@ -80,7 +93,7 @@ pub(super) fn walk(
                     step.tell(asked, &mut reply, context);
                 }
                 if let Some(qtype) = also {
-                    ask_behind(asked, qtype, reply);
+                    ask_behind(asked, asked.question.clone(), qtype, Some(reply), None);
                     continue;
                 }
                 if let Some(question) = follow {
@@ -118,6 +131,10 @@ pub(super) fn walk(
                     };
                     continue;
                 }
+                if let Some(memo) = frame.memo {
+                    resumed = Some(Answer::Behind { reply, memo });
+                    continue;
+                }
                 let question = Box::new(question);
                 resumed = Some(match reply.nobody {
                     true => Answer::Nobody { held: frame.held },
@@ -126,6 +143,20 @@ pub(super) fn walk(
             }
         }
     }
+}
+
+/// The zone that is asked for, from the first step that has it; that step counts as the one that answers.
+fn whole(steps: &[Box<dyn Step>], asked: &mut Asked) -> Whole {
+    for step in steps {
+        match step.whole(&asked.question, asked.query.known) {
+            Whole::NotMine => {}
+            found => {
+                asked.answered_by = words::place(step.word());
+                return found;
+            }
+        }
+    }
+    Whole::NotMine
 }
 
 /// Makes `question` the one being answered, on top of the one in hand; an answer at once where that can't be.
@@ -138,7 +169,16 @@ fn descend(
     let Some(chain) = chain_of(plan, asked, &question) else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
     let (from, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None, follows: false });
+    asked.frames.push(Frame {
+        question,
+        chain: from,
+        step,
+        entry,
+        held,
+        first: None,
+        follows: false,
+        memo: None,
+    });
     asked.chain = chain;
     asked.step = 0;
     asked.entry = 0;
@@ -158,19 +198,35 @@ fn ask_for(plan: &Plan, asked: &mut Asked, question: Box<Question>, first: Reply
     let Some(to) = chain_of(plan, asked, &question) else { return Err(first) };
     let question = std::mem::replace(&mut asked.question, *question);
     let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first), follows: true });
+    asked.frames.push(Frame {
+        question,
+        chain,
+        step,
+        entry,
+        held: None,
+        first: Some(first),
+        follows: true,
+        memo: None,
+    });
     asked.chain = to;
     asked.step = 0;
     asked.entry = 0;
     Ok(())
 }
 
-/// Makes the question in hand one for `qtype`, which is asked from behind the step in hand on; `first` waits for its reply.
-fn ask_behind(asked: &mut Asked, qtype: u16, first: Reply) {
-    let question = asked.question.clone();
+/// Makes `question`, for `qtype`, the one in hand, which is asked from behind the step in hand on; `first` or `memo` wait for
+/// its reply.
+fn ask_behind(
+    asked: &mut Asked,
+    question: Question,
+    qtype: u16,
+    first: Option<Reply>,
+    memo: Option<Box<Memo>>,
+) {
+    let question = std::mem::replace(&mut asked.question, question);
     asked.question.qtype = qtype;
     let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first), follows: false });
+    asked.frames.push(Frame { question, chain, step, entry, held: None, first, follows: false, memo });
     asked.step = step + 1;
     asked.entry = step + 1;
 }

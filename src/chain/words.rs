@@ -2,8 +2,9 @@
 
 use super::build::Draft;
 use super::{
-    any, bind, bufsize, cache, debug, dns64, dnstap, errors, forward, health, hosts, kubernetes, loadbalance,
-    log, loop_, metadata, minimal, prometheus, ready, reload, rewrite, template, whoami,
+    any, auto, autopath, bind, bufsize, cache, debug, dns64, dnstap, errors, file, forward, health, hosts,
+    k8s_external, kubernetes, loadbalance, log, loop_, metadata, minimal, prometheus, ready, reload, rewrite,
+    secondary, template, transfer, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -88,7 +89,7 @@ pub const WORDS: &[Word] = &[
     served(loadbalance::WORD, loadbalance::SYNTAX, loadbalance::HELP, loadbalance::parse),
     refused("tsig", "signed transfers are not served: remove the line"),
     served(rewrite::WORD, rewrite::SYNTAX, rewrite::HELP, rewrite::parse),
-    refused("autopath", LATER),
+    served(autopath::WORD, autopath::SYNTAX, autopath::HELP, autopath::parse),
     refused(
         "acl",
         "not served by this version yet, and not ignored: use a network policy, and remove the line",
@@ -99,16 +100,16 @@ pub const WORDS: &[Word] = &[
     refused("tls", "encrypted transports are not served by this version yet: remove the line"),
     served(minimal::WORD, minimal::SYNTAX, minimal::HELP, minimal::parse),
     served(template::WORD, template::SYNTAX, template::HELP, template::parse),
-    refused("transfer", "zone transfers are not served by this version yet: remove the line"),
+    served(transfer::WORD, transfer::SYNTAX, transfer::HELP, transfer::parse),
     served(hosts::WORD, hosts::SYNTAX, hosts::HELP, hosts::parse),
     refused("route53", BACK_END),
     refused("azure", BACK_END),
     refused("clouddns", BACK_END),
-    refused("k8s_external", LATER),
+    served(k8s_external::WORD, k8s_external::SYNTAX, k8s_external::HELP, k8s_external::parse),
     served("kubernetes", kubernetes::SYNTAX, kubernetes::HELP, kubernetes::parse),
-    refused("file", LATER),
-    refused("auto", LATER),
-    refused("secondary", LATER),
+    served(file::WORD, file::SYNTAX, file::HELP, file::parse),
+    served(auto::WORD, auto::SYNTAX, auto::HELP, auto::parse),
+    served(secondary::WORD, secondary::SYNTAX, secondary::HELP, secondary::parse),
     refused("etcd", BACK_END),
     served(loop_::WORD, loop_::SYNTAX, loop_::HELP, loop_::parse),
     served(forward::WORD, forward::SYNTAX, forward::HELP, forward::parse),

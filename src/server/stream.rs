@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::link::{Accepted, Link, StreamId};
-use crate::chain::{Client, Outcome, Transport};
+use crate::chain::{Client, Outcome, Transfer, Transport};
 use crate::time::Tick;
 use crate::wire::MAX_MESSAGE;
 
@@ -58,6 +58,9 @@ const PENDING: usize = 128 * 1024;
 /// Bytes of a query that are kept while it is incomplete, beyond which reading stops until queries are taken.
 const KEPT: usize = 2 + MAX_MESSAGE;
 
+/// How many messages of a transfer are made at a time.
+const TRANSFER_MESSAGES: usize = 4;
+
 /// Where the reply of a waiting query goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct StreamReturn {
@@ -85,6 +88,8 @@ struct Stream {
     written: usize,
     /// Queries that wait.
     waiting: usize,
+    /// What is left of a reply of several messages; queries wait for its end.
+    transfer: Option<Box<Transfer>>,
     /// When the oldest incomplete message began.
     began: Option<Tick>,
     /// When something last went to or came from the chain.
@@ -100,7 +105,7 @@ struct Stream {
 impl Stream {
     /// Whether nothing is owed to the peer.
     fn is_idle(&self) -> bool {
-        self.waiting == 0 && self.written == self.output.len()
+        self.waiting == 0 && self.transfer.is_none() && self.written == self.output.len()
     }
 }
 
@@ -133,6 +138,9 @@ pub(super) trait Answerer {
         now: Tick,
         out: &mut [u8],
     ) -> Outcome;
+
+    /// The rest of the reply that began with `Outcome::Begun`.
+    fn transfer(&mut self) -> Option<Box<Transfer>>;
 
     /// The plan's listener behind a socket group.
     fn listener(&self, group: usize) -> usize;
@@ -202,6 +210,7 @@ impl Streams {
                 output: Vec::new(),
                 written: 0,
                 waiting: 0,
+                transfer: None,
                 began: None,
                 active: now,
                 owed: None,
@@ -283,6 +292,7 @@ impl Streams {
     /// Whether a whole query is here and may be taken now.
     fn may_take(&self, stream: &Stream) -> bool {
         stream.waiting < self.limits.in_flight
+            && stream.transfer.is_none()
             && stream.output.len() - stream.written < PENDING
             && has_message(&stream.input)
     }
@@ -294,7 +304,10 @@ impl Streams {
         }
         let stream = self.streams.get_mut(&id.0)?;
         let mut taken = 0;
-        while stream.waiting < self.limits.in_flight && stream.output.len() - stream.written < PENDING {
+        while stream.waiting < self.limits.in_flight
+            && stream.transfer.is_none()
+            && stream.output.len() - stream.written < PENDING
+        {
             let rest = stream.input.get(taken..).unwrap_or_default();
             let Some((prefix, body)) = rest.split_first_chunk::<2>() else { break };
             let length = usize::from(u16::from_be_bytes(*prefix));
@@ -312,6 +325,10 @@ impl Streams {
             let to = StreamReturn { id, generation: stream.generation };
             match answerer.answer(message, client, to, now, &mut self.reply) {
                 Outcome::Reply(length) => queue(stream, self.reply.get(..length).unwrap_or_default()),
+                Outcome::Begun(length) => {
+                    queue(stream, self.reply.get(..length).unwrap_or_default());
+                    stream.transfer = answerer.transfer();
+                }
                 Outcome::Waiting => stream.waiting += 1,
                 Outcome::Silent => {}
             }
@@ -337,14 +354,20 @@ impl Streams {
         let write_limit = self.limits.write;
         let (in_flight, partial) = (self.limits.in_flight, self.limits.partial);
         let Some(stream) = self.streams.get_mut(&id.0) else { return };
-        while stream.written < stream.output.len() {
-            match link.write(id, stream.output.get(stream.written..).unwrap_or_default()) {
-                Ok(Some(count)) if count > 0 => {
-                    stream.written += count;
-                    stream.active = now;
+        // A transfer goes on once the peer took all of a message, some messages a turn: others have theirs in between.
+        for _ in 0..=TRANSFER_MESSAGES {
+            while stream.written < stream.output.len() {
+                match link.write(id, stream.output.get(stream.written..).unwrap_or_default()) {
+                    Ok(Some(count)) if count > 0 => {
+                        stream.written += count;
+                        stream.active = now;
+                    }
+                    Ok(_) => break,
+                    Err(_) => return self.close(link, id),
                 }
-                Ok(_) => break,
-                Err(_) => return self.close(link, id),
+            }
+            if stream.written < stream.output.len() || !queue_next(stream, &mut self.reply) {
+                break;
             }
         }
         let pending = stream.output.len() - stream.written;
@@ -358,14 +381,15 @@ impl Streams {
         } else if stream.owed.is_none_or(|(_, owed)| stream.written >= owed) {
             stream.owed = Some((now.plus(write_limit), stream.output.len()));
         }
-        if stream.ended && stream.waiting == 0 && pending == 0 && !has_message(&stream.input) {
+        let transfers = stream.transfer.is_some();
+        if stream.ended && stream.waiting == 0 && pending == 0 && !transfers && !has_message(&stream.input) {
             link.finish(id);
             return self.close(link, id);
         }
         // A stream that asks faster than it reads answers, or has too many queries waiting, is not read from.
         let read =
             !stream.ended && stream.waiting < in_flight && pending < PENDING && stream.input.len() < KEPT;
-        let interest = (read, pending > 0);
+        let interest = (read, pending > 0 || transfers);
         let mut deadline = stream.owed.map(|(deadline, _)| deadline);
         if interest != stream.interest {
             if read && !stream.interest.0 && stream.began.is_some() {
@@ -505,4 +529,18 @@ fn queue(stream: &mut Stream, reply: &[u8]) {
     let length = u16::try_from(reply.len()).unwrap_or(u16::MAX);
     stream.output.extend_from_slice(&length.to_be_bytes());
     stream.output.extend_from_slice(reply);
+}
+
+/// Appends the next message of a transfer, where there is one; `scratch` is where it is made.
+fn queue_next(stream: &mut Stream, scratch: &mut Vec<u8>) -> bool {
+    let Some(transfer) = &mut stream.transfer else { return false };
+    scratch.resize(MAX_MESSAGE, 0);
+    let made = transfer.next(scratch);
+    if transfer.ended() {
+        stream.transfer = None;
+    }
+    if let Some(length) = made {
+        queue(stream, scratch.get(..length).unwrap_or_default());
+    }
+    made.is_some()
 }

@@ -3,6 +3,7 @@
 mod datagrams;
 mod random;
 mod streams;
+mod transfers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

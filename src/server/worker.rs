@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::kernel::{BATCH, Envelope, Inbox, Outbox};
 use super::link::{Link, Ready, StreamId};
 use super::stream::{Admission, Answerer, StreamLimits, StreamReturn, Streams};
-use crate::chain::{Client, Outcome, Pipeline, PipelineOptions, Transport};
+use crate::chain::{Client, Outcome, Pipeline, PipelineOptions, Transfer, Transport};
 use crate::metrics::Counters;
 use crate::time::Tick;
 
@@ -159,6 +159,10 @@ impl Answerer for Desk {
         out: &mut [u8],
     ) -> Outcome {
         self.pipeline.answer(bytes, client, ReturnTo::Stream(to), now, out)
+    }
+
+    fn transfer(&mut self) -> Option<Box<Transfer>> {
+        self.pipeline.transfer()
     }
 
     fn listener(&self, group: usize) -> usize {

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 
 mod assemble;
 mod codec;
+mod message;
 mod mnemonic;
 mod name;
 mod query;
@@ -21,7 +22,8 @@ mod sections;
 mod text;
 
 pub use assemble::{Head, Shape, assemble, bare};
-pub use codec::{CodecError, TextRecord, record_from_text, sections_to_records};
+pub use codec::{CodecError, TextRecord, record_from_text, sections_to_records, service_binding};
+pub use message::{Malformed, NameBuf, Raw, Reader, expand, rdata};
 pub use mnemonic::{class_mnemonic, class_number, rcode_number, type_mnemonic, type_number};
 pub use name::{
     MAX_LABELS, MAX_NAME, NameFault, Question, Reverse, label_eq, parse_name, reverse_address, show_label,
@@ -60,6 +62,8 @@ impl Rcode {
     pub const NOTIMP: Self = Self(4);
     /// Policy says no.
     pub const REFUSED: Self = Self(5);
+    /// A name that should not exist does: what a DNAME makes of it is too long (RFC 6672 §2.2).
+    pub const YXDOMAIN: Self = Self(6);
     /// EDNS version not supported (RFC 6891 §6.1.3).
     pub const BADVERS: Self = Self(16);
 
@@ -73,6 +77,7 @@ impl Rcode {
             3 => "NXDOMAIN",
             4 => "NOTIMP",
             5 => "REFUSED",
+            6 => "YXDOMAIN",
             16 => "BADVERS",
             _ => "OTHER",
         }
@@ -109,6 +114,14 @@ pub mod rtype {
     pub const OPT: u16 = 41;
     /// Delegation signer.
     pub const DS: u16 = 43;
+    /// Signature.
+    pub const RRSIG: u16 = 46;
+    /// Next name, a proof of denial.
+    pub const NSEC: u16 = 47;
+    /// Service binding.
+    pub const SVCB: u16 = 64;
+    /// Service binding for HTTPS.
+    pub const HTTPS: u16 = 65;
     /// Incremental transfer.
     pub const IXFR: u16 = 251;
     /// Full transfer.

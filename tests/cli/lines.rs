@@ -99,6 +99,24 @@ fn a_name_of_odd_bytes_is_one_printable_line() {
 }
 
 #[test]
+fn a_line_can_say_which_pod_asked() {
+    let port = free_port();
+    let format = "{name} pod={/kubernetes/client-namespace}/{/kubernetes/client-pod-name} \
+                  team={/kubernetes/client-label/example.org/team} zone={/kubernetes/zone}";
+    let folder = Folder::new(&format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    metadata\n    log . \"{format}\"\n    kubernetes cluster.local {{\n        \
+         manifests DIR\n        pods verified\n        zonal\n    }}\n}}\n"
+    ));
+    let pod = "{kind: Pod, apiVersion: v1, metadata: {name: asker, namespace: shop, labels: {example.org/team: blue}}, \
+               status: {podIP: 127.0.0.1}}\n";
+    folder.write("manifests/pod.yaml", pod);
+    let server = Server::of(&folder, port);
+    assert!(server.exchange(&query("eu.pin._zone.web.shop.svc.cluster.local.", 1, None)).is_some());
+    let line = server.wait_for_line("the line", |line| line.contains("_zone.web.shop"));
+    assert!(line.ends_with("pod=shop/asker team=blue zone=eu"), "{line}");
+}
+
+#[test]
 fn classes_and_names_choose_the_lines() {
     let port = free_port();
     let rules = "    log svc.cluster.local {\n        class denial\n    }\n    log example.org {\n        class error\n    }\n";

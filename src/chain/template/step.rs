@@ -300,7 +300,9 @@ impl Step for Templates {
         let (second, held): (Option<(Reply, Box<Question>)>, Held) = match answer {
             Answer::Reply { reply, question, held } => (Some((reply, question)), held),
             Answer::Nobody { held } => (None, held),
-            Answer::Upstream(_) | Answer::Signalled | Answer::TimedOut => return unsaid(),
+            Answer::Upstream(_) | Answer::Behind { .. } | Answer::Signalled | Answer::TimedOut => {
+                return unsaid();
+            }
         };
         let mut sections = held.unwrap_or_default();
         let Some((reply, question)) = second else {
