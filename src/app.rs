@@ -29,6 +29,7 @@ mod hosts;
 mod looker;
 mod registry;
 mod reload;
+mod taps;
 mod upkeep;
 mod upstreams;
 mod weights;
@@ -204,6 +205,8 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         families: Arc::default(),
         zones: Zones::new(options.clock.clone()),
         translations: Arc::default(),
+        taps: taps::Taps::default(),
+        templates: Arc::default(),
         completions: Arc::default(),
         loops: Arc::default(),
         workers,
@@ -229,6 +232,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
     let families = registry.families.clone();
+    let (templates, taps) = (registry.templates.clone(), registry.taps.shown());
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
@@ -239,6 +243,8 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
         exposition::families(&mut text, &families);
+        exposition::templates(&mut text, &templates);
+        taps.write(&mut text);
         exposition::completions(&mut text, &completions);
         if plan.admin.health.is_some() {
             polled.write(&mut text);

@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod server;
 pub mod source;
 pub mod store;
+pub mod tap;
 pub mod time;
 pub mod transfer;
 pub mod wire;

@@ -651,7 +651,12 @@ impl Parts for Forwarded {
 
 #[test]
 fn a_hit_in_the_cache_allocates_nothing() {
-    let text = "org {\n bind 127.0.0.1\n loadbalance\n forward . 192.0.2.53\n \
+    // Rules that are about other names cost no memory.
+    let text = "org {\n bind 127.0.0.1\n loadbalance\n forward . 192.0.2.53\n metadata\n \
+                rewrite name a.example.com b.example.com\n rewrite name suffix .test .org answer auto\n \
+                rewrite name regex (.*)[.]nothing[.] {1}.org\n rewrite ttl prefix never 30\n rewrite type MX A\n \
+                template IN A example.com {\n answer \"{{ .Name }} A 192.0.2.1\"\n }\n \
+                template IN A {\n match ^never\n answer \"{{ .Name }} A 192.0.2.1\"\n fallthrough\n }\n \
                 cache {\n prefetch 100000 1m 10%\n serve_stale 1h immediate 30s 5m\n }\n}\n";
     let clock = Clock::manual(Wall(1_700_000_000));
     let spec = corefile::parse("Corefile", text, &NoImports).unwrap_or_else(|e| panic!("{}", e.render()));

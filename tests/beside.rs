@@ -11,14 +11,20 @@ mod coredns;
 mod coredns_words;
 #[path = "beside/dns64.rs"]
 mod dns64;
+#[path = "beside/dnstap.rs"]
+mod dnstap;
 #[path = "beside/hosts.rs"]
 mod hosts;
 #[path = "beside/loops.rs"]
 mod loops;
+#[path = "beside/rewrite.rs"]
+mod rewrite;
 #[path = "beside/shapes.rs"]
 mod shapes;
 #[path = "beside/small.rs"]
 mod small;
+#[path = "beside/template.rs"]
+mod template;
 #[path = "beside/views.rs"]
 mod views;
 #[path = "beside/world.rs"]

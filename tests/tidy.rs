@@ -32,6 +32,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cache", &["wire", "metrics", "time"]),
+    // Bytes in, bytes out: it knows nothing of DNS.
+    ("tap", &[]),
     ("zone", &["wire"]),
     // Zones over the network. Time: deadlines of an SOA.
     ("transfer", &["wire", "zone", "time"]),
@@ -46,6 +48,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "time",
             "cache",
             "forward",
+            // Events for collectors, and the queues that they wait in.
+            "tap",
             // What `file`, `auto` and `secondary` answer from.
             "zone",
             // A zone of primaries, by its name: who fetches it is no matter of a step.

@@ -149,6 +149,29 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
         ("minimal", "minimal"),
         ("hosts", "hosts"),
         ("loop", "loop"),
+        ("rewrite", "rewrite name a.example b.example"),
+        (
+            "rewrite",
+            "rewrite continue {\n        name regex (.*)\\.a\\.example {1}.b.example\n        answer name (.*)\\.b\\.example {1}.a.example\n        \
+             value (.*)\\.c\\. {1}.d.\n    }\n    rewrite type ANY HINFO\n    rewrite class CH IN\n    rewrite ttl prefix a -30\n    \
+             rewrite rcode substring b. 2 NOERROR\n    rewrite cname suffix .c. .d.\n    rewrite edns0 subnet set 24 56 revert\n    \
+             rewrite edns0 local append 65518 {client_ip}\n    rewrite stop edns0 nsid unset",
+        ),
+        ("dnstap", "dnstap /tmp/dnstap.sock"),
+        (
+            "dnstap",
+            "dnstap tls://example.com:6000 full 1024 4096 {\n        identity me\n        version 1\n        \
+             extra \"upstream: {/forward/upstream} {name}\"\n        skipverify\n    }\n    dnstap listen tls://127.0.0.1:6000 full {\n        \
+             tls cert.pem key.pem ca.pem\n        skipverify\n    }\n    dnstap listen unix:///tmp/other.sock",
+        ),
+        ("template", "template ANY ANY {\n        rcode NXDOMAIN\n    }"),
+        (
+            "template",
+            "template IN A example org {\n        match ^(?P<a>[a-f0-9]+)\\. ^x-(?P<b>.)\n        \
+             answer \"{{ .Name }} 60 IN A 10.0.0.{{ parseInt .Group.a 16 8 }}\" \"x. A 192.0.2.1\"\n        \
+             additional \"a. TXT {{ .Meta \\\"view/name\\\" }}\"\n        authority \"example. NS a.\"\n        rcode NOERROR\n        \
+             ederror 15 blocked\n        fallthrough example\n        upstream\n    }",
+        ),
         ("file", "file db.example.org"),
         (
             "file",

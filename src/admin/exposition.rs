@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::chain::{Completions, DROPPED, Plan, Translations, word_at};
+use crate::chain::{Completions, Counted, DROPPED, Plan, TemplateCounts, Translations, word_at};
 use crate::forward::Loops;
 use crate::metrics::{
     Bounds, ClusterNumbers, Counters, DURATION, FIELDS, Families, HistogramSum, LATENCY, PROGRAMMING, SIZE,
@@ -258,6 +258,20 @@ pub fn families(text: &mut Exposition, families: &Families) {
             text.value(family.name, &labels, count);
         }
     });
+}
+
+/// Adds what templates count, if anything (rule S-11).
+pub fn templates(text: &mut Exposition, counts: &TemplateCounts) {
+    for what in Counted::ALL {
+        let (name, help) = what.metric();
+        let mut begun = false;
+        counts.each(what, |labels, count| {
+            if !std::mem::replace(&mut begun, true) {
+                text.family(name, "counter", help);
+            }
+            text.value(name, labels, count);
+        });
+    }
 }
 
 /// Calls `visit` with the label `server` of every zone that is served.

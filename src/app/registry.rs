@@ -10,13 +10,14 @@ use parking_lot::Mutex;
 use super::ServeError;
 use super::hosts::HostsFiles;
 use super::looker::Looker;
+use super::taps::Taps;
 use super::upstreams::Upstreams;
 use super::weights::WeightFiles;
 use super::zones::Zones;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::chain::{
-    self, Completions, Folder, FolderSpec, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations,
-    Weights, WeightsFault, WeightsSpec, ZoneFile,
+    self, Completions, Folder, FolderSpec, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, TemplateCounts,
+    Translations, Weights, WeightsFault, WeightsSpec, ZoneFile,
 };
 use crate::corefile::Zone;
 use crate::forward::{Group, GroupSpec, Loops, TargetFault, search_list};
@@ -24,6 +25,7 @@ use crate::metrics::{ClusterCounts, Families, Family, Labels, PerWorker, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
+use crate::tap::{Outlet, TapSpec};
 use crate::time::Clock;
 use crate::transfer::{Replica, ReplicaSpec};
 use crate::zone::Held;
@@ -128,6 +130,10 @@ pub(super) struct Registry {
     pub(super) zones: Zones,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
+    /// Queues of collectors.
+    pub(super) taps: Taps,
+    /// Where templates count; kept over all plans.
+    pub(super) templates: Arc<TemplateCounts>,
     /// Where `autopath` counts; kept over all plans.
     pub(super) completions: Arc<Completions>,
     /// Where loops are looked for; kept over all plans.
@@ -203,6 +209,14 @@ impl Parts for Registry {
         self.translations.clone()
     }
 
+    fn tap(&mut self, spec: &TapSpec) -> Arc<Outlet> {
+        self.taps.get(spec)
+    }
+
+    fn templates(&mut self) -> Arc<TemplateCounts> {
+        self.templates.clone()
+    }
+
     fn completions(&mut self) -> Arc<Completions> {
         self.completions.clone()
     }
@@ -256,6 +270,7 @@ impl Registry {
         self.upstreams.begin();
         self.hosts.begin();
         self.weights.begin();
+        self.taps.begin();
         self.zones.begin();
     }
 
@@ -264,6 +279,7 @@ impl Registry {
         self.stores.retain(|fed| fed.used);
         self.hosts.commit();
         self.weights.commit();
+        self.taps.commit();
         self.zones.commit();
     }
 
@@ -271,6 +287,7 @@ impl Registry {
     pub(super) fn end(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.feeder = None);
         self.upstreams.end();
+        self.taps.end();
         self.zones.end();
     }
 
@@ -280,6 +297,7 @@ impl Registry {
         self.stores.iter_mut().for_each(|fed| fed.used = true);
         self.hosts.abandon();
         self.weights.abandon();
+        self.taps.abandon();
         self.zones.abandon();
     }
 
@@ -287,6 +305,7 @@ impl Registry {
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
         self.hosts.feed()?;
         self.weights.feed()?;
+        self.taps.feed()?;
         self.zones.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };

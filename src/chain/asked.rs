@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::autopath::Memo;
+use super::rewrite::Rewritten;
 use super::step::{Held, Reply};
 use crate::forward::Upstream;
 use crate::time::Tick;
@@ -79,6 +80,8 @@ pub(super) struct Frame {
     pub(super) first: Option<Reply>,
     /// What is given back with the reply, where only the steps behind are asked (`Ask::Behind`).
     pub(super) memo: Option<Box<Memo>>,
+    /// Whether `first` waits for a question of `Step::follow`, not of `Step::also`.
+    pub(super) follows: bool,
 }
 
 /// A query on its way.
@@ -123,6 +126,16 @@ pub struct Asked {
     pub(super) budget: Duration,
     /// What a step that waits wants to know when it is resumed.
     pub(super) noted: u64,
+    /// What `rewrite` did to the questions in hand, outermost first (rule S-11).
+    pub(super) rewritten: Vec<Rewritten>,
+    /// EDNS options that go to upstreams with it, wire form (rule S-11).
+    pub(super) options: Vec<u8>,
+    /// The client's message, kept where a step of its chain needs it.
+    pub(super) message: Vec<u8>,
+    /// The reply as it was made, kept where a step of its chain needs messages.
+    pub(super) replied: Vec<u8>,
+    /// When it arrived, for steps that tell the time; kept by `dnstap`. Unit: time since 1970.
+    pub(super) since_1970: Duration,
     /// Which upstream answered, if any did.
     pub upstream: Option<Arc<Upstream>>,
     /// Place in the list of words of the step that answered, for metrics.
@@ -158,6 +171,11 @@ impl Default for Asked {
             at_hand: false,
             budget: BUDGET,
             noted: 0,
+            rewritten: Vec::new(),
+            options: Vec::new(),
+            message: Vec::new(),
+            replied: Vec::new(),
+            since_1970: Duration::ZERO,
             upstream: None,
             answered_by: super::words::NOBODY,
             drafts: Vec::new(),
@@ -191,6 +209,22 @@ impl Asked {
             self.query.header.flags = outermost.flags;
             self.chain = outermost.chain;
             self.step = outermost.step;
+        }
+    }
+
+    /// Makes another question the one being answered; what is echoed stays the client's. Returns the one before.
+    ///
+    /// Cost: two allocations at most, and none where nothing is rewritten.
+    pub(super) fn rewrite(&mut self, question: Question) -> Box<Question> {
+        self.detach();
+        Box::new(std::mem::replace(&mut self.question, question))
+    }
+
+    /// Keeps the client's question apart from the one in hand: no RDATA of a draft points into it any more.
+    pub(super) fn detach(&mut self) {
+        if self.original.is_none() {
+            let sent = self.frames.first().map_or(&self.question, |frame| &frame.question);
+            self.original = Some(Box::new(sent.clone()));
         }
     }
 

@@ -10,6 +10,7 @@ use super::auto::{Folder, FolderSpec};
 use super::autopath::{Completions, PendingSearch};
 use super::cache;
 use super::dns64::Translations;
+use super::dnstap::Tap;
 use super::file::ZoneFile;
 use super::hosts::{Hosts, HostsSpec};
 use super::k8s_external;
@@ -18,6 +19,7 @@ use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
 use super::shed::Shed;
 use super::step::{Stand, Step};
+use super::template::TemplateCounts;
 use super::timeouts::Timeouts;
 use super::view::View;
 use super::words::{self, Support};
@@ -28,6 +30,7 @@ use crate::metrics::{Family, Labels, PerWorker, Tally};
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
 use crate::store::{Store, Wanted};
+use crate::tap::{Outlet, TapSpec};
 use crate::transfer::{Replica, ReplicaSpec};
 use crate::zone::Held;
 
@@ -123,6 +126,18 @@ pub trait Parts {
     fn counter(&mut self, family: &'static Family, labels: Labels<'_>) -> Arc<PerWorker> {
         let _ = (family, labels);
         Arc::new(PerWorker::new(1))
+    }
+
+    /// The queue of a collector; the running one where it is equal.
+    ///
+    /// Unless somebody keeps it, nobody empties it.
+    fn tap(&mut self, spec: &TapSpec) -> Arc<Outlet> {
+        Arc::new(Outlet::new(spec.clone(), "localhost".to_owned()))
+    }
+
+    /// Where templates count.
+    fn templates(&mut self) -> Arc<TemplateCounts> {
+        Arc::default()
     }
 
     /// Where `autopath` counts.
@@ -230,6 +245,8 @@ pub(super) struct Draft<'a> {
     pub(super) follows: bool,
     /// The words read so far, in the order of the chain.
     pub(super) words: Vec<&'static str>,
+    /// The collectors of `dnstap`.
+    pub(super) taps: Option<Arc<[Tap]>>,
     /// The store of the first `kubernetes` of the block.
     pub(super) store: Option<Arc<Store>>,
     /// `k8s_external`, which waits for `kubernetes`.
@@ -477,6 +494,7 @@ fn read_block<'a>(
         metadata: Vec::new(),
         follows: false,
         words: Vec::new(),
+        taps: None,
         store: None,
         externals: Vec::new(),
         searches: Vec::new(),

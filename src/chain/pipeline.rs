@@ -181,6 +181,8 @@ impl<R> Pipeline<R> {
         asked.arrived = now;
         asked.original = None;
         asked.frames.clear();
+        asked.rewritten.clear();
+        asked.options.clear();
         asked.answered_by = words::NOBODY;
         asked.patience = None;
         asked.at_hand = false;
@@ -203,7 +205,7 @@ impl<R> Pipeline<R> {
         };
         let plan = self.plan.clone();
         let whole = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
-        let refused = whole && !client.transport.carries_transfers();
+        let refused = whole && (asked.question.qclass != CLASS_IN || !client.transport.carries_transfers());
         asked.place = usize::MAX;
         let chosen = if refused { None } else { plan.choose(asked, &asked.question) };
         // Of other classes only what a word of the block is about (rule K-013), of whole zones only what it gives away.
@@ -212,6 +214,11 @@ impl<R> Pipeline<R> {
             (asked.question.qclass == CLASS_IN || chain.is_some_and(|chain| chain.other_classes))
                 && (!whole || chain.is_some_and(|chain| chain.transfers))
         });
+        // Of other classes only what a word of the block is about (rule K-013).
+        let chosen = chosen.filter(|(_, chain)| {
+            let chain = plan.chains.get(*chain);
+            asked.question.qclass == CLASS_IN || chain.is_some_and(|chain| chain.other_classes)
+        });
         let Some((place, chain)) = chosen else {
             return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), &plan, out));
         };
@@ -219,6 +226,10 @@ impl<R> Pipeline<R> {
         asked.chain = chain;
         asked.step = 0;
         asked.entry = 0;
+        if plan.chains.get(chain).is_some_and(|chain| chain.keeps_message) {
+            asked.message.clear();
+            asked.message.extend_from_slice(bytes);
+        }
         let walk = self.walk(&plan, None, now);
         let outcome = match self.end(walk, &plan, Some(return_to), now, out) {
             Ended::Done(_, Some(length)) if self.transfer.is_some() => Outcome::Begun(length),
@@ -243,6 +254,7 @@ impl<R> Pipeline<R> {
             let desk = std::mem::take(&mut self.asked);
             let asked = &mut *self.asked;
             asked.query = errand.query;
+            asked.options = errand.options;
             asked.question = *errand.question;
             // Its records must not point into a question section that there will never be.
             asked.original = Some(Box::new(asked.question.clone()));
@@ -358,6 +370,7 @@ impl<R> Pipeline<R> {
                     recursion: asked.query.header.recursion_desired(),
                     checking_disabled: asked.query.header.checking_disabled(),
                     dnssec_ok: asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
+                    options: &asked.options,
                 };
                 if let Err(failure) = self.exchange.begin(&need, waiter, now) {
                     walk = self.walk(plan, Some(Answer::Upstream(Err(failure))), now);
@@ -429,6 +442,10 @@ impl<R> Pipeline<R> {
             && !chain.writers.is_empty()
         {
             let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
+            if chain.keeps_message {
+                asked.replied.clear();
+                asked.replied.extend_from_slice(out.get(..length).unwrap_or_default());
+            }
             let sent = Sent::new(&reply, flags, length, self.clock.now());
             let told = catch(catching(Some(chain)), || {
                 for step in chain.writers.iter().filter(|&&index| index <= asked.step) {

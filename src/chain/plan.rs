@@ -220,6 +220,8 @@ pub struct Chain {
     pub forwards: bool,
     /// Whether any step is about classes beside IN.
     pub other_classes: bool,
+    /// Whether any step needs the client's message.
+    pub keeps_message: bool,
     /// Whether any step lets anybody transfer zones: else AXFR and IXFR are refused at the door (rule K-061).
     pub transfers: bool,
     /// The steps that write down what was sent.
@@ -242,6 +244,7 @@ impl Chain {
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
         let words = steps.iter().map(|step| step.word()).collect();
         let other_classes = steps.iter().any(|step| step.other_classes());
+        let keeps_message = steps.iter().any(|step| step.needs_message());
         Self {
             zones,
             steps,
@@ -251,6 +254,7 @@ impl Chain {
             sheds: false,
             forwards,
             other_classes,
+            keeps_message,
             transfers,
             writers,
             cache: None,

@@ -161,6 +161,8 @@ pub struct Errand {
     pub(super) question: Box<Question>,
     /// Header and EDNS of the query that brought it up.
     pub(super) query: Query,
+    /// EDNS options that go upstream with it, wire form.
+    pub(super) options: Vec<u8>,
     /// Who asked that query, for questions on behalf of it: they must not learn what they may not ask (rule S-08).
     pub(super) client: Client,
     /// The chain.
@@ -181,6 +183,13 @@ impl<'a> Context<'a> {
         Self { now, rng, clock, errands, worker: 0, plan: None }
     }
 
+    /// The value of a metadata label for a query (rule K-250); empty where there is none.
+    #[must_use]
+    pub fn metadata(&self, asked: &Asked, label: &str) -> String {
+        let chain = self.plan.and_then(|plan| plan.chains.get(asked.chain));
+        chain.and_then(|chain| chain.metadata(asked, label)).unwrap_or_default()
+    }
+
     /// Label `server` of metrics for a query; empty outside of pipelines.
     #[must_use]
     pub fn server(&self, asked: &Asked) -> &str {
@@ -199,6 +208,7 @@ impl<'a> Context<'a> {
         self.errands.push(Errand {
             question: Box::new(asked.question.clone()),
             query: asked.query,
+            options: asked.options.clone(),
             client: asked.client,
             chain: asked.chain,
             step,
@@ -300,6 +310,19 @@ pub trait Step: Send + Sync {
         first
     }
 
+    /// A question that is to be asked, from the top of the chain of its name, before the reply goes further up; looked at
+    /// after `also` and before `tell`, and again after each `followed`, until there is none.
+    fn follow(&self, asked: &mut Asked, reply: &Reply) -> Option<Box<Question>> {
+        let _ = (asked, reply);
+        None
+    }
+
+    /// Takes in what came of the question of `follow`: the reply and the question it answers; `None` where no block and no
+    /// step was there to answer it, or it was nested too deep.
+    fn followed(&self, asked: &mut Asked, reply: &mut Reply, second: Option<(Reply, &Question)>) {
+        let _ = (asked, reply, second);
+    }
+
     /// Whether it is to be asked questions of other classes than IN too (rule K-013).
     fn other_classes(&self) -> bool {
         false
@@ -307,6 +330,11 @@ pub trait Step: Send + Sync {
 
     /// Whether it is asked whatever the class, since it says who may ask: the block accepts no other class because of it.
     fn guards(&self) -> bool {
+        false
+    }
+
+    /// Whether `Asked::message` is to hold the client's message.
+    fn needs_message(&self) -> bool {
         false
     }
 

@@ -4,6 +4,7 @@ mod access;
 mod cache;
 mod frames;
 mod joins;
+mod rewrite;
 mod script;
 mod search;
 mod waiting;

@@ -79,10 +79,16 @@ pub(super) fn walk(
                     asked.answered_by = words::place(step.word());
                 }
                 let mut also = None;
+                let mut follow = None;
                 for place in (asked.entry..asked.step.min(steps.len())).rev() {
                     let Some(step) = steps.get(place) else { break };
                     also = step.also(asked, &reply).filter(|_| asked.frames.len() < MAX_FRAMES);
                     if also.is_some() {
+                        asked.step = place;
+                        break;
+                    }
+                    follow = step.follow(asked, &reply);
+                    if follow.is_some() {
                         asked.step = place;
                         break;
                     }
@@ -92,13 +98,34 @@ pub(super) fn walk(
                     ask_behind(asked, asked.question.clone(), qtype, Some(reply), None);
                     continue;
                 }
+                if let Some(question) = follow {
+                    if let Err(mut reply) = ask_for(plan, asked, question, reply) {
+                        if let Some(step) = steps.get(asked.step) {
+                            step.followed(asked, &mut reply, None);
+                        }
+                        asked.step += 1;
+                        joined = Some(reply);
+                    }
+                    continue;
+                }
                 let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
                 let question = std::mem::replace(&mut asked.question, frame.question);
                 asked.query.header.flags = frame.flags;
                 asked.chain = frame.chain;
                 asked.step = frame.step;
                 asked.entry = frame.entry;
-                if let Some(first) = frame.first {
+                if let Some(mut first) = frame.first {
+                    if frame.follows {
+                        let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice());
+                        if let Some(step) = steps.and_then(|steps| steps.get(asked.step)) {
+                            let second = (!reply.nobody).then_some((reply, &question));
+                            step.followed(asked, &mut first, second);
+                        }
+                        // The step itself is looked at again.
+                        asked.step += 1;
+                        joined = Some(first);
+                        continue;
+                    }
                     let server = plan.listeners.get(asked.client.listener).map_or("", |known| &known.label);
                     let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice());
                     joined = match steps.and_then(|steps| steps.get(asked.step)) {
@@ -142,17 +169,56 @@ fn descend(
     question: Box<Question>,
     held: Option<Sections>,
 ) -> Option<Answer> {
-    if asked.frames.len() >= MAX_FRAMES {
-        return Some(Answer::Nobody { held });
-    }
-    let Some((_, chain)) = plan.choose(asked, &question) else { return Some(Answer::Nobody { held }) };
+    let Some(chain) = chain_of(plan, asked, &question) else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
     let (from, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
-    asked.frames.push(Frame { question, chain: from, step, entry, flags, held, first: None, memo: None });
+    asked.frames.push(Frame {
+        question,
+        chain: from,
+        step,
+        entry,
+        flags,
+        held,
+        first: None,
+        follows: false,
+        memo: None,
+    });
     asked.chain = chain;
     asked.step = 0;
     asked.entry = 0;
     None
+}
+
+/// The chain of a question that is asked on behalf of the one in hand; `None` where there is none, or it is nested too deep.
+fn chain_of(plan: &Plan, asked: &Asked, question: &Question) -> Option<usize> {
+    if asked.frames.len() >= MAX_FRAMES {
+        return None;
+    }
+    plan.choose(asked, question).map(|(_, chain)| chain)
+}
+
+/// Makes `question` the one being answered, while `first` waits for its reply at the step in hand.
+///
+/// Errors: `first` comes back where there is no chain for it.
+fn ask_for(plan: &Plan, asked: &mut Asked, question: Box<Question>, first: Reply) -> Result<(), Reply> {
+    let Some(to) = chain_of(plan, asked, &question) else { return Err(first) };
+    let question = std::mem::replace(&mut asked.question, *question);
+    let (chain, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
+    asked.frames.push(Frame {
+        question,
+        chain,
+        step,
+        entry,
+        flags,
+        held: None,
+        first: Some(first),
+        follows: true,
+        memo: None,
+    });
+    asked.chain = to;
+    asked.step = 0;
+    asked.entry = 0;
+    Ok(())
 }
 
 /// Makes `question`, for `qtype`, the one in hand, which is asked from behind the step in hand on; `first` or `memo` wait for
@@ -167,7 +233,7 @@ fn ask_behind(
     let question = std::mem::replace(&mut asked.question, question);
     asked.question.qtype = qtype;
     let (chain, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
-    asked.frames.push(Frame { question, chain, step, entry, flags, held: None, first, memo });
+    asked.frames.push(Frame { question, chain, step, entry, flags, held: None, first, follows: false, memo });
     asked.step = step + 1;
     asked.entry = step + 1;
 }

@@ -2,10 +2,10 @@
 
 use super::build::Draft;
 use super::{
-    acl, any, auto, autopath, bind, bufsize, cache, cancel, chaos, debug, dns64, erratic, errors, file,
-    forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loop_, metadata,
-    minimal, multisocket, nsid, prometheus, ready, reload, root, secondary, shed, timeouts, transfer, view,
-    whoami,
+    acl, any, auto, autopath, bind, bufsize, cache, cancel, chaos, debug, dns64, dnstap, erratic, errors,
+    file, forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loop_, metadata,
+    minimal, multisocket, nsid, prometheus, ready, reload, rewrite, root, secondary, shed, template,
+    timeouts, transfer, view, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -82,14 +82,14 @@ pub const WORDS: &[Word] = &[
     served(prometheus::WORD, prometheus::SYNTAX, prometheus::HELP, prometheus::parse),
     served(errors::WORD, errors::SYNTAX, errors::HELP, errors::parse),
     served(log::WORD, log::SYNTAX, log::HELP, log::parse),
-    refused("dnstap", LATER),
+    served(dnstap::WORD, dnstap::SYNTAX, dnstap::HELP, dnstap::parse),
     served(local::WORD, local::SYNTAX, local::HELP, local::parse),
     served(dns64::WORD, dns64::SYNTAX, dns64::HELP, dns64::parse),
     served(any::WORD, any::SYNTAX, any::HELP, any::parse),
     served(chaos::WORD, chaos::SYNTAX, chaos::HELP, chaos::parse),
     served(loadbalance::WORD, loadbalance::SYNTAX, loadbalance::HELP, loadbalance::parse),
     refused("tsig", "signed transfers are not served: remove the line"),
-    refused("rewrite", LATER),
+    served(rewrite::WORD, rewrite::SYNTAX, rewrite::HELP, rewrite::parse),
     served(autopath::WORD, autopath::SYNTAX, autopath::HELP, autopath::parse),
     served(acl::WORD, acl::SYNTAX, acl::HELP, acl::parse),
     served(cache::WORD, cache::SYNTAX, cache::HELP, cache::parse),
@@ -97,7 +97,7 @@ pub const WORDS: &[Word] = &[
     refused("dnssec", "zones are not signed: remove the line"),
     refused("tls", "encrypted transports are not served by this version yet: remove the line"),
     served(minimal::WORD, minimal::SYNTAX, minimal::HELP, minimal::parse),
-    refused("template", LATER),
+    served(template::WORD, template::SYNTAX, template::HELP, template::parse),
     served(transfer::WORD, transfer::SYNTAX, transfer::HELP, transfer::parse),
     served(hosts::WORD, hosts::SYNTAX, hosts::HELP, hosts::parse),
     refused("route53", BACK_END),

@@ -15,21 +15,24 @@ use std::borrow::Cow;
 mod assemble;
 mod codec;
 mod message;
+mod mnemonic;
 mod name;
 mod query;
 mod sections;
+mod text;
 
 pub use assemble::{Flags, Head, Shape, assemble, bare};
-pub use codec::{CodecError, sections_to_records, service_binding};
+pub use codec::{CodecError, TextRecord, record_from_text, sections_to_records, service_binding};
 pub use message::{Malformed, NameBuf, Raw, Reader, expand, rdata};
+pub use mnemonic::{class_mnemonic, class_number, rcode_number, type_mnemonic, type_number};
 pub use name::{
     MAX_LABELS, MAX_NAME, NameFault, Question, Reverse, label_eq, parse_name, reverse_address, show_label,
     show_name,
 };
-pub use query::{Edns, Fault, Header, Opcode, Query};
-pub(crate) use sections::name_length;
-pub(crate) use sections::target_offset;
+pub use query::{Edns, Fault, Header, Opcode, Query, client_options};
 pub use sections::{Kept, Owner, Rdata, Record, Section, Sections};
+pub(crate) use sections::{name_length, target_offset};
+pub use text::NameText;
 
 /// The largest UDP reply that we send, and the size that our OPT advertises (rules K-011, K-012).
 ///
@@ -103,10 +106,12 @@ pub mod rtype {
     pub const AAAA: u16 = 28;
     /// Service location.
     pub const SRV: u16 = 33;
+    /// Rules that make a name of a name.
+    pub const NAPTR: u16 = 35;
+    /// An alias for all names below.
+    pub const DNAME: u16 = 39;
     /// EDNS pseudo record.
     pub const OPT: u16 = 41;
-    /// Alias of all names below.
-    pub const DNAME: u16 = 39;
     /// Delegation signer.
     pub const DS: u16 = 43;
     /// Signature.

@@ -185,6 +185,21 @@ impl Query {
     }
 }
 
+/// The options of the OPT of a query in wire form; `None` where there is no OPT, or the query is none.
+#[must_use]
+pub fn client_options(bytes: &[u8]) -> Option<&[u8]> {
+    let (head, body) = bytes.split_first_chunk::<HEADER>()?;
+    let mut rest = body.get(super::name_length(body)..)?.get(4..)?;
+    let count = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+    for _ in 0..u32::from(count(8)) + u32::from(count(10)) {
+        let record = Extra::read(&mut rest)?;
+        if record.rtype == rtype::OPT {
+            return Some(record.rdata);
+        }
+    }
+    None
+}
+
 /// A record behind the question, as far as we look.
 struct Extra<'a> {
     /// Whether the owner is the root.

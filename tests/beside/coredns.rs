@@ -1,14 +1,47 @@
 //! The same questions to CoreDNS (`COREDNS_BIN`) and to us; without it there is nothing to compare.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, MX, PTR, TXT};
 
 use super::world::{Upstream, exchange, query, show, start, until};
 
 /// A CoreDNS; ends when it is dropped.
-pub(super) struct CoreDns(Child);
+pub(crate) struct CoreDns(Child);
+
+impl CoreDns {
+    /// Starts the one that `COREDNS_BIN` names, if it names one, from a Corefile for a port; with its address.
+    pub(crate) fn start(corefile: impl Fn(u16) -> String) -> Option<(Self, SocketAddr)> {
+        let binary = std::env::var_os("COREDNS_BIN")?;
+        // A port that is free over both.
+        let port = loop {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = free.local_addr().unwrap().port();
+            if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+                break port;
+            }
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Corefile");
+        std::fs::write(&path, corefile(port)).unwrap();
+        let mut child = Command::new(&binary);
+        child.arg("-conf").arg(&path).stdin(Stdio::null());
+        let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let theirs = Self(child);
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        until(&format!("CoreDNS with {}", corefile(port)), || std::net::TcpStream::connect(addr).is_ok());
+        let message = query("started.", A).to_vec().unwrap();
+        until("CoreDNS over UDP", || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            // Whatever it says.
+            socket.send_to(&message, addr).is_ok() && socket.recv(&mut [0; 512]).is_ok()
+        });
+        Some((theirs, addr))
+    }
+}
 
 impl Drop for CoreDns {
     fn drop(&mut self) {
@@ -16,27 +49,6 @@ impl Drop for CoreDns {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Starts a CoreDNS with a Corefile for a port, and waits until it listens there.
-pub(super) fn coredns(
-    binary: &std::ffi::OsStr,
-    folder: &std::path::Path,
-    corefile: impl Fn(u16) -> String,
-) -> (CoreDns, SocketAddr) {
-    let port = {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
-    let path = folder.join(format!("Corefile{port}"));
-    std::fs::write(&path, corefile(port)).unwrap();
-    let mut child = Command::new(binary);
-    child.arg("-conf").arg(&path).stdin(Stdio::null());
-    let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let child = CoreDns(child);
-    let addr = SocketAddr::from(([127, 0, 0, 1], port));
-    until("CoreDNS", || std::net::TcpStream::connect(addr).is_ok());
-    (child, addr)
 }
 
 /// What the upstream holds.
@@ -82,7 +94,6 @@ const QUESTIONS: &[(&str, RecordType)] = &[
 
 #[test]
 fn coredns_answers_the_same() {
-    let Some(binary) = std::env::var_os("COREDNS_BIN") else { return };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hosts");
     std::fs::write(
@@ -116,7 +127,7 @@ fn coredns_answers_the_same() {
                 )
             };
             let ours = start(&corefile(0));
-            let (_theirs, theirs) = coredns(&binary, folder.path(), corefile);
+            let Some((_theirs, theirs)) = CoreDns::start(corefile) else { return };
             for (name, rtype) in QUESTIONS {
                 // CoreDNS hides what there is even where it has nothing to put in its place (rule S-20).
                 if words.contains("translate_all")

@@ -10,7 +10,7 @@ use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, CNAME, MX, NS, PTR, SOA,
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Record};
 
-use super::coredns::coredns;
+use super::coredns::CoreDns;
 use super::world::{query, show, start, with_edns};
 
 /// A question.
@@ -76,10 +76,9 @@ fn said(server: SocketAddr, asked: Asked) -> String {
 }
 
 /// Asks both.
-fn compare(folder: &std::path::Path, corefile: impl Fn(u16) -> String, questions: &[Asked]) {
-    let Some(binary) = std::env::var_os("COREDNS_BIN") else { return };
+fn compare(corefile: impl Fn(u16) -> String, questions: &[Asked]) {
+    let Some((_theirs, theirs)) = CoreDns::start(&corefile) else { return };
     let ours = start(&corefile(0));
-    let (_theirs, theirs) = coredns(&binary, folder, &corefile);
     for question in questions {
         let (ours, theirs) = (said(ours.addresses()[0], *question), said(theirs, *question));
         assert_eq!(ours, theirs, "{question:?}\n{}", corefile(0));
@@ -88,7 +87,6 @@ fn compare(folder: &std::path::Path, corefile: impl Fn(u16) -> String, questions
 
 #[test]
 fn coredns_answers_the_small_words_the_same() {
-    let folder = tempfile::tempdir().unwrap();
     let hosts = "hosts none {\n 10.0.0.1 a.test\n fd00::1 a.test\n 10.0.0.1 localhost.test\n }";
     let types = [A, AAAA, ANY, CNAME, MX, NS, PTR, SOA, SRV, TXT];
     let names = [
@@ -138,13 +136,12 @@ fn coredns_answers_the_small_words_the_same() {
             .copied()
             .filter(|asked| !bare || asked.name == "a.test." && asked.rtype != PTR)
             .collect();
-        compare(folder.path(), corefile, &questions);
+        compare(corefile, &questions);
     }
 }
 
 #[test]
 fn coredns_answers_the_chaos_names_the_same() {
-    let folder = tempfile::tempdir().unwrap();
     let mut questions = Vec::new();
     for name in ["version.bind.", "Version.Server.", "authors.bind.", "hostname.bind.", "id.server."] {
         for edns in [false, true] {
@@ -153,17 +150,12 @@ fn coredns_answers_the_chaos_names_the_same() {
     }
     // Other names of the class, and other types, run through the rest of the chain there (K-013).
     for line in ["chaos v1 me you me", "chaos v1 me"] {
-        compare(
-            folder.path(),
-            |port| format!(".:{port} {{\n bind 127.0.0.1\n {line}\n whoami\n}}\n"),
-            &questions,
-        );
+        compare(|port| format!(".:{port} {{\n bind 127.0.0.1\n {line}\n whoami\n}}\n"), &questions);
     }
 }
 
 #[test]
 fn coredns_chooses_the_same_views() {
-    let folder = tempfile::tempdir().unwrap();
     let expressions = [
         "incidr(client_ip(), '127.0.0.2/32')",
         "incidr(client_ip(), '127.0.0.0/8') && type() == 'A'",
@@ -207,12 +199,11 @@ fn coredns_chooses_the_same_views() {
             }
         }
     }
-    compare(folder.path(), |port| blocks.replace("PORT", &port.to_string()), &questions);
+    compare(|port| blocks.replace("PORT", &port.to_string()), &questions);
 }
 
 #[test]
 fn coredns_draws_addresses_by_weight_the_same_way_and_is_as_erratic() {
-    let Some(binary) = std::env::var_os("COREDNS_BIN") else { return };
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("weights"), "www.test\n10.0.0.1 3\n10.0.0.3 2\n").unwrap();
     let corefile = |port: u16| {
@@ -224,7 +215,7 @@ fn coredns_draws_addresses_by_weight_the_same_way_and_is_as_erratic() {
         )
     };
     let ours = start(&corefile(0));
-    let (_theirs, theirs) = coredns(&binary, folder.path(), corefile);
+    let Some((_theirs, theirs)) = CoreDns::start(corefile) else { return };
     let firsts = |server: SocketAddr| {
         let mut counts = [0_u32; 3];
         for _ in 0..1_500 {

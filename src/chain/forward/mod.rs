@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::asked::Asked;
 use super::cache::CACHED_ERROR;
+use super::dnstap::Tap;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
 use crate::corefile::Zone;
 use crate::forward::{Group, Response};
@@ -58,6 +59,8 @@ struct Forward {
     next_on_nodata: bool,
     /// Whether private addresses are taken out of answers (`private_addresses deny`).
     deny_private: bool,
+    /// Who is told what upstreams are asked and say (`dnstap`).
+    taps: Option<Arc<[Tap]>>,
     /// Which families of addresses are of use (`families`).
     families: Families,
 }
@@ -118,6 +121,9 @@ impl Step for Forward {
     }
 
     fn resume(&self, asked: &mut Asked, answer: Answer, context: &mut Context<'_>) -> Flow {
+        if let (Some(taps), Answer::Upstream(Ok(response))) = (&self.taps, &answer) {
+            taps.iter().for_each(|tap| tap.forwarded(asked, response, context));
+        }
         match answer {
             Answer::Upstream(Ok(response)) if response.rcode == Rcode::SERVFAIL => {
                 self.families.rescue(asked).unwrap_or_else(|| self.answer(asked, &response))

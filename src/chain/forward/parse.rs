@@ -199,6 +199,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
         next: lines.next,
         next_on_nodata: lines.next_on_nodata,
         deny_private: lines.deny_private,
+        taps: draft.taps.clone(),
         families: lines.families.map(|word| families(word, draft)).transpose()?.unwrap_or_default(),
     }));
     Ok(())
