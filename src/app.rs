@@ -8,7 +8,8 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use self::hosts::HostsFiles;
-use self::registry::{Caches, Registry, Tallies, source_text};
+pub(crate) use self::registry::{interfaces, source_text};
+use self::registry::{Caches, Registry, Tallies};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
@@ -336,9 +337,9 @@ impl State {
 }
 
 /// The disk, with the port of the command line.
-struct CorefileSource {
+pub(crate) struct CorefileSource {
     /// `-dns.port`.
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl corefile::Source for CorefileSource {

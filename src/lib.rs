@@ -5,6 +5,7 @@ pub mod app;
 pub mod cache;
 pub mod chain;
 pub mod corefile;
+pub mod flags;
 pub mod forward;
 #[cfg(feature = "hickory")]
 pub mod hickory;
@@ -14,4 +15,5 @@ pub mod server;
 pub mod source;
 pub mod store;
 pub mod time;
+pub mod tools;
 pub mod wire;

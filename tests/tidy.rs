@@ -55,6 +55,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     // of them, for /metrics.
     ("admin", &["metrics", "store", "chain", "time", "cache", "forward::Loops"]),
     ("hickory", &["chain", "wire", "store", "time"]),
+    // The commands beside serving look at everything but the sockets that serve.
+    (
+        "tools",
+        &[
+            "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source", "store",
+            "time", "wire",
+        ],
+    ),
 ];
 
 /// Wiring: may import everything.

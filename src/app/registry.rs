@@ -243,7 +243,7 @@ impl Registry {
 }
 
 /// The machine's own addresses by interface, loopback included; none where the kernel does not tell.
-pub(super) fn interfaces() -> Vec<(String, IpAddr)> {
+pub(crate) fn interfaces() -> Vec<(String, IpAddr)> {
     if_addrs::get_if_addrs()
         .unwrap_or_default()
         .into_iter()
@@ -257,7 +257,7 @@ fn look(mut manifests: Manifests, mut writer: Writer) -> std::io::Result<Looker>
 }
 
 /// A source in words.
-pub(super) fn source_text(source: &StoreSource) -> String {
+pub(crate) fn source_text(source: &StoreSource) -> String {
     match source {
         StoreSource::Manifests(dir) => dir.display().to_string(),
         StoreSource::Cluster(Access::InCluster) => "the cluster's API server".to_owned(),

@@ -100,6 +100,8 @@ pub struct Asked {
     pub(super) errand: bool,
     /// Whether only what is at hand is wanted: nobody is asked for it.
     pub at_hand: bool,
+    /// Whether nobody gets the reply: it is only looked at what it would be, and nothing is counted or begun.
+    pub(super) only_looked: bool,
     /// Which upstream answered, if any did.
     pub upstream: Option<Arc<Upstream>>,
     /// Place in the list of words of the step that answered, for metrics.
@@ -131,6 +133,7 @@ impl Default for Asked {
             patience: None,
             errand: false,
             at_hand: false,
+            only_looked: false,
             upstream: None,
             answered_by: super::words::NOBODY,
             drafts: Vec::new(),

@@ -17,7 +17,7 @@ use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
 use crate::forward::{Group, GroupSpec, Loops, TargetFault};
 use crate::metrics::Tally;
 use crate::source::Selector;
-use crate::source::cluster::{Access, ThrottleOptions};
+use crate::source::cluster::{Access, AccessError, ThrottleOptions};
 use crate::store::{Store, Wanted};
 
 /// Where the objects of a store come from.
@@ -88,6 +88,13 @@ pub trait Parts {
 
     /// The machine's own addresses by interface, loopback included.
     fn interfaces(&self) -> Vec<(String, IpAddr)>;
+
+    /// Whether an API server can be asked from here, as far as that can be known without a network.
+    ///
+    /// Unless somebody only looks at a Corefile, that must be so. Errors: `AccessError`.
+    fn reachable(&self, access: &Access) -> Result<(), AccessError> {
+        access.check()
+    }
 }
 
 /// What the command line says about the plan.
@@ -206,6 +213,10 @@ impl Parts for Counting<'_> {
 
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
         self.parts.interfaces()
+    }
+
+    fn reachable(&self, access: &Access) -> Result<(), AccessError> {
+        self.parts.reachable(access)
     }
 }
 

@@ -19,6 +19,7 @@ mod caught;
 mod debug;
 mod dns64;
 mod errors;
+pub mod explain;
 mod forward;
 mod health;
 mod hosts;

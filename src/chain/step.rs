@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::explain::Said;
 use super::plan::Chain;
 use super::signal::Signal;
 use crate::corefile::Zone;
@@ -238,6 +239,13 @@ pub trait Step: Send + Sync {
         false
     }
 
+    /// Why this step decides as it does about a question that it is about; called by those who ask why, never on the road of
+    /// a query.
+    fn explain(&self, asked: &Asked, context: &Context<'_>) -> Option<Said> {
+        let _ = (asked, context);
+        None
+    }
+
     /// The value of a metadata label that this step publishes about a query (rule K-250).
     fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {
         let _ = (asked, label);
@@ -247,6 +255,11 @@ pub trait Step: Send + Sync {
     /// The zone in which this step's own names end, for messages.
     fn primary(&self) -> Option<&Zone> {
         None
+    }
+
+    /// The zones outside of which this step lets every question pass; empty where it has a word in all.
+    fn about(&self) -> Vec<Zone> {
+        Vec::new()
     }
 
     /// The zones whose names this step asks upstreams for, and the upstreams; for `loop`.

@@ -57,10 +57,11 @@ mod variables;
 mod warning;
 mod zone;
 
+pub use arguments::nearest;
 pub use error::{Error, Problem};
 pub use location::Location;
 pub use parser::parse;
-pub use print::print;
+pub use print::{print, print_line};
 pub use source::{Disk, ImportFault, NoImports, Source};
 pub use spec::{Block, Directive, Key, Spec, Token, Transport};
 pub use warning::{Notice, Warning};

@@ -51,6 +51,13 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// The kinds that must be listed before the store is complete.
+    #[must_use]
+    pub fn kinds(self) -> Vec<Kind> {
+        let all = [Kind::Services, Kind::EndpointSlices, Kind::Namespaces, Kind::Pods];
+        all.into_iter().filter(|kind| self.bits() & bit(*kind) != 0).collect()
+    }
+
     /// The kinds that must be listed before the store is complete, as bits of `bit`.
     fn bits(self) -> u8 {
         let mut bits = bit(Kind::Services) | bit(Kind::Namespaces);
@@ -197,6 +204,13 @@ impl Store {
     /// Calls `visit` for every Service in no order, orphans included, each as of the moment it is reached.
     pub fn each_service(&self, mut visit: impl FnMut(&Service)) {
         for entry in &self.services {
+            visit(&entry);
+        }
+    }
+
+    /// Calls `visit` for every Namespace that exists, in no order.
+    pub fn each_namespace(&self, mut visit: impl FnMut(&Namespace)) {
+        for entry in self.namespaces.iter().filter(|entry| entry.exists()) {
             visit(&entry);
         }
     }

@@ -19,7 +19,7 @@ mod query;
 mod sections;
 
 pub use assemble::{Head, Shape, assemble, bare};
-pub use codec::{CodecError, sections_to_records};
+pub use codec::{CodecError, Decoded, Line, decode, encode, parse_type, record_texts, sections_to_records};
 pub use name::{
     MAX_LABELS, MAX_NAME, NameFault, Question, Reverse, label_eq, parse_name, reverse_address, show_label,
     show_name,

@@ -131,6 +131,10 @@ impl Step for Forward {
         true
     }
 
+    fn about(&self) -> Vec<Zone> {
+        self.scope.from.clone()
+    }
+
     fn asks(&self) -> Option<(&[Zone], &Arc<Group>)> {
         Some((&self.scope.from, &self.group))
     }

@@ -11,6 +11,7 @@ mod grammar;
 mod metadata;
 mod parse;
 mod pod;
+mod reason;
 mod reverse;
 mod service;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::explain::Said;
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
 use crate::corefile::Zone;
@@ -395,6 +397,14 @@ impl Step for Kubernetes {
 
     fn primary(&self) -> Option<&Zone> {
         Some(&self.options.primary)
+    }
+
+    fn about(&self) -> Vec<Zone> {
+        self.options.zones.iter().map(|served| served.zone.clone()).collect()
+    }
+
+    fn explain(&self, asked: &Asked, context: &Context<'_>) -> Option<Said> {
+        self.reason(&asked.question, context)
     }
 
     fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {

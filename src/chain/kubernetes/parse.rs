@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::build::{Draft, StoreSource, StoreSpec};
+use super::super::build::{Draft, Parts, StoreSource, StoreSpec};
 use super::{Fallthrough, Kubernetes, Options, PodMode, ServedZone};
 use crate::corefile::{Directive, Error, Zone};
 use crate::source::Selector;
@@ -115,7 +115,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
     }
     let (zones, primary) = zones(directive, draft)?;
     let stanza = read(directive)?;
-    let source = source(directive, &stanza)?;
+    let source = source(directive, &stanza, draft.parts)?;
     if matches!(source, StoreSource::Manifests(_)) {
         for option in &stanza.throttles {
             draft.warnings.push(format!(
@@ -154,7 +154,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
 }
 
 /// Where the objects come from (K-233): a folder, a kubeconfig, an address, or the service account of the pod.
-fn source(directive: &Directive, stanza: &Stanza) -> Result<StoreSource, Error> {
+fn source(directive: &Directive, stanza: &Stanza, parts: &dyn Parts) -> Result<StoreSource, Error> {
     if let Some(dir) = &stanza.manifests {
         if stanza.endpoint.is_some() || stanza.kubeconfig.is_some() || stanza.tls.is_some() {
             return Err(directive.error("`manifests` and an API server exclude each other"));
@@ -169,7 +169,7 @@ fn source(directive: &Directive, stanza: &Stanza) -> Result<StoreSource, Error> 
         }
         (None, None) => Access::InCluster,
     };
-    access.check().map_err(|error| {
+    parts.reachable(&access).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         directive.error(format!("{error}{cause}")).hint(
             "name the API server with `endpoint URL` or `kubeconfig FILE`, or a folder of manifests with `manifests DIR`",

@@ -23,6 +23,7 @@ mod trouble;
 use std::time::Duration;
 
 pub use access::{Access, AccessError};
+pub use request::{group, resource};
 pub use start::{Cluster, ClusterOptions};
 pub use throttle::ThrottleOptions;
 

@@ -18,8 +18,18 @@ pub(super) fn path(kind: Kind) -> &'static str {
     }
 }
 
+/// The API group of a kind; empty for the core one.
+#[must_use]
+pub fn group(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Services | Kind::Namespaces | Kind::Pods => "",
+        Kind::EndpointSlices => "discovery.k8s.io",
+    }
+}
+
 /// The plural name of a kind, as in its path.
-pub(super) fn resource(kind: Kind) -> &'static str {
+#[must_use]
+pub fn resource(kind: Kind) -> &'static str {
     match kind {
         Kind::Services => "services",
         Kind::EndpointSlices => "endpointslices",
