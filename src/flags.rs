@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::app::Placeholders;
 use crate::tools::Command;
 
 /// The cluster DNS server: reads CoreDNS's Corefile and answers the names of a Kubernetes cluster.
@@ -40,13 +41,17 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     pub pidfile: Option<PathBuf>,
 
+    /// What stands for the placeholders of node-local-dns
+    #[command(flatten)]
+    pub placeholders: Placeholders,
+
     /// What to do instead of serving
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
 /// The long flags that CoreDNS's users write with one dash.
-const LONG: &[&str] = &["conf", "dns.port", "quiet", "version", "plugins", "pidfile", "help"];
+const LONG: &[&str] = &["conf", "dns.port", "quiet", "version", "plugins", "pidfile", "help", "localip", "upstreamsvc"];
 
 /// Turns Go's way to write flags (`-conf F`, `-conf=F`) into `--conf F`, `--conf=F`; all else stays.
 ///

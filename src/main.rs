@@ -63,6 +63,7 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
         text,
         path: Some(path.clone()),
         port: flags.port,
+        placeholders: flags.placeholders.clone(),
         workers: signpost::server::worker_count(),
         ..ServeOptions::default()
     };

@@ -162,6 +162,10 @@ impl Parts for Registry {
         self.hosts.get(spec)
     }
 
+    fn kubedns(&mut self, path: &std::path::Path) -> Result<crate::chain::KubeDnsConfig, String> {
+        super::kubedns::read(path)
+    }
+
     fn translations(&mut self) -> Arc<Translations> {
         self.translations.clone()
     }

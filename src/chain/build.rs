@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cache;
 use super::dns64::Translations;
 use super::hosts::{Hosts, HostsSpec};
+use super::kubedns_config::KubeDnsConfig;
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
 use super::step::Step;
@@ -73,6 +74,14 @@ pub trait Parts {
         Arc::new(Hosts::new(spec.clone()))
     }
 
+    /// What kube-dns's ConfigMap says, as it is mounted or stands at a path; nothing where nobody reads it.
+    ///
+    /// Errors: it can't be read, in words.
+    fn kubedns(&mut self, path: &Path) -> Result<KubeDnsConfig, String> {
+        let _ = path;
+        Ok(KubeDnsConfig::default())
+    }
+
     /// Where `dns64` counts.
     fn translations(&mut self) -> Arc<Translations> {
         Arc::default()
@@ -110,6 +119,8 @@ pub struct Built {
     pub plan: Plan,
     /// Things that work but probably not as meant.
     pub warnings: Vec<String>,
+    /// What was read beside the Corefile and makes another plan when it changes.
+    pub inputs: Vec<String>,
 }
 
 /// A block while its directives are read.
@@ -150,6 +161,8 @@ pub(super) struct Draft<'a> {
     pub(super) store: Option<Arc<Store>>,
     /// Things to say.
     pub(super) warnings: Vec<String>,
+    /// What was read beside the Corefile.
+    pub(super) inputs: Vec<String>,
 }
 
 impl Draft<'_> {
@@ -236,6 +249,7 @@ pub fn build(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts) -> Resul
 fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wants) -> Result<Built, Error> {
     let mut plan = Plan::default();
     let mut warnings: Vec<String> = Vec::new();
+    let mut inputs: Vec<String> = Vec::new();
     let mut listeners: BTreeMap<(u16, IpAddr), Vec<Served>> = BTreeMap::new();
     let mut counted: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
     let mut laid: Vec<(usize, cache::Laid)> = Vec::new();
@@ -289,6 +303,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         plan.admin.reload = plan.admin.reload.or(draft.reload);
         join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
+        inputs.extend(draft.inputs);
         let zones: Vec<Zone> = block.zones().cloned().collect();
         if let Some(loops) = draft.loops {
             plan.loops = Some(loops);
@@ -314,7 +329,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
             chain.cache = Some(counted);
         }
     }
-    Ok(Built { plan, warnings })
+    Ok(Built { plan, warnings, inputs })
 }
 
 /// Label `zone` of queries that reach no block: without a dot at its end, so it is no zone.
@@ -346,6 +361,7 @@ fn read_block<'a>(
         words: Vec::new(),
         store: None,
         warnings: Vec::new(),
+        inputs: Vec::new(),
     };
     let mut ordered: Vec<(usize, words::Parse, &Directive)> = Vec::new();
     for directive in &block.directives {

@@ -23,6 +23,7 @@ pub mod explain;
 mod forward;
 mod health;
 mod hosts;
+mod kubedns_config;
 pub mod kubernetes;
 mod loadbalance;
 mod log;
@@ -49,6 +50,7 @@ pub use build::{BuildOptions, Built, DROPPED, Parts, StoreSource, StoreSpec, bui
 pub use cache::Cached;
 pub use dns64::Translations;
 pub use hosts::{Hosts, HostsSpec};
+pub use kubedns_config::KubeDnsConfig;
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready, Served};
 pub use reload::Reload;

@@ -2,7 +2,7 @@
 
 use super::build::Draft;
 use super::{
-    any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubernetes, loadbalance, log,
+    any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubedns_config, kubernetes, loadbalance, log,
     loop_, metadata, minimal, prometheus, ready, reload, whoami,
 };
 use crate::corefile::{Directive, Error};
@@ -111,6 +111,7 @@ pub const WORDS: &[Word] = &[
     refused("secondary", LATER),
     refused("etcd", BACK_END),
     served(loop_::WORD, loop_::SYNTAX, loop_::HELP, loop_::parse),
+    served(kubedns_config::WORD, kubedns_config::SYNTAX, kubedns_config::HELP, kubedns_config::parse),
     served(forward::WORD, forward::SYNTAX, forward::HELP, forward::parse),
     refused("grpc", "gRPC upstreams are not asked: remove the line"),
     refused("erratic", LATER),

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::app::{CorefileSource, interfaces};
-use crate::chain::{self, BuildOptions, Hosts, HostsSpec, Parts, Plan, StoreSource, StoreSpec};
+use crate::app::{CorefileSource, Placeholders, configmap, interfaces, read_kubedns};
+use crate::chain::{self, BuildOptions, Hosts, HostsSpec, KubeDnsConfig, Parts, Plan, StoreSource, StoreSpec};
 use crate::corefile::{self, Error, Spec};
 use crate::forward::{Group, GroupSpec, ResolvFile, Target, TargetFault, Upstream, UpstreamSpec};
 use crate::metrics::Tally;
@@ -72,6 +72,8 @@ pub(super) struct Looking {
     pub(super) manifests: Option<PathBuf>,
     /// Whether files of hosts are read.
     pub(super) read_hosts: bool,
+    /// What stands for the placeholders of node-local-dns.
+    pub(super) placeholders: Placeholders,
 }
 
 impl Parts for Looking {
@@ -118,6 +120,10 @@ impl Parts for Looking {
             hosts.replace(&text, 0);
         }
         Arc::new(hosts)
+    }
+
+    fn kubedns(&mut self, path: &Path) -> Result<KubeDnsConfig, String> {
+        read_kubedns(path)
     }
 
     fn tallies(&mut self, _: &str, _: &str) -> Arc<[Tally]> {
@@ -177,7 +183,8 @@ impl Looking {
 ///
 /// Errors: what a server would refuse it for.
 pub(super) fn look(name: &str, text: &str, port: u16, mut parts: Looking) -> Result<Looked, Box<Error>> {
-    let spec = corefile::parse(name, text, &CorefileSource { port })?;
+    let source = CorefileSource { port, placeholders: parts.placeholders.clone() };
+    let spec = corefile::parse(name, text, &source)?;
     let built = chain::build(&spec, BuildOptions { port }, &mut parts)?;
     Ok(Looked { spec, plan: built.plan, warnings: built.warnings, parts })
 }
@@ -193,7 +200,7 @@ pub(super) fn read(path: &Path) -> Result<(String, String), String> {
     };
     let text = text.map_err(|error| format!("reading {name}: {error}"))?;
     let name = if name == "-" { "stdin".to_owned() } else { name };
-    Ok(match super::configmap::corefile(&text) {
+    Ok(match configmap::corefile(&text) {
         Some(inside) => (format!("{name}#Corefile"), inside),
         None => (name, text),
     })

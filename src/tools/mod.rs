@@ -13,7 +13,6 @@ mod ask;
 mod check;
 mod command;
 mod compare;
-mod configmap;
 mod doctor;
 mod exit;
 mod explain;

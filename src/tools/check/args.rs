@@ -10,6 +10,7 @@ use super::super::text::{Format, json};
 use super::difference::{self, Difference};
 use super::report::Report;
 use super::show;
+use crate::app::Placeholders;
 
 /// What is to be checked.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
@@ -38,25 +39,29 @@ pub struct CheckArgs {
     /// The port of server blocks that name none
     #[arg(long = "dns.port", value_name = "PORT", default_value_t = 53)]
     pub port: u16,
+
+    /// What stands for placeholders
+    #[command(flatten)]
+    pub placeholders: Placeholders,
 }
 
 /// The report of a file. Errors: it can't be read.
-fn report(path: &std::path::Path, port: u16) -> Result<Report, String> {
+fn report(path: &std::path::Path, args: &CheckArgs) -> Result<Report, String> {
     let (name, text) = look::read(path)?;
-    Ok(Report::of(&name, &text, port))
+    Ok(Report::of(&name, &text, args.port, &args.placeholders))
 }
 
 /// Checks; what is to be printed, and how it ended.
 pub(in crate::tools) fn check(args: &CheckArgs) -> (String, Exit) {
     if let [old, new] = args.diff.as_slice() {
-        return match (report(old, args.port), report(new, args.port)) {
+        return match (report(old, args), report(new, args)) {
             (Ok(old), Ok(new)) => compare(args, &old, &new),
             (Err(error), _) | (_, Err(error)) => (format!("signpost: {error}\n"), Exit::Usage),
         };
     }
     let mut reports = Vec::new();
     for path in &args.files {
-        match report(path, args.port) {
+        match report(path, args) {
             Ok(report) => reports.push(report),
             Err(error) => return (format!("signpost: {error}\n"), Exit::Usage),
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::look::{AskedTarget, Looked, Looking, look};
 use super::notice::{Notice, notices};
-use crate::app::source_text;
+use crate::app::{Placeholders, source_text};
 use crate::chain::{Plan, StoreSource, WORDS};
 use crate::corefile::{Block, Directive, Error, print_line};
 use crate::source::cluster::{group, resource};
@@ -112,7 +112,7 @@ pub(super) struct Right {
 
 impl Report {
     /// Looks at a Corefile.
-    pub(super) fn of(file: &str, text: &str, port: u16) -> Self {
+    pub(super) fn of(file: &str, text: &str, port: u16, placeholders: &Placeholders) -> Self {
         let mut report = Self {
             file: file.to_owned(),
             served: false,
@@ -124,7 +124,8 @@ impl Report {
             http: Vec::new(),
             files: vec![file.to_owned()],
         };
-        match look(file, text, port, Looking::default()) {
+        let parts = Looking { placeholders: placeholders.clone(), ..Looking::default() };
+        match look(file, text, port, parts) {
             Ok(looked) if looked.spec.blocks.is_empty() => {
                 let message = format!("{file}: the file holds no server block, so there is nothing to serve");
                 report.error = Some(Refusal {

@@ -22,7 +22,7 @@ const COREFILE: &str = "Corefile";
 /// text is none.
 ///
 /// A Corefile is never taken for one: it is no mapping with `kind: ConfigMap`.
-pub(super) fn corefile(text: &str) -> Option<String> {
+pub(crate) fn corefile(text: &str) -> Option<String> {
     if !text.contains("ConfigMap") {
         return None;
     }
