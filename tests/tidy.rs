@@ -47,6 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "source::Selector",
             // What a stanza says about the API server that they come from.
             "source::cluster::Access",
+            "source::cluster::AccessError",
             "source::cluster::ThrottleOptions",
         ],
     ),

@@ -14,7 +14,6 @@ use axum::routing::get;
 
 use crate::chain::{Active, explain};
 use crate::time::Clock;
-use crate::wire::{Question, parse_name, parse_type, rtype};
 
 /// The longest query string that is looked at: a name of 255 bytes, each of them escaped twice. Unit: bytes.
 const LONGEST: usize = 4096;
@@ -43,13 +42,11 @@ fn answer(peer: SocketAddr, headers: &HeaderMap, uri: &Uri, active: &Active, clo
         return words(StatusCode::NOT_FOUND, "only on loopback");
     }
     let query = uri.query().filter(|query| query.len() <= LONGEST).unwrap_or_default();
-    let name = parameter(query, "name").and_then(|name| parse_name(&name));
-    let qtype = parameter(query, "type").map_or(Some(rtype::A), |text| parse_type(&text));
-    let question = name.zip(qtype).and_then(|(name, qtype)| Question::new(&name, qtype).ok());
-    let Some(question) = question else {
+    let qtype = parameter(query, "type").unwrap_or_else(|| "A".to_owned());
+    let name = parameter(query, "name");
+    let Some(explained) = name.and_then(|name| explain::explain(&active.plan(), &name, &qtype, clock)) else {
         return words(StatusCode::BAD_REQUEST, "ask for /explain?name=NAME&type=TYPE");
     };
-    let explained = explain::explain(&active.plan(), &question, clock);
     match serde_json::to_string(&explained) {
         Ok(text) => (StatusCode::OK, [(CONTENT_TYPE, "application/json")], text + "\n"),
         Err(_) => words(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be written down"),

@@ -10,7 +10,7 @@ use super::plan::{Listener, Plan};
 use super::step::{Ask, Context, Flow, Reply};
 use crate::forward::Group;
 use crate::time::Clock;
-use crate::wire::{CLASS_IN, Header, Question, Rcode, Section, Shape, record_texts, rtype, show_name};
+use crate::wire::{CLASS_IN, Header, Question, Rcode, Section, Shape, parse_name, parse_type, record_texts, rtype, show_name};
 
 /// What would become of a question.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
@@ -144,17 +144,18 @@ pub struct Explained {
     pub account: Account,
 }
 
-/// What a server with this plan says about a question.
+/// What a server with this plan says about a question, name and type as people write them; `None` where it is none.
 #[must_use]
-pub fn explain(plan: &Plan, question: &Question, clock: &Clock) -> Explained {
+pub fn explain(plan: &Plan, name: &str, qtype: &str, clock: &Clock) -> Option<Explained> {
+    let question = Question::new(&parse_name(name)?, parse_type(qtype)?).ok()?;
     let steps = || plan.chains.iter().flat_map(|chain| &chain.steps);
-    Explained {
+    Some(Explained {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cluster_zone: steps().find_map(|step| step.primary()).map(|zone| zone.text().to_owned()),
         synced: steps().all(|step| step.ready()),
         listens: plan.listeners.iter().map(|listener| listener.addr.to_string()).collect(),
-        account: account(plan, question, clock),
-    }
+        account: account(plan, &question, clock),
+    })
 }
 
 /// How the upstreams of a group do.

@@ -150,7 +150,7 @@ impl Reason<'_> {
                     }
                 });
                 names.sort();
-                let near = nearest(&name, names.iter().map(String::as_str)).map(str::to_owned);
+                let near = like(&name, names.iter().map(String::as_str)).map(str::to_owned);
                 let mut said = said(format!("there is no namespace `{name}`"), &["K-032"]);
                 said.near.extend(near.map(|near| format!("{near}.svc.{}", self.zone())));
                 Some(said)
@@ -205,7 +205,7 @@ impl Reason<'_> {
         here.sort();
         elsewhere.sort();
         let zone = self.zone();
-        let near = nearest(&name, here.iter().map(String::as_str)).map(str::to_owned);
+        let near = like(&name, here.iter().map(String::as_str)).map(str::to_owned);
         let there = elsewhere.iter().map(|ns| format!("{name}.{ns}.svc.{zone}"));
         let rest = here.iter().filter(|other| near.as_ref() != Some(other));
         let here = near.iter().chain(rest).map(|other| format!("{other}.{namespace}.svc.{zone}"));
@@ -354,7 +354,7 @@ impl Reason<'_> {
             }
         }
         names.sort();
-        let near = nearest(&name, names.iter().map(String::as_str)).map(str::to_owned);
+        let near = like(&name, names.iter().map(String::as_str)).map(str::to_owned);
         let near: Vec<String> = near.into_iter().chain(names).take(NEAR).collect();
         let mut said = said(
             format!("the Service has no ready endpoint named `{name}`; endpoints are named by their hostname, else by their address with dashes"),
@@ -462,6 +462,17 @@ impl Reason<'_> {
             None => said("a reverse zone: it has an SOA, NS records, and reverse names below it", &["K-182", "K-174"]),
         }
     }
+}
+
+/// The name that is most like one that is not there: the same letters in another order, or few of them others.
+fn like<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<&'n str> {
+    let letters = |name: &str| {
+        let mut letters: Vec<char> = name.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let same = letters(name);
+    names.clone().find(|other| letters(other) == same).or_else(|| nearest(name, names))
 }
 
 /// A protocol in lower case.

@@ -145,7 +145,8 @@ pub(super) fn show(difference: &Difference) -> String {
     if difference.is_empty() {
         return format!("{old} and {new}: nothing that is served differs\n");
     }
-    let mut out = format!("{old} → {new}: {} of another content\n", plural(difference.blocks.len(), "block"));
+    let verb = if difference.blocks.len() == 1 { "differs" } else { "differ" };
+    let mut out = format!("{old} → {new}: {} {verb}\n", plural(difference.blocks.len(), "block"));
     for block in &difference.blocks {
         out.push_str(&format!("\n{}   ({})\n", block.keys.join(" "), block.change));
         block.removed.iter().for_each(|line| wrap(&mut out, "  - ", line));

@@ -7,7 +7,7 @@ use crate::chain::explain::{Explained, explain};
 use crate::tools::look::{Looked, Looking, look, read};
 use crate::tools::{ask, page};
 use crate::time::Clock;
-use crate::wire::{Decoded, Question, parse_name};
+use crate::wire::{Decoded, parse_name};
 
 /// Where the running server is looked for unless somebody says: beside `health`, then beside `prometheus`.
 const USUAL: [u16; 2] = [8080, 9153];
@@ -144,9 +144,8 @@ impl Oracle {
                 Ok(explained)
             }
             Self::Files { looked, clock, .. } => {
-                let question = parse_name(name).and_then(|wire| Question::new(&wire, qtype).ok());
-                let question = question.ok_or_else(|| format!("`{name}` is no name"))?;
-                let mut explained = explain(&looked.plan, &question, clock);
+                let explained = explain(&looked.plan, name, &format!("TYPE{qtype}"), clock);
+                let mut explained = explained.ok_or_else(|| format!("`{name}` is no name"))?;
                 explained.account.forget_ages();
                 Ok(explained)
             }
