@@ -51,7 +51,8 @@ pub struct Flags {
 }
 
 /// The long flags that CoreDNS's users write with one dash.
-const LONG: &[&str] = &["conf", "dns.port", "quiet", "version", "plugins", "pidfile", "help", "localip", "upstreamsvc"];
+const LONG: &[&str] =
+    &["conf", "dns.port", "quiet", "version", "plugins", "pidfile", "help", "localip", "upstreamsvc"];
 
 /// Turns Go's way to write flags (`-conf F`, `-conf=F`) into `--conf F`, `--conf=F`; all else stays.
 ///

@@ -92,8 +92,7 @@ fn good_files_parse_and_print_as_a_fixed_point() {
     for (source, name, text) in
         all.iter().flat_map(|(source, files)| files.iter().map(move |(name, text)| (source, name, text)))
     {
-        let spec =
-            corefile::parse(name, text, source).unwrap_or_else(|error| panic!("{}", error.render()));
+        let spec = corefile::parse(name, text, source).unwrap_or_else(|error| panic!("{}", error.render()));
         let printed = corefile::print(&spec);
         let again = corefile::parse(name, &printed, &NoImports)
             .unwrap_or_else(|error| panic!("{name}, printed: {}\n{printed}", error.render()));

@@ -60,8 +60,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "tools",
         &[
-            "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source", "store",
-            "time", "wire",
+            "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source",
+            "store", "time", "wire",
         ],
     ),
 ];

@@ -23,7 +23,8 @@ pub(crate) fn read(path: &Path) -> Result<KubeDnsConfig, String> {
         });
     }
     let text = file(path)?;
-    let mut data = configmap::data(&text).ok_or("the file is no ConfigMap, and a folder would be one's mount")?;
+    let mut data =
+        configmap::data(&text).ok_or("the file is no ConfigMap, and a folder would be one's mount")?;
     Ok(KubeDnsConfig {
         stub_domains: data.remove("stubDomains").unwrap_or_default(),
         upstream_nameservers: data.remove("upstreamNameservers").unwrap_or_default(),
@@ -69,7 +70,8 @@ impl Placeholders {
                 env(&format!("{}_SERVICE_HOST", service.replace('-', "_").to_ascii_uppercase()))
             }
             "UPSTREAM__SERVERS" => {
-                let upstreams = read(Path::new(MOUNTED)).and_then(|config| config.upstreams()).unwrap_or_default();
+                let upstreams =
+                    read(Path::new(MOUNTED)).and_then(|config| config.upstreams()).unwrap_or_default();
                 Some(if upstreams.is_empty() { "/etc/resolv.conf".to_owned() } else { upstreams.join(" ") })
             }
             _ => None,

@@ -10,7 +10,9 @@ use super::plan::{Listener, Plan};
 use super::step::{Ask, Context, Flow, Reply};
 use crate::forward::Group;
 use crate::time::Clock;
-use crate::wire::{CLASS_IN, Header, Question, Rcode, Section, Shape, parse_name, parse_type, record_texts, rtype, show_name};
+use crate::wire::{
+    CLASS_IN, Header, Question, Rcode, Section, Shape, parse_name, parse_type, record_texts, rtype, show_name,
+};
 
 /// What would become of a question.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
@@ -202,7 +204,11 @@ fn trace(plan: &Plan, question: &Question, place: usize, clock: &Clock, depth: u
         behalf: None,
     };
     if matches!(question.qtype, rtype::AXFR | rtype::IXFR) || question.qclass != CLASS_IN {
-        account.said.push(Said::new("", "transfers and other classes are not explained", &["K-061", "K-013"]));
+        account.said.push(Said::new(
+            "",
+            "transfers and other classes are not explained",
+            &["K-061", "K-013"],
+        ));
         return account;
     }
     let served = listener.and_then(|listener| listener.zones.get(listener.choose(question)?));
@@ -265,7 +271,10 @@ fn trace(plan: &Plan, question: &Question, place: usize, clock: &Clock, depth: u
 impl Account {
     /// Leaves out for how long things have been as they are: of what was read a moment ago that says nothing.
     pub fn forget_ages(&mut self) {
-        self.said.iter_mut().filter_map(|said| said.object.as_mut()).for_each(|object| object.unchanged_seconds = None);
+        self.said
+            .iter_mut()
+            .filter_map(|said| said.object.as_mut())
+            .for_each(|object| object.unchanged_seconds = None);
         if let Some(behalf) = &mut self.behalf {
             behalf.forget_ages();
         }

@@ -108,8 +108,13 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_said() {
-        let config = KubeDnsConfig { stub_domains: "acme.local: 1.2.3.4".to_owned(), upstream_nameservers: "8.8.8.8".to_owned() };
+        let config = KubeDnsConfig {
+            stub_domains: "acme.local: 1.2.3.4".to_owned(),
+            upstream_nameservers: "8.8.8.8".to_owned(),
+        };
         assert!(config.stubs().is_err_and(|text| text.starts_with("`stubDomains` is no JSON object")));
-        assert!(config.upstreams().is_err_and(|text| text.starts_with("`upstreamNameservers` is no JSON list")));
+        assert!(
+            config.upstreams().is_err_and(|text| text.starts_with("`upstreamNameservers` is no JSON list"))
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use super::build::Draft;
 use super::{
-    any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubedns_config, kubernetes, loadbalance, log,
-    loop_, metadata, minimal, prometheus, ready, reload, whoami,
+    any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubedns_config, kubernetes,
+    loadbalance, log, loop_, metadata, minimal, prometheus, ready, reload, whoami,
 };
 use crate::corefile::{Directive, Error};
 

@@ -56,7 +56,9 @@ fn replace(text: &str, mut value: impl FnMut(&str) -> String) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(BEGIN) {
         out.push_str(before);
-        let end = after.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')).unwrap_or(after.len());
+        let end = after
+            .find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+            .unwrap_or(after.len());
         let (run, tail) = after.split_at_checked(end).unwrap_or((after, ""));
         match run.strip_suffix(END).filter(|name| !name.is_empty()) {
             Some(name) => out.push_str(&value(name)),

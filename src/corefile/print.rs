@@ -40,7 +40,11 @@ pub fn print_line(directive: &Directive) -> String {
     }
     if let Some(lines) = &directive.block {
         let lines: Vec<String> = lines.iter().map(print_line).collect();
-        out.push_str(&if lines.is_empty() { " { }".to_owned() } else { format!(" {{ {} }}", lines.join("; ")) });
+        out.push_str(&if lines.is_empty() {
+            " { }".to_owned()
+        } else {
+            format!(" {{ {} }}", lines.join("; "))
+        });
     }
     out
 }

@@ -74,7 +74,9 @@ pub(super) fn ask(server: SocketAddr, name: &[u8], qtype: u16, clock: &Clock) ->
             socket.set_read_timeout(Some(left)).map_err(network)?;
             let length = match socket.recv(&mut buffer) {
                 Ok(length) => length,
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => break,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    break;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(network(error)),
             };

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::app::{CorefileSource, Placeholders, configmap, interfaces, read_kubedns};
-use crate::chain::{self, BuildOptions, Hosts, HostsSpec, KubeDnsConfig, Parts, Plan, StoreSource, StoreSpec};
+use crate::chain::{
+    self, BuildOptions, Hosts, HostsSpec, KubeDnsConfig, Parts, Plan, StoreSource, StoreSpec,
+};
 use crate::corefile::{self, Error, Spec};
 use crate::forward::{Group, GroupSpec, ResolvFile, Target, TargetFault, Upstream, UpstreamSpec};
 use crate::metrics::Tally;
@@ -82,7 +84,12 @@ impl Parts for Looking {
             return known.store.clone();
         }
         let (store, writer) = Store::new(wanted, Clock::system());
-        self.stores.push(AskedStore { spec: spec.clone(), wanted, store: store.clone(), writer: Some(writer) });
+        self.stores.push(AskedStore {
+            spec: spec.clone(),
+            wanted,
+            store: store.clone(),
+            writer: Some(writer),
+        });
         store
     }
 

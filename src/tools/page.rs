@@ -22,7 +22,8 @@ pub(super) fn fetch(addr: SocketAddr, path: &str) -> Result<(u16, String), Strin
     let text = String::from_utf8_lossy(&bytes);
     let nonsense = || format!("http://{addr}{path} answers with what is no HTTP");
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(nonsense)?;
-    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok()).ok_or_else(nonsense)?;
+    let status =
+        head.split_whitespace().nth(1).and_then(|status| status.parse().ok()).ok_or_else(nonsense)?;
     Ok((status, body.to_owned()))
 }
 

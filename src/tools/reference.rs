@@ -21,10 +21,17 @@ pub fn reference() -> String {
     page.push_str("\n## Served\n");
     for word in WORDS {
         if let Support::Served { syntax, help, .. } = &word.support {
-            page.push_str(&format!("\n### {}\n\n{}.\n\n```\n{}\n```\n", word.word, upper(help), syntax.trim_end()));
+            page.push_str(&format!(
+                "\n### {}\n\n{}.\n\n```\n{}\n```\n",
+                word.word,
+                upper(help),
+                syntax.trim_end()
+            ));
         }
     }
-    page.push_str("\n## Refused\n\nA Corefile with one of these is refused at start, with file, line and word.\n\n");
+    page.push_str(
+        "\n## Refused\n\nA Corefile with one of these is refused at start, with file, line and word.\n\n",
+    );
     page.push_str("| word | what to do instead |\n|---|---|\n");
     for word in WORDS {
         if let Support::Refused { instead } = &word.support {

@@ -42,7 +42,9 @@ pub(super) fn plural(count: usize, noun: &str) -> String {
 /// A value as indented JSON with a new line at its end.
 pub(super) fn json(value: &impl serde::Serialize) -> String {
     // Plain structs of text and numbers: there is nothing in them that JSON can't say.
-    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": {:?}}}", error.to_string())) + "\n"
+    serde_json::to_string_pretty(value)
+        .unwrap_or_else(|error| format!("{{\"error\": {:?}}}", error.to_string()))
+        + "\n"
 }
 
 #[cfg(test)]

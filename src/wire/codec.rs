@@ -118,9 +118,10 @@ pub fn parse_type(text: &str) -> Option<u16> {
 #[must_use]
 pub fn record_texts(sections: &Sections, question: &Question, section: Section) -> Vec<String> {
     let records = sections_to_records(sections, question, section).unwrap_or_default();
-    records.iter().map(|record| {
-        format!("{} {} {} {}", record.name, record.ttl, record.record_type(), record.data)
-    }).collect()
+    records
+        .iter()
+        .map(|record| format!("{} {} {} {}", record.name, record.ttl, record.record_type(), record.data))
+        .collect()
 }
 
 /// The records of one section of a draft as hickory's typed records.

@@ -89,7 +89,8 @@ impl Server {
         let story = self.story();
         let bad = |line: &&str| {
             // A line of `log` holds codes.
-            !line.starts_with("[INFO]") && ["ERROR", "WARN", "error", "warning", "panic"].iter().any(|word| line.contains(word))
+            !line.starts_with("[INFO]")
+                && ["ERROR", "WARN", "error", "warning", "panic"].iter().any(|word| line.contains(word))
         };
         let bad: Vec<&str> = story.lines().filter(bad).collect();
         assert!(bad.is_empty(), "{bad:#?} in\n{story}");

@@ -58,11 +58,18 @@ fn what_is_sound_has_nothing_to_be_said_about() {
 fn each_odd_thing_is_told_by_its_code() {
     let forward = "    forward . 10.0.0.10\n";
     for (code, text) in [
-        ("leak", sound(&format!("    kubernetes cluster.local in-addr.arpa {{\n        fallthrough\n    }}\n{forward}"))),
+        (
+            "leak",
+            sound(&format!(
+                "    kubernetes cluster.local in-addr.arpa {{\n        fallthrough\n    }}\n{forward}"
+            )),
+        ),
         ("no-reverse", sound(&format!("    kubernetes cluster.local\n{forward}"))),
         (
             "pods-verified",
-            sound(&format!("    kubernetes cluster.local in-addr.arpa {{\n        pods verified\n    }}\n{forward}")),
+            sound(&format!(
+                "    kubernetes cluster.local in-addr.arpa {{\n        pods verified\n    }}\n{forward}"
+            )),
         ),
         ("debug", sound(&format!("{CLUSTER}{forward}    debug\n"))),
         ("hidden", sound(&format!("{CLUSTER}{forward}    forward example.org 10.0.0.11\n"))),
@@ -76,7 +83,10 @@ fn each_odd_thing_is_told_by_its_code() {
         ("no-errors", sound(&format!("{CLUSTER}{forward}")).replace("    errors\n", "")),
         ("idle-cache", sound(&format!("{CLUSTER}{forward}")).replace("cache 30", "cache 30 cluster.local")),
         ("import-nothing", sound(&format!("{CLUSTER}{forward}    import nowhere/*.override\n"))),
-        ("unset-variable", sound(&format!("{CLUSTER}    forward . 10.0.0.10 {{$SIGNPOST_TEST_UNSET}}10.0.0.11\n"))),
+        (
+            "unset-variable",
+            sound(&format!("{CLUSTER}    forward . 10.0.0.10 {{$SIGNPOST_TEST_UNSET}}10.0.0.11\n")),
+        ),
     ] {
         assert_eq!(codes(&text), [code], "{text}");
     }
@@ -97,7 +107,10 @@ fn a_zone_outside_of_its_block_is_told() {
 
 #[test]
 fn names_that_fall_through_to_nobody_are_told() {
-    let text = sound("").replace("    cache 30\n    loop\n", "    kubernetes cluster.local in-addr.arpa {\n        fallthrough\n    }\n");
+    let text = sound("").replace(
+        "    cache 30\n    loop\n",
+        "    kubernetes cluster.local in-addr.arpa {\n        fallthrough\n    }\n",
+    );
     assert_eq!(codes(&text), ["fallthrough-nowhere"]);
 }
 
@@ -152,7 +165,11 @@ fn the_rights_that_a_corefile_needs_are_those_of_a_cluster_role() {
 fn a_configmap_is_checked_by_its_corefile() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("configmap.yaml");
-    fs::write(&file, "apiVersion: v1\nkind: ConfigMap\ndata:\n  Corefile: |\n    .:53 {\n        whoamy\n    }\n").unwrap();
+    fs::write(
+        &file,
+        "apiVersion: v1\nkind: ConfigMap\ndata:\n  Corefile: |\n    .:53 {\n        whoamy\n    }\n",
+    )
+    .unwrap();
     let (reports, code) = json(".", &["check", "--format", "json", file.to_str().unwrap()]);
     assert_eq!(code, 1, "{reports}");
     assert!(reports[0]["error"]["file"].as_str().unwrap().ends_with("configmap.yaml#Corefile"), "{reports}");

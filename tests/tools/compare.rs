@@ -45,13 +45,20 @@ fn what_differs_is_named_with_both_sides_and_ends_with_4() {
     assert_eq!((&report["questions"], &report["different"]), (&3.into(), &1.into()), "{report}");
     let found = &report["differences"][0];
     assert_eq!(found["name"], "cart.shop.svc.cluster.local.");
-    assert_eq!((&found["differences"][0]["ours"], &found["differences"][0]["theirs"]), (&"NXDOMAIN".into(), &"NOERROR".into()));
+    assert_eq!(
+        (&found["differences"][0]["ours"], &found["differences"][0]["theirs"]),
+        (&"NXDOMAIN".into(), &"NOERROR".into())
+    );
     assert_eq!(found["differences"][1]["theirs"], "cart.shop.svc.cluster.local. A 10.96.0.2");
     // From the other side, all that the manifests give rise to.
     let dir = folder.manifests();
     let (out, code) = run(".", &line(&two, &one, &["--from-manifests", dir.to_str().unwrap()]));
     assert_eq!(code, 4);
-    assert!(out.contains("_http._tcp.cart.shop.svc.cluster.local. SRV") && out.contains("2.0.96.10.in-addr.arpa. PTR"), "{out}");
+    assert!(
+        out.contains("_http._tcp.cart.shop.svc.cluster.local. SRV")
+            && out.contains("2.0.96.10.in-addr.arpa. PTR"),
+        "{out}"
+    );
 }
 
 #[test]

@@ -106,10 +106,12 @@ fn a_name_that_is_not_there_comes_with_those_that_are() {
 #[test]
 fn a_headless_service_without_ready_endpoints_says_so() {
     let folder = Folder::new(&corefile(53, ""));
-    let headless = "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: {clusterIP: None}\n";
+    let headless =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: {clusterIP: None}\n";
     folder.write("manifests/db.yaml", headless);
     let path = folder.path("Corefile");
-    let args = ["explain", "db.shop.svc.cluster.local", "A", "--format", "json", "--conf", path.to_str().unwrap()];
+    let args =
+        ["explain", "db.shop.svc.cluster.local", "A", "--format", "json", "--conf", path.to_str().unwrap()];
     let (story, code) = json(".", &args);
     assert_eq!(code, 4);
     assert!(why(&last(&story)).0.contains(&"K-104".to_owned()), "{story}");
@@ -119,27 +121,44 @@ fn a_headless_service_without_ready_endpoints_says_so() {
 fn options_that_are_off_are_named() {
     let folder = Folder::new(&corefile(53, ""));
     let path = folder.path("Corefile");
-    for (name, rule) in [("10-0-0-1.shop.pod.cluster.local", "K-150"), ("db-0.db.shop.pod.cluster.local", "K-150")] {
-        let (story, _) = json(".", &["explain", name, "A", "--format", "json", "--conf", path.to_str().unwrap()]);
+    for (name, rule) in
+        [("10-0-0-1.shop.pod.cluster.local", "K-150"), ("db-0.db.shop.pod.cluster.local", "K-150")]
+    {
+        let (story, _) =
+            json(".", &["explain", name, "A", "--format", "json", "--conf", path.to_str().unwrap()]);
         assert_eq!(why(&last(&story)).0, [rule], "{story}");
     }
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("manifests", "pods insecure\n        manifests", 1)).unwrap();
-    let (story, _) =
-        json(".", &["explain", "db-0.db.shop.pod.cluster.local", "A", "--format", "json", "--conf", path.to_str().unwrap()]);
+    let (story, _) = json(
+        ".",
+        &[
+            "explain",
+            "db-0.db.shop.pod.cluster.local",
+            "A",
+            "--format",
+            "json",
+            "--conf",
+            path.to_str().unwrap(),
+        ],
+    );
     assert!(why(&last(&story)).0.contains(&"K-157".to_owned()), "{story}");
 }
 
 #[test]
 fn nobody_is_asked_offline() {
-    let (story, code) = json(".", &["explain", "www.example.com.", "A", "--format", "json", "--manifests", "config/demo"]);
+    let (story, code) =
+        json(".", &["explain", "www.example.com.", "A", "--format", "json", "--manifests", "config/demo"]);
     assert_eq!((code, &story["outcome"]), (4, &"upstream".into()));
     assert_eq!(last(&story)["fate"], "asks");
 }
 
 #[test]
 fn what_is_no_name_and_no_type_is_said() {
-    for args in [&["explain", "a..b", "--manifests", "config/demo"][..], &["explain", "a.b", "ab", "--manifests", "config/demo"]] {
+    for args in [
+        &["explain", "a..b", "--manifests", "config/demo"][..],
+        &["explain", "a.b", "ab", "--manifests", "config/demo"],
+    ] {
         let (out, code) = run(".", args);
         assert_eq!(code, 1, "{out}");
         assert!(out.starts_with("signpost: `a"), "{out}");
@@ -162,7 +181,8 @@ fn a_running_server_tells_beside_health_and_beside_prometheus() {
     let _server = Server::of(&folder, port);
     for admin in [health, metrics] {
         let admin = format!("127.0.0.1:{admin}");
-        let (story, code) = json(".", &["explain", "web", "--from", "shop", "--format", "json", "--admin", &admin]);
+        let (story, code) =
+            json(".", &["explain", "web", "--from", "shop", "--format", "json", "--admin", &admin]);
         assert_eq!((code, &story["outcome"]), (0, &"resolves".into()), "{story}");
         let candidate = &story["candidates"][0];
         assert_eq!(candidate["name"], "web.shop.svc.cluster.local.");
@@ -173,7 +193,9 @@ fn a_running_server_tells_beside_health_and_beside_prometheus() {
 #[test]
 fn a_name_outside_is_asked_of_the_server_and_its_cache_entry_shown() {
     let (port, upstream, health) = (free_port(), free_port(), free_port());
-    let other = Folder::new(&format!(".:{upstream} {{\n    bind 127.0.0.1\n    hosts {{\n        192.0.2.7 www.example.org\n        ttl 300\n    }}\n}}\n"));
+    let other = Folder::new(&format!(
+        ".:{upstream} {{\n    bind 127.0.0.1\n    hosts {{\n        192.0.2.7 www.example.org\n        ttl 300\n    }}\n}}\n"
+    ));
     let mut command = crate::process::binary();
     command.arg("-conf").arg(other.path("Corefile"));
     let other = Server::start(command, upstream);
@@ -211,7 +233,13 @@ fn nothing_is_told_to_others() {
     let path = "/explain?name=web.shop.svc.cluster.local";
     assert_eq!(get("localhost", path), "200");
     assert_eq!(get("rebound.example", path), "404");
-    for wrong in ["/explain", "/explain?name=a..b", "/explain?name=a&type=NONE", "/explain?name=%", &format!("/explain?name={}", "a".repeat(5000))] {
+    for wrong in [
+        "/explain",
+        "/explain?name=a..b",
+        "/explain?name=a&type=NONE",
+        "/explain?name=%",
+        &format!("/explain?name={}", "a".repeat(5000)),
+    ] {
         assert_eq!(get("localhost", wrong), "400", "{wrong}");
     }
     let alive = wait("the server", PATIENCE, || crate::process::fetch(health, "/health"));

@@ -2,14 +2,15 @@
 
 use rustix::process::Signal;
 
-use crate::process::{Folder, PATIENCE, Server, binary, corefile, free_port, wait};
 use crate::json;
+use crate::process::{Folder, PATIENCE, Server, binary, corefile, free_port, wait};
 
 /// A server that knows one name.
 fn knows(name: &str, address: &str) -> (Server, Folder) {
     let port = free_port();
-    let folder =
-        Folder::new(&format!(".:{port} {{\n    bind 127.0.0.1\n    hosts {{\n        {address} {name}\n    }}\n}}\n"));
+    let folder = Folder::new(&format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    hosts {{\n        {address} {name}\n    }}\n}}\n"
+    ));
     let mut command = binary();
     command.arg("-conf").arg(folder.path("Corefile"));
     let server = Server::start(command, port);
@@ -22,7 +23,10 @@ fn stub_domains_and_upstreams_of_the_configmap_are_asked_and_followed() {
     let (corp, _one) = knows("www.corp.example.", "192.0.2.1");
     let (outside, _two) = knows("www.example.org.", "192.0.2.2");
     let port = free_port();
-    let folder = Folder::new(&corefile(port, "    reload 2s 1s\n    kubedns_config KUBE\n    forward . 127.0.0.1:9\n"));
+    let folder = Folder::new(&corefile(
+        port,
+        "    reload 2s 1s\n    kubedns_config KUBE\n    forward . 127.0.0.1:9\n",
+    ));
     let kube = folder.path("kube-dns");
     std::fs::create_dir(&kube).unwrap();
     let text = std::fs::read_to_string(folder.path("Corefile")).unwrap();
@@ -36,9 +40,13 @@ fn stub_domains_and_upstreams_of_the_configmap_are_asked_and_followed() {
     folder.write("kube-dns/stubDomains", "{\"corp.example\": ");
     server.signal(Signal::USR1);
     wait("the complaint", PATIENCE, || {
-        let told = server.out.lock().unwrap().iter().chain(server.err.lock().unwrap().iter()).any(|line| {
-            line.contains("`stubDomains` is no JSON object")
-        });
+        let told = server
+            .out
+            .lock()
+            .unwrap()
+            .iter()
+            .chain(server.err.lock().unwrap().iter())
+            .any(|line| line.contains("`stubDomains` is no JSON object"));
         told.then_some(())
     });
     server.wait_for("www.corp.example.", &["192.0.2.1"], PATIENCE);
@@ -104,7 +112,9 @@ fn placeholders_are_filled_in_as_node_cache_does() {
     let mut command = binary();
     command.env("PILLAR_DNS_DOMAIN", "cluster.local").env("KUBE_DNS_UPSTREAM_SERVICE_HOST", "10.96.73.21");
     command.env("PILLAR_UPSTREAM_SERVERS", "10.0.0.10 10.0.0.11");
-    command.args(["check", "--format", "json", "-localip", "169.254.20.10,10.96.0.10"]).arg(folder.path("Corefile"));
+    command
+        .args(["check", "--format", "json", "-localip", "169.254.20.10,10.96.0.10"])
+        .arg(folder.path("Corefile"));
     let output = command.output().unwrap();
     let reports: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let blocks = &reports[0]["blocks"];

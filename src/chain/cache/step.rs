@@ -100,7 +100,8 @@ impl CacheStep {
         let now = context.now;
         let Some(stale) = self.cache.options().stale else { return Flow::Next };
         // Nobody is asked while somebody does already, or did in vain a moment ago.
-        let rests = asked.only_looked || failed || entry.rests(now) || !asked.query.header.recursion_desired();
+        let rests =
+            asked.only_looked || failed || entry.rests(now) || !asked.query.header.recursion_desired();
         match stale.mode {
             StaleMode::Immediate => {
                 if !rests && entry.claim(now, now.plus(REFRESH)) {
@@ -191,7 +192,11 @@ impl Step for CacheStep {
             Some(Found::Stale { entry, failed }) => {
                 let over = now.since(entry.expires()).as_secs();
                 let failed = if failed { "; upstreams failed a moment ago" } else { "" };
-                Said::new(WORD, format!("holds an answer that is {over} s beyond its time{failed}"), &["C-09"])
+                Said::new(
+                    WORD,
+                    format!("holds an answer that is {over} s beyond its time{failed}"),
+                    &["C-09"],
+                )
             }
         })
     }

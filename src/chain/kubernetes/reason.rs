@@ -85,7 +85,9 @@ impl Reason<'_> {
             Name::Apex => said("the zone itself: it has an SOA and NS records", &["K-031", "K-050", "K-052"]),
             Name::Bare => said("a name with names below it and no data of its own", &["K-031", "K-037"]),
             Name::Server => said("the name of this server", &["K-054"]),
-            Name::Version => said("the version of the DNS specification that is served, as TXT", &["K-056", "K-057"]),
+            Name::Version => {
+                said("the version of the DNS specification that is served, as TXT", &["K-056", "K-057"])
+            }
             Name::Impossible => self.impossible(),
             Name::Namespace { namespace } => self.namespace(namespace),
             Name::PodNamespace { namespace } => {
@@ -95,7 +97,9 @@ impl Reason<'_> {
                 self.namespace(namespace)
             }
             Name::Service { run, below } => self.service(run, below),
-            Name::Pod { namespace, label, run, hostname, more } => self.pod(namespace, label, run, hostname, more),
+            Name::Pod { namespace, label, run, hostname, more } => {
+                self.pod(namespace, label, run, hostname, more)
+            }
         }
     }
 
@@ -104,13 +108,21 @@ impl Reason<'_> {
         let kind = show_label(self.question.label(self.left.saturating_sub(1)));
         if kind != "svc" && kind != "pod" {
             let mut said = said(
-                format!("`{kind}` stands next to the zone, where only `svc` and `pod` can be: names are SERVICE.NAMESPACE.svc.{}", self.zone()),
+                format!(
+                    "`{kind}` stands next to the zone, where only `svc` and `pod` can be: names are SERVICE.NAMESPACE.svc.{}",
+                    self.zone()
+                ),
                 &["K-033"],
             );
             // `web.shop.Z`, `svc` forgotten.
             if self.left == 2 {
                 let run = self.question.run(0, 2);
-                if self.options.store.service(run).is_some_and(|service| self.options.exposes(service.namespace())) {
+                if self
+                    .options
+                    .store
+                    .service(run)
+                    .is_some_and(|service| self.options.exposes(service.namespace()))
+                {
                     said.near.push(format!("{}svc.{}", show_name(run), self.zone()));
                 }
             }
@@ -120,12 +132,16 @@ impl Reason<'_> {
         if labels == 2 && kind == "svc" {
             let protocol = show_label(self.question.label(1));
             return said(
-                format!("two labels in front of a Service are port and protocol, and `{protocol}` is no protocol; a search list makes such names of names outside"),
+                format!(
+                    "two labels in front of a Service are port and protocol, and `{protocol}` is no protocol; a search list makes such names of names outside"
+                ),
                 &["K-035", "K-016"],
             );
         }
         said(
-            format!("{labels} labels stand in front of SERVICE.NAMESPACE.{kind}, where at most two can; a search list makes such names of names outside"),
+            format!(
+                "{labels} labels stand in front of SERVICE.NAMESPACE.{kind}, where at most two can; a search list makes such names of names outside"
+            ),
             &["K-034"],
         )
     }
@@ -140,7 +156,10 @@ impl Reason<'_> {
                     Some(_) => ("namespaces", "K-207"),
                     None => ("namespace_labels", "K-209"),
                 };
-                Some(said(format!("the namespace `{name}` is there, and `{option}` of the stanza leaves it out"), &[rule, "K-032"]))
+                Some(said(
+                    format!("the namespace `{name}` is there, and `{option}` of the stanza leaves it out"),
+                    &[rule, "K-032"],
+                ))
             }
             None => {
                 let mut names: Vec<String> = Vec::new();
@@ -233,10 +252,14 @@ impl Reason<'_> {
         };
         let mut said = match service.spec() {
             Spec::Orphan => said(
-                format!("there are EndpointSlices for `{name}` in `{namespace}`, and no Service of that name"),
+                format!(
+                    "there are EndpointSlices for `{name}` in `{namespace}`, and no Service of that name"
+                ),
                 &["K-116"],
             ),
-            Spec::ExternalInvalid => said("an ExternalName whose target is an IP address or no name", &["K-136"]),
+            Spec::ExternalInvalid => {
+                said("an ExternalName whose target is an IP address or no name", &["K-136"])
+            }
             Spec::External(target) if matches!(below, Below::Itself) => {
                 let rules = match self.question.qtype {
                     rtype::A | rtype::AAAA => "K-131",
@@ -258,14 +281,22 @@ impl Reason<'_> {
         let endpoints = service.endpoints();
         let name = show_label(first(service.key()));
         if headless && !self.options.endpoints {
-            return said("a headless Service, and `noendpoints` of the stanza reads no endpoints", &["K-205"]);
+            return said(
+                "a headless Service, and `noendpoints` of the stanza reads no endpoints",
+                &["K-205"],
+            );
         }
         if !headless && self.options.ignore_empty && endpoints.is_empty() {
-            return said("a Service without ready endpoints, which `ignore empty_service` leaves out", &["K-206"]);
+            return said(
+                "a Service without ready endpoints, which `ignore empty_service` leaves out",
+                &["K-206"],
+            );
         }
         if headless && endpoints.is_empty() {
             return said(
-                format!("the headless Service `{name}` has no ready endpoint: no pod matches its selector, or none of them is ready"),
+                format!(
+                    "the headless Service `{name}` has no ready endpoint: no pod matches its selector, or none of them is ready"
+                ),
                 &["K-104", "K-102"],
             );
         }
@@ -304,7 +335,10 @@ impl Reason<'_> {
         let mut ports: Vec<(String, Protocol)> = match headless {
             true => {
                 let parts = service.endpoints().parts().iter().filter(|part| !part.members().is_empty());
-                parts.flat_map(|part| part.ports()).map(|port| (port.name.to_string(), port.protocol)).collect()
+                parts
+                    .flat_map(|part| part.ports())
+                    .map(|port| (port.name.to_string(), port.protocol))
+                    .collect()
             }
             false => service.ports().iter().map(|port| (port.name.to_string(), port.protocol)).collect(),
         };
@@ -313,18 +347,22 @@ impl Reason<'_> {
         ports.dedup();
         let wanted = port.map(show_label);
         let found = ports.iter().any(|(name, of)| {
-            wanted.as_ref().is_none_or(|wanted| wanted == name) && protocol.is_none_or(|protocol| protocol == *of)
+            wanted.as_ref().is_none_or(|wanted| wanted == name)
+                && protocol.is_none_or(|protocol| protocol == *of)
         });
         let rule = if headless { "K-108" } else { "K-075" };
         if found || wanted.is_none() {
             return said("a port of the Service", &[rule]);
         }
         let base = format!("{}svc.{}", show_name(service.key()), self.zone());
-        let near = ports.iter().map(|(name, protocol)| format!("_{name}._{}.{base}", text(*protocol))).collect();
+        let near =
+            ports.iter().map(|(name, protocol)| format!("_{name}._{}.{base}", text(*protocol))).collect();
         let wanted = wanted.unwrap_or_default();
         let protocol = protocol.map_or("any protocol", text);
         let mut said = match ports.is_empty() {
-            true => said("no port of the Service has a name, so there are no names of ports", &["K-083", "K-082"]),
+            true => {
+                said("no port of the Service has a name, so there are no names of ports", &["K-083", "K-082"])
+            }
             false => said(format!("the Service has no port named `{wanted}` over {protocol}"), &["K-082"]),
         };
         said.near = near;
@@ -357,7 +395,9 @@ impl Reason<'_> {
         let near = like(&name, names.iter().map(String::as_str)).map(str::to_owned);
         let near: Vec<String> = near.into_iter().chain(names).take(NEAR).collect();
         let mut said = said(
-            format!("the Service has no ready endpoint named `{name}`; endpoints are named by their hostname, else by their address with dashes"),
+            format!(
+                "the Service has no ready endpoint named `{name}`; endpoints are named by their hostname, else by their address with dashes"
+            ),
             &["K-117", "K-105"],
         );
         let base = format!("{}svc.{}", show_name(service.key()), self.zone());
@@ -371,9 +411,13 @@ impl Reason<'_> {
         let name = show_label(label);
         let ip = pod::address(label);
         if self.options.pods == PodMode::Disabled && (ip.is_some() || !self.options.pod_hostnames) {
-            let mut said = said("names of pod addresses are off: the stanza has no `pods insecure` or `pods verified`", &["K-150"]);
+            let mut said = said(
+                "names of pod addresses are off: the stanza has no `pods insecure` or `pods verified`",
+                &["K-150"],
+            );
             if hostname.is_some() && !self.options.pod_hostnames {
-                said.text = "names of pods are off: the stanza has neither `pods` nor `pod_hostnames`".to_owned();
+                said.text =
+                    "names of pods are off: the stanza has neither `pods` nor `pod_hostnames`".to_owned();
                 said.near = self.in_service(run, hostname);
             }
             return said;
@@ -386,20 +430,25 @@ impl Reason<'_> {
             let host = show_label(hostname);
             if !self.options.pod_hostnames {
                 let mut said = said(
-                    format!("`{name}` spells no address, and names by hostname are off: the stanza has no `pod_hostnames`"),
+                    format!(
+                        "`{name}` spells no address, and names by hostname are off: the stanza has no `pod_hostnames`"
+                    ),
                     &["K-157", "K-159"],
                 );
                 said.near = self.in_service(run, Some(hostname));
                 return said;
             }
             let mut said = said(
-                format!("the ready endpoints with the hostname `{host}` of the Service `{name}`, if there are any"),
+                format!(
+                    "the ready endpoints with the hostname `{host}` of the Service `{name}`, if there are any"
+                ),
                 &["K-157"],
             );
             if let Some(service) = self.options.store.service(run) {
                 said.object = Some(self.object(&service));
             } else {
-                said.text = format!("there is no Service `{name}` whose endpoints carry the hostname `{host}`");
+                said.text =
+                    format!("there is no Service `{name}` whose endpoints carry the hostname `{host}`");
                 said.near = self.near_services(run);
             }
             return said;
@@ -453,13 +502,20 @@ impl Reason<'_> {
                         said
                     }
                     None => said(
-                        format!("no Service has the cluster address {ip}, and none has a ready endpoint there; pods outside of Services have no reverse names"),
+                        format!(
+                            "no Service has the cluster address {ip}, and none has a ready endpoint there; pods outside of Services have no reverse names"
+                        ),
                         &["K-174", "K-184"],
                     ),
                 }
             }
-            Some(Reverse::Part(..)) => said("a part of an address: it is there as long as a reverse name lies below it", &["K-175"]),
-            None => said("a reverse zone: it has an SOA, NS records, and reverse names below it", &["K-182", "K-174"]),
+            Some(Reverse::Part(..)) => {
+                said("a part of an address: it is there as long as a reverse name lies below it", &["K-175"])
+            }
+            None => said(
+                "a reverse zone: it has an SOA, NS records, and reverse names below it",
+                &["K-182", "K-174"],
+            ),
         }
     }
 }

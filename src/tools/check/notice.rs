@@ -116,7 +116,14 @@ pub(in crate::tools) fn notices(looked: &Looked) -> Vec<Notice> {
 
 impl Notices<'_> {
     /// Adds one.
-    fn add(&mut self, level: &'static str, code: &'static str, at: Option<&Directive>, text: String, advice: &str) {
+    fn add(
+        &mut self,
+        level: &'static str,
+        code: &'static str,
+        at: Option<&Directive>,
+        text: String,
+        advice: &str,
+    ) {
         let at = at.map(|line| line.word.at.to_string());
         self.found.push(Notice { level, code, at, text, advice: advice.to_owned() });
     }
@@ -142,9 +149,17 @@ impl Notices<'_> {
                 let AskedTarget::File(path, Ok(servers)) = target else { continue };
                 for server in servers {
                     if server.ip().is_loopback() {
-                        said.push(format!("{} names {}, which inside a pod is the pod itself", path.display(), server.ip()));
+                        said.push(format!(
+                            "{} names {}, which inside a pod is the pod itself",
+                            path.display(),
+                            server.ip()
+                        ));
                     } else if is_own(*server, &asked.spec.own, &own_addresses()) {
-                        said.push(format!("{} names {}, an address of this machine", path.display(), server.ip()));
+                        said.push(format!(
+                            "{} names {}, an address of this machine",
+                            path.display(),
+                            server.ip()
+                        ));
                     }
                 }
             }
@@ -182,7 +197,13 @@ impl Notices<'_> {
                     texts(&lost),
                     texts(&zones)
                 );
-                self.add("warning", "out-of-reach", built.line(step.word()), text, "move the zone into the keys of the block");
+                self.add(
+                    "warning",
+                    "out-of-reach",
+                    built.line(step.word()),
+                    text,
+                    "move the zone into the keys of the block",
+                );
             }
         }
     }
@@ -190,21 +211,29 @@ impl Notices<'_> {
     /// Lines of `forward` behind one that takes all their names.
     fn hidden_upstreams(&mut self, built: Built<'_>) {
         let lines: Vec<&Directive> = built.block.all("forward").collect();
-        let steps: Vec<&[Zone]> =
-            built.chain.steps.iter().filter(|step| step.word() == "forward").filter_map(|step| Some(step.asks()?.0)).collect();
+        let steps: Vec<&[Zone]> = built
+            .chain
+            .steps
+            .iter()
+            .filter(|step| step.word() == "forward")
+            .filter_map(|step| Some(step.asks()?.0))
+            .collect();
         if steps.len() != lines.len() {
             return;
         }
         for (place, (zones, line)) in steps.iter().zip(&lines).enumerate() {
             let earlier = steps.iter().zip(&lines).take(place);
             let passes_on = |line: &Directive| {
-                line.lines().iter().any(|option| ["except", "next", "next_on_nodata"].contains(&option.word.text.as_str()))
+                line.lines()
+                    .iter()
+                    .any(|option| ["except", "next", "next_on_nodata"].contains(&option.word.text.as_str()))
             };
             let hidden = earlier.into_iter().find(|(before, line)| {
                 !passes_on(line) && zones.iter().all(|zone| before.iter().any(|outer| lies_in(zone, outer)))
             });
             if let Some((_, first)) = hidden {
-                let text = format!("this line is never asked: the one at {} takes its names first", first.word.at);
+                let text =
+                    format!("this line is never asked: the one at {} takes its names first", first.word.at);
                 self.add("warning", "hidden", Some(line), text, "write the narrower zone first");
             }
         }
@@ -225,13 +254,23 @@ impl Notices<'_> {
                 listeners.iter().all(|listener| {
                     let question = Question::new(zone.wire(), rtype::SOA).ok();
                     let chosen = question.and_then(|question| listener.choose(&question));
-                    chosen.and_then(|place| listener.zones.get(place)).is_some_and(|served| served.chain != built.place)
+                    chosen
+                        .and_then(|place| listener.zones.get(place))
+                        .is_some_and(|served| served.chain != built.place)
                 })
             };
-            let lost: Vec<Zone> = about.iter().filter(|zone| !zone.is_root() && taken(zone)).cloned().collect();
+            let lost: Vec<Zone> =
+                about.iter().filter(|zone| !zone.is_root() && taken(zone)).cloned().collect();
             if !lost.is_empty() && !listeners.is_empty() {
-                let text = format!("`{}` never hears of {}: another block has that zone", step.word(), texts(&lost));
-                self.add("warning", "hidden", built.line(step.word()), text, "keep the zone in one of the two");
+                let text =
+                    format!("`{}` never hears of {}: another block has that zone", step.word(), texts(&lost));
+                self.add(
+                    "warning",
+                    "hidden",
+                    built.line(step.word()),
+                    text,
+                    "keep the zone in one of the two",
+                );
             }
         }
     }
@@ -239,7 +278,9 @@ impl Notices<'_> {
     /// What becomes of names that the cluster does not have.
     fn fallthrough(&mut self, built: Built<'_>) {
         let Some(line) = built.line("kubernetes") else { return };
-        let Some(option) = line.lines().iter().find(|option| option.word.text == "fallthrough") else { return };
+        let Some(option) = line.lines().iter().find(|option| option.word.text == "fallthrough") else {
+            return;
+        };
         let place = built.chain.steps.iter().position(|step| step.primary().is_some());
         let behind = built.chain.steps.iter().skip(place.map_or(0, |place| place + 1));
         let answers = behind.filter(|step| !["loop", "cache"].contains(&step.word())).count();
@@ -286,12 +327,16 @@ impl Notices<'_> {
     /// Reverse names of the cluster that are asked of upstreams.
     fn reverse(&mut self, built: Built<'_>) {
         let Some(step) = built.cluster() else { return };
-        if built.chain.forwards && !step.about().iter().any(Zone::is_reverse) && built.block.zones().any(Zone::is_root) {
+        if built.chain.forwards
+            && !step.about().iter().any(Zone::is_reverse)
+            && built.block.zones().any(Zone::is_root)
+        {
             self.add(
                 "hint",
                 "no-reverse",
                 built.line("kubernetes"),
-                "there are no reverse zones, so the addresses of Services and pods are asked of upstreams".to_owned(),
+                "there are no reverse zones, so the addresses of Services and pods are asked of upstreams"
+                    .to_owned(),
                 "add `in-addr.arpa ip6.arpa` behind the zone, with `fallthrough in-addr.arpa ip6.arpa`",
             );
         }
@@ -307,7 +352,10 @@ impl Notices<'_> {
         let inside = |zone: &Zone| local.iter().any(|outer| lies_in(zone, outer));
         let all = zones.iter().all(|zone| Zone::parse(zone).is_ok_and(|zone| inside(&zone)));
         if !zones.is_empty() && all {
-            let text = format!("nothing is ever kept: {} is answered here, and local answers pass no cache", zones.join(" "));
+            let text = format!(
+                "nothing is ever kept: {} is answered here, and local answers pass no cache",
+                zones.join(" ")
+            );
             self.add("warning", "idle-cache", Some(line), text, "remove the zones, or the line");
         }
     }
@@ -331,14 +379,16 @@ impl Notices<'_> {
                 "hint",
                 "no-health",
                 line,
-                "without `health` a pod that hangs is not restarted, and stopping has no lame duck".to_owned(),
+                "without `health` a pod that hangs is not restarted, and stopping has no lame duck"
+                    .to_owned(),
                 "add `health { lameduck 5s }`, and a livenessProbe for :8080/health",
             ),
             Some(health) if health.lameduck.is_zero() && built.cluster().is_some() => self.add(
                 "hint",
                 "no-lameduck",
                 built.line("health").or(line),
-                "clients are sent here for a few seconds after SIGTERM, and `health` has no `lameduck`".to_owned(),
+                "clients are sent here for a few seconds after SIGTERM, and `health` has no `lameduck`"
+                    .to_owned(),
                 "write `health { lameduck 5s }`",
             ),
             _ => {}

@@ -180,7 +180,11 @@ fn joined(rights: &BTreeSet<(&'static str, &'static str)>) -> Vec<Right> {
     let groups: BTreeSet<&'static str> = rights.iter().map(|(group, _)| *group).collect();
     let of = |group: &'static str| Right {
         api_groups: vec![group],
-        resources: rights.iter().filter(|(known, _)| *known == group).map(|(_, resource)| *resource).collect(),
+        resources: rights
+            .iter()
+            .filter(|(known, _)| *known == group)
+            .map(|(_, resource)| *resource)
+            .collect(),
         verbs: vec!["list", "watch"],
     };
     groups.into_iter().map(of).collect()
@@ -214,7 +218,8 @@ fn block_report(looked: &Looked, place: usize, block: &Block) -> BlockReport {
         };
         chain.push(StepReport { word: step.word().to_owned(), line });
         if let Some((zones, group)) = step.asks() {
-            let targets = looked.parts.group_of(group).map(|asked| asked.targets.as_slice()).unwrap_or_default();
+            let targets =
+                looked.parts.group_of(group).map(|asked| asked.targets.as_slice()).unwrap_or_default();
             asks.push(AskReport {
                 zones: zones.iter().map(|zone| zone.text().to_owned()).collect(),
                 upstreams: targets.iter().map(target).collect(),
@@ -249,9 +254,9 @@ fn target(target: &AskedTarget) -> String {
 /// Where a block listens: the two wildcards of one port are one.
 fn listens(plan: &Plan, chain: usize) -> Vec<String> {
     let with = |addr: &SocketAddr| {
-        plan.listeners.iter().any(|known| {
-            known.addr == *addr && known.zones.iter().any(|served| served.chain == chain)
-        })
+        plan.listeners
+            .iter()
+            .any(|known| known.addr == *addr && known.zones.iter().any(|served| served.chain == chain))
     };
     let mut listens: Vec<String> = Vec::new();
     for addr in plan.listeners.iter().map(|listener| listener.addr).filter(with) {

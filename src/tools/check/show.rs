@@ -29,13 +29,21 @@ pub(super) fn report(report: &Report) -> String {
     for watch in &report.watches {
         out.push('\n');
         let labels = watch.labels.as_ref().map(|labels| format!(" with labels {labels}")).unwrap_or_default();
-        wrap(&mut out, "watches     ", &format!("{}{labels}, from {}", watch.resources.join(", "), watch.source));
+        wrap(
+            &mut out,
+            "watches     ",
+            &format!("{}{labels}, from {}", watch.resources.join(", "), watch.source),
+        );
     }
     for (place, right) in report.rights.iter().enumerate() {
         let group = right.api_groups.first().copied().unwrap_or_default();
         let first = if place == 0 { "needs       " } else { "            " };
         let group = if group.is_empty() { "core" } else { group };
-        wrap(&mut out, first, &format!("{} on {} ({group})", right.verbs.join(", "), right.resources.join(", ")));
+        wrap(
+            &mut out,
+            first,
+            &format!("{} on {} ({group})", right.verbs.join(", "), right.resources.join(", ")),
+        );
     }
     for (place, url) in report.http.iter().enumerate() {
         wrap(&mut out, if place == 0 { "http        " } else { "            " }, url);

@@ -29,14 +29,21 @@ pub(super) struct Difference {
 
 /// Records as a set, with or without TTLs.
 fn set(lines: &[Line], ttl: bool) -> Vec<String> {
-    let text = |line: &Line| match ttl {
-        true => format!("{} {} {} {}", line.owner, line.ttl, line.rtype, line.rdata),
-        false => format!("{} {} {}", line.owner, line.rtype, line.rdata),
+    let text = |line: &Line| {
+        let ttl = if ttl { format!(" {}", line.ttl) } else { String::new() };
+        format!("{}{ttl} {} {}", line.owner, line.rtype, without_serial(line))
     };
     let mut set: Vec<String> = lines.iter().map(text).collect();
     set.sort();
     set.dedup();
     set
+}
+
+/// The data of a record; of an SOA without the serial, which says when a server last saw a change.
+fn without_serial(line: &Line) -> String {
+    let words = line.rdata.split(' ').enumerate();
+    let kept = words.map(|(place, word)| if line.rtype == "SOA" && place == 2 { "*" } else { word });
+    kept.collect::<Vec<_>>().join(" ")
 }
 
 /// What is in `these` and not in `those`, as text.
@@ -54,7 +61,8 @@ fn soa(reply: &Decoded) -> String {
 /// In what two replies differ; `name` is the one asked for.
 pub(super) fn judge(name: &str, ours: &Decoded, theirs: &Decoded, strict: Strictness) -> Vec<Difference> {
     let mut found = Vec::new();
-    let mut add = |what, ours: String, theirs: String, rule| found.push(Difference { what, ours, theirs, rule });
+    let mut add =
+        |what, ours: String, theirs: String, rule| found.push(Difference { what, ours, theirs, rule });
     let nodata = ours.rcode == Rcode::NOERROR && ours.answer.is_empty();
     if ours.rcode != theirs.rcode {
         let rule = match (nodata, theirs.rcode) {
@@ -79,7 +87,8 @@ pub(super) fn judge(name: &str, ours: &Decoded, theirs: &Decoded, strict: Strict
         let rule = (!ours.authoritative).then_some("C-07");
         add("aa", ours.authoritative.to_string(), theirs.authoritative.to_string(), rule);
     }
-    let negative = |reply: &Decoded| reply.answer.is_empty() && [Rcode::NOERROR, Rcode::NXDOMAIN].contains(&reply.rcode);
+    let negative =
+        |reply: &Decoded| reply.answer.is_empty() && [Rcode::NOERROR, Rcode::NXDOMAIN].contains(&reply.rcode);
     if negative(ours) && negative(theirs) && soa(ours) != soa(theirs) {
         add("soa", soa(ours), soa(theirs), None);
     }
@@ -90,7 +99,9 @@ pub(super) fn judge(name: &str, ours: &Decoded, theirs: &Decoded, strict: Strict
 fn existing(name: &str) -> &'static str {
     match name {
         name if name.ends_with(".arpa.") => "K-175, K-176",
-        name if name.starts_with("_tcp.") || name.starts_with("_udp.") || name.starts_with("_sctp.") => "K-037",
+        name if name.starts_with("_tcp.") || name.starts_with("_udp.") || name.starts_with("_sctp.") => {
+            "K-037"
+        }
         name if name.starts_with("dns-version.") => "K-057",
         _ => "K-037, K-058",
     }
@@ -137,9 +148,23 @@ mod tests {
         let theirs = reply(Rcode::NOERROR, &[("10.0.0.1", 30)]);
         let found = judge("web.", &ours, &theirs, LOOSE);
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].what, found[0].ours.as_str(), found[0].theirs.as_str()), ("answer", "web. A 10.0.0.3", "–"));
+        assert_eq!(
+            (found[0].what, found[0].ours.as_str(), found[0].theirs.as_str()),
+            ("answer", "web. A 10.0.0.3", "–")
+        );
         let found = judge("web.", &reply(Rcode::NXDOMAIN, &[]), &reply(Rcode::SERVFAIL, &[]), LOOSE);
         assert_eq!((found[0].what, found[0].rule), ("code", None));
+    }
+
+    #[test]
+    fn the_serial_of_an_soa_is_no_difference() {
+        let with = |serial: u32| {
+            let mut reply = reply(Rcode::NOERROR, &[]);
+            let rdata = format!("ns.dns.z. hostmaster.z. {serial} 7200 1800 86400 5");
+            reply.answer.push(Line { owner: "z.".to_owned(), rtype: "SOA".to_owned(), rdata, ttl: 5 });
+            reply
+        };
+        assert_eq!(judge("z.", &with(1), &with(2), LOOSE), []);
     }
 
     #[test]

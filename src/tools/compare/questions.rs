@@ -57,7 +57,8 @@ pub(super) fn of_text(name: &str, text: &str) -> Result<Vec<Asked>, String> {
 /// Errors: the folder can't be read, in words.
 pub(super) fn of_manifests(dir: &Path, zone: &str) -> Result<Vec<Asked>, String> {
     let zone = format!("{}.", zone.trim_end_matches('.'));
-    let text = format!(". {{\n    kubernetes {zone} in-addr.arpa ip6.arpa {{\n        manifests .\n    }}\n}}\n");
+    let text =
+        format!(". {{\n    kubernetes {zone} in-addr.arpa ip6.arpa {{\n        manifests .\n    }}\n}}\n");
     let parts = Looking { manifests: Some(dir.to_owned()), ..Looking::default() };
     let Looked { mut parts, .. } = look("manifests", &text, 53, parts).map_err(|error| error.render())?;
     parts.feed()?;
@@ -138,8 +139,10 @@ mod tests {
 
     #[test]
     fn a_file_gives_names_with_their_types() {
-        let asked = of_text("names", "# outside\nwww.example.org AAAA MX # two\n\nweb.shop.svc.cluster.local\n");
-        let asked: Vec<(String, u16)> = asked.expect("it is sound").into_iter().map(|q| (q.name, q.qtype)).collect();
+        let asked =
+            of_text("names", "# outside\nwww.example.org AAAA MX # two\n\nweb.shop.svc.cluster.local\n");
+        let asked: Vec<(String, u16)> =
+            asked.expect("it is sound").into_iter().map(|q| (q.name, q.qtype)).collect();
         let expected = [
             ("www.example.org.", 28),
             ("www.example.org.", 15),

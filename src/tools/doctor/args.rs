@@ -55,7 +55,13 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Adds one.
-    pub(super) fn add(&mut self, level: &'static str, code: &'static str, text: impl Into<String>, advice: &str) {
+    pub(super) fn add(
+        &mut self,
+        level: &'static str,
+        code: &'static str,
+        text: impl Into<String>,
+        advice: &str,
+    ) {
         self.findings.push(Notice { level, code, at: None, text: text.into(), advice: advice.to_owned() });
     }
 
@@ -92,14 +98,21 @@ pub(in crate::tools) fn doctor(args: &DoctorArgs) -> (String, Exit) {
             memory::look(&numbers, &memory::limit(Path::new("/sys/fs/cgroup")), &mut found);
         }
         Ok((status, _)) => found.blind(format!("http://{}/metrics answers {status}", args.metrics)),
-        Err(error) => found.blind(format!("{error}: upstreams, watches, caches and memory are not known (--metrics)")),
+        Err(error) => {
+            found.blind(format!("{error}: upstreams, watches, caches and memory are not known (--metrics)"))
+        }
     }
     match fetch(args.ready, "/ready") {
         Ok((200, _)) => found.looked(format!("the readiness at {}", args.ready)),
         Ok((_, words)) => {
             found.looked(format!("the readiness at {}", args.ready));
             let text = format!("the server is not ready: {} can't answer yet", words.trim());
-            found.add("warning", "not-ready", text, "look for `watch` findings here and for errors of `plugin/kubernetes` in the log");
+            found.add(
+                "warning",
+                "not-ready",
+                text,
+                "look for `watch` findings here and for errors of `plugin/kubernetes` in the log",
+            );
         }
         Err(error) => found.blind(format!("{error} (--ready)")),
     }
@@ -117,7 +130,8 @@ pub(in crate::tools) fn doctor(args: &DoctorArgs) -> (String, Exit) {
 
 /// Looks at the Corefile.
 fn corefile(args: &DoctorArgs, found: &mut Findings) {
-    let usual = || ["Corefile", "/etc/coredns/Corefile"].map(PathBuf::from).into_iter().find(|path| path.is_file());
+    let usual =
+        || ["Corefile", "/etc/coredns/Corefile"].map(PathBuf::from).into_iter().find(|path| path.is_file());
     let Some(path) = args.conf.clone().or_else(usual) else {
         return found.blind("no Corefile: neither ./Corefile nor /etc/coredns/Corefile is there (--conf)");
     };
@@ -128,7 +142,12 @@ fn corefile(args: &DoctorArgs, found: &mut Findings) {
     found.looked(name.clone());
     match look(&name, &text, 53, Looking::default()) {
         Ok(looked) => found.findings.extend(notices(&looked)),
-        Err(error) => found.add("warning", "refused", error.to_string(), "signpost check says where and what to do instead"),
+        Err(error) => found.add(
+            "warning",
+            "refused",
+            error.to_string(),
+            "signpost check says where and what to do instead",
+        ),
     }
 }
 

@@ -10,7 +10,8 @@ pub(super) fn limit(root: &Path) -> Result<Option<u64>, String> {
     let second = root.join("memory.max");
     let first = root.join("memory/memory.limit_in_bytes");
     let text = std::fs::read_to_string(&second).or_else(|_| std::fs::read_to_string(first));
-    let text = text.map_err(|error| format!("the memory limit of this container ({}): {error}", second.display()))?;
+    let text =
+        text.map_err(|error| format!("the memory limit of this container ({}): {error}", second.display()))?;
     // Version 1 says a number near to 2^63 where there is none.
     Ok(text.trim().parse::<u64>().ok().filter(|limit| *limit < 1 << 60))
 }

@@ -38,10 +38,18 @@ pub(super) fn look(path: &Path, text: &str, found: &mut Findings) {
         }
     }
     if servers.is_empty() {
-        found.add("warning", "resolv-empty", format!("{name} names no server"), "write a `nameserver` line, or name servers behind `forward .`");
+        found.add(
+            "warning",
+            "resolv-empty",
+            format!("{name} names no server"),
+            "write a `nameserver` line, or name servers behind `forward .`",
+        );
     }
     if servers.len() > SERVERS {
-        let text = format!("{name} names {} servers, and programs on the node ask the first {SERVERS} only", servers.len());
+        let text = format!(
+            "{name} names {} servers, and programs on the node ask the first {SERVERS} only",
+            servers.len()
+        );
         found.add("hint", "resolv-servers", text, "keep three");
     }
     if search.iter().any(|zone| zone.trim_end_matches('.').is_empty()) {
@@ -70,6 +78,9 @@ mod tests {
         assert_eq!(codes("nameserver 10.0.0.2\nsearch eu-west-1.compute.internal\noptions edns0\n"), [""; 0]);
         assert_eq!(codes("nameserver 127.0.0.53\nsearch .\n"), ["resolv-loop", "search-root"]);
         assert_eq!(codes("# nameserver 10.0.0.2\n"), ["resolv-empty"]);
-        assert_eq!(codes("nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver ::1 ; a\n"), ["resolv-loop", "resolv-servers"]);
+        assert_eq!(
+            codes("nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver ::1 ; a\n"),
+            ["resolv-loop", "resolv-servers"]
+        );
     }
 }

@@ -62,7 +62,9 @@ fn upstreams(numbers: &Numbers, found: &mut Findings) {
 
 /// Watches that fail, chiefly for want of rights.
 fn watches(numbers: &Numbers, found: &mut Findings) {
-    for (resource, count) in numbers.by("signpost_watch_failures_total", "resource", &[("reason", "forbidden")]) {
+    for (resource, count) in
+        numbers.by("signpost_watch_failures_total", "resource", &[("reason", "forbidden")])
+    {
         if count > 0.0 {
             found.add(
                 "warning",
@@ -72,15 +74,18 @@ fn watches(numbers: &Numbers, found: &mut Findings) {
             );
         }
     }
-    for (resource, count) in numbers.by("signpost_watch_failures_total", "resource", &[("reason", "unauthorized")]) {
+    for (resource, count) in
+        numbers.by("signpost_watch_failures_total", "resource", &[("reason", "unauthorized")])
+    {
         if count > 0.0 {
             let text = format!("the API server has not known us {count:.0} times for {resource}");
             found.add("warning", "rights", text, "look at the token and the CA of the service account");
         }
     }
     for (resource, lists) in numbers.by("signpost_watch_lists_total", "resource", &[]) {
-        let expired =
-            numbers.sum("signpost_watch_failures_total", &[("resource", &resource), ("reason", "expired")]).unwrap_or(0.0);
+        let expired = numbers
+            .sum("signpost_watch_failures_total", &[("resource", &resource), ("reason", "expired")])
+            .unwrap_or(0.0);
         if lists > 20.0 && expired > 20.0 {
             found.add(
                 "hint",
@@ -96,12 +101,23 @@ fn watches(numbers: &Numbers, found: &mut Findings) {
 fn caches(numbers: &Numbers, found: &mut Findings) {
     for kind in ["success", "denial", "failure"] {
         let of = |family| numbers.by(family, "zones", &[("type", kind)]);
-        for ((zones, bytes), (_, budget)) in of("signpost_cache_bytes").into_iter().zip(of("signpost_cache_budget_bytes")) {
-            let evicted = numbers.sum("coredns_cache_evictions_total", &[("type", kind), ("zones", &zones)]).unwrap_or(0.0);
+        for ((zones, bytes), (_, budget)) in
+            of("signpost_cache_bytes").into_iter().zip(of("signpost_cache_budget_bytes"))
+        {
+            let evicted = numbers
+                .sum("coredns_cache_evictions_total", &[("type", kind), ("zones", &zones)])
+                .unwrap_or(0.0);
             let asked = numbers.sum("coredns_cache_requests_total", &[("zones", &zones)]).unwrap_or(0.0);
             if bytes > budget * 0.9 && evicted > asked * 0.05 && asked > ENOUGH {
-                let text = format!("the cache for {zones} is full ({kind}): {evicted:.0} answers had to make room in {asked:.0} questions");
-                found.add("hint", "cache-full", text, "write a larger CAPACITY behind `success` or `denial`, where memory allows");
+                let text = format!(
+                    "the cache for {zones} is full ({kind}): {evicted:.0} answers had to make room in {asked:.0} questions"
+                );
+                found.add(
+                    "hint",
+                    "cache-full",
+                    text,
+                    "write a larger CAPACITY behind `success` or `denial`, where memory allows",
+                );
             }
         }
     }
@@ -109,18 +125,53 @@ fn caches(numbers: &Numbers, found: &mut Findings) {
     let hits = numbers.sum("coredns_cache_hits_total", &[]).unwrap_or(0.0);
     if asked > ENOUGH * 10.0 && hits < asked * 0.2 {
         let text = format!("{:.0} % of what the cache was asked was in it", hits / asked * 100.0);
-        found.add("hint", "cache-misses", text, "look at which names are asked (`log denial`): a search list, or a program with random names");
+        found.add(
+            "hint",
+            "cache-misses",
+            text,
+            "look at which names are asked (`log denial`): a search list, or a program with random names",
+        );
     }
 }
 
 /// Faults that were counted.
 fn faults(numbers: &Numbers, found: &mut Findings) {
     let counted = [
-        ("coredns_panics_total", "warning", "panics", "queries ended in a panic of ours", "please report it, with the log line that says where"),
-        ("coredns_reload_failed_total", "warning", "reload", "changed Corefiles could not be used", "`signpost check` says why; the one before goes on"),
-        ("signpost_log_dropped_total", "hint", "log-dropped", "log lines were not written, since stdout is too slow", "write `log denial error`, or leave `log` out"),
-        ("signpost_table_full_total", "warning", "table-full", "queries failed since too many waited for upstreams", "look at the upstreams above; more replicas share the load"),
-        ("signpost_connections_refused_total", "hint", "connections", "TCP connections were refused since there were too many", "look for a client that opens a connection a query"),
+        (
+            "coredns_panics_total",
+            "warning",
+            "panics",
+            "queries ended in a panic of ours",
+            "please report it, with the log line that says where",
+        ),
+        (
+            "coredns_reload_failed_total",
+            "warning",
+            "reload",
+            "changed Corefiles could not be used",
+            "`signpost check` says why; the one before goes on",
+        ),
+        (
+            "signpost_log_dropped_total",
+            "hint",
+            "log-dropped",
+            "log lines were not written, since stdout is too slow",
+            "write `log denial error`, or leave `log` out",
+        ),
+        (
+            "signpost_table_full_total",
+            "warning",
+            "table-full",
+            "queries failed since too many waited for upstreams",
+            "look at the upstreams above; more replicas share the load",
+        ),
+        (
+            "signpost_connections_refused_total",
+            "hint",
+            "connections",
+            "TCP connections were refused since there were too many",
+            "look for a client that opens a connection a query",
+        ),
     ];
     for (family, level, code, what, advice) in counted {
         if let Some(count) = numbers.sum(family, &[]).filter(|count| *count > 0.0) {
@@ -135,8 +186,9 @@ fn waste(numbers: &Numbers, found: &mut Findings) {
         found.blind("waste by search lists: fewer than 1,000 queries were counted, or `prometheus` is not in the Corefile");
         return;
     };
-    let denied =
-        numbers.sum("coredns_dns_responses_total", &[("rcode", "NXDOMAIN"), ("plugin", "kubernetes")]).unwrap_or(0.0);
+    let denied = numbers
+        .sum("coredns_dns_responses_total", &[("rcode", "NXDOMAIN"), ("plugin", "kubernetes")])
+        .unwrap_or(0.0);
     if denied > all * 0.3 {
         found.add(
             "hint",

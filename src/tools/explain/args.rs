@@ -87,8 +87,11 @@ fn try_explain(args: &ExplainArgs) -> Result<(String, Exit), String> {
     })?;
     let mut resolver = Resolver { ndots: args.ndots, search: args.search.clone(), note: None, asks: true };
     if let Some(from) = &args.from {
-        let (namespace, pod) = from.split_once('/').map_or((from.as_str(), None), |(ns, pod)| (ns, Some(pod)));
-        let zone = oracle.cluster_zone()?.ok_or("the server has no cluster zone: give --search instead of --from")?;
+        let (namespace, pod) =
+            from.split_once('/').map_or((from.as_str(), None), |(ns, pod)| (ns, Some(pod)));
+        let zone = oracle
+            .cluster_zone()?
+            .ok_or("the server has no cluster zone: give --search instead of --from")?;
         resolver = pod::resolver(namespace, pod, &zone, args.manifests.as_deref(), args.ndots)?;
     }
     let story = walk(&args.name, &types, &resolver, &mut oracle)?;

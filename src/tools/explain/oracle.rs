@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use crate::chain::explain::{Explained, explain};
+use crate::time::Clock;
 use crate::tools::look::{Looked, Looking, look, read};
 use crate::tools::{ask, page};
-use crate::time::Clock;
 use crate::wire::{Decoded, parse_name};
 
 /// Where the running server is looked for unless somebody says: beside `health`, then beside `prometheus`.
@@ -109,7 +109,11 @@ impl Oracle {
                     None => crate::app::source_text(&asked.spec.source),
                 });
                 let sources: Vec<String> = sources.collect();
-                if sources.is_empty() { "files".to_owned() } else { format!("the manifests in {}", sources.join(" and ")) }
+                if sources.is_empty() {
+                    "files".to_owned()
+                } else {
+                    format!("the manifests in {}", sources.join(" and "))
+                }
             }
         }
     }
@@ -136,8 +140,8 @@ impl Oracle {
                 if status != 200 {
                     return Err(format!("http://{admin}{path} answers {status}: {}", body.trim()));
                 }
-                let explained: Explained =
-                    serde_json::from_str(&body).map_err(|error| format!("reading what {admin} says: {error}"))?;
+                let explained: Explained = serde_json::from_str(&body)
+                    .map_err(|error| format!("reading what {admin} says: {error}"))?;
                 if server.is_none() {
                     *server = explained.listens.iter().find_map(|text| text.parse().ok()).map(reach);
                 }

@@ -82,8 +82,9 @@ pub(super) fn resolver(
     let note = "the search list of pods with dnsPolicy ClusterFirst; zones of the node come behind it";
     let mut resolver = Resolver { ndots, search: usual, note: Some(note.to_owned()), asks: true };
     let (Some(pod), Some(dir)) = (pod, manifests) else { return Ok(resolver) };
-    let spec = find(dir, namespace, pod)
-        .ok_or_else(|| format!("there is no Pod {namespace}/{pod} among the manifests in {}", dir.display()))?;
+    let spec = find(dir, namespace, pod).ok_or_else(|| {
+        format!("there is no Pod {namespace}/{pod} among the manifests in {}", dir.display())
+    })?;
     let policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
     let of_node = policy == "Default" || policy == "ClusterFirst" && spec.host_network;
     if of_node || policy == "None" {
@@ -94,7 +95,9 @@ pub(super) fn resolver(
                 "Pod {namespace}/{pod} has hostNetwork and dnsPolicy ClusterFirst, which is Default there: it asks the \
                  node's servers and never this one; write dnsPolicy: ClusterFirstWithHostNet"
             ),
-            true => format!("Pod {namespace}/{pod} has dnsPolicy Default: it asks the node's servers and never this one"),
+            true => format!(
+                "Pod {namespace}/{pod} has dnsPolicy Default: it asks the node's servers and never this one"
+            ),
             false => format!("Pod {namespace}/{pod} has dnsPolicy None: it searches what its dnsConfig says"),
         });
     } else {
@@ -146,7 +149,8 @@ mod tests {
     /// The resolver of the pod `a` in `prod` with these lines in its spec.
     fn of(spec: &str) -> Resolver {
         let dir = tempfile::tempdir().unwrap();
-        let text = format!("kind: Pod\nmetadata: {{name: a, namespace: prod}}\nspec:\n  containers: []\n{spec}");
+        let text =
+            format!("kind: Pod\nmetadata: {{name: a, namespace: prod}}\nspec:\n  containers: []\n{spec}");
         std::fs::write(dir.path().join("pod.yaml"), text).unwrap();
         resolver("prod", Some("a"), "cluster.local.", Some(dir.path()), 5).unwrap()
     }
@@ -160,7 +164,8 @@ mod tests {
 
     #[test]
     fn dns_config_adds_zones_and_sets_ndots() {
-        let resolver = of("  dnsConfig:\n    searches: [corp.example]\n    options: [{name: ndots, value: \"2\"}]\n");
+        let resolver =
+            of("  dnsConfig:\n    searches: [corp.example]\n    options: [{name: ndots, value: \"2\"}]\n");
         assert_eq!((resolver.ndots, resolver.search.last().map(String::as_str)), (2, Some("corp.example")));
     }
 

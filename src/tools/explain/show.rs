@@ -27,7 +27,9 @@ pub(super) fn story(story: &Story) -> String {
             let name = last.map_or("", |candidate| candidate.name.as_str());
             format!("{} resolves as {name} after {questions}", story.name)
         }
-        Outcome::Nowhere => format!("{} does not resolve: {questions}, and no name on the way has such records", story.name),
+        Outcome::Nowhere => {
+            format!("{} does not resolve: {questions}, and no name on the way has such records", story.name)
+        }
         Outcome::Fails if last.is_none() => format!("{} is not asked here", story.name),
         Outcome::Fails => format!(
             "{} does not resolve: the last question fails (glibc goes on after SERVFAIL only, musl not at all)",
@@ -47,7 +49,11 @@ fn candidate(out: &mut String, number: usize, candidate: &Candidate) {
         let earlier = place.checked_sub(1).and_then(|before| candidate.accounts.get(before));
         self::account(out, account, earlier, "   ");
         for reply in candidate.replies.iter().filter(|reply| reply.qtype == account.qtype) {
-            let answers = if reply.answers.is_empty() { String::new() } else { format!(": {}", reply.answers.join(", ")) };
+            let answers = if reply.answers.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", reply.answers.join(", "))
+            };
             wrap(out, "           answered  ", &format!("{}{answers}", reply.code));
         }
     }
@@ -78,7 +84,8 @@ fn account(out: &mut String, account: &Account, earlier: Option<&Account>, inden
         if earlier.is_some_and(|earlier| earlier.said.contains(said)) {
             continue;
         }
-        let rules = if said.rules.is_empty() { String::new() } else { format!(" ({})", said.rules.join(", ")) };
+        let rules =
+            if said.rules.is_empty() { String::new() } else { format!(" ({})", said.rules.join(", ")) };
         let word = if said.word.is_empty() { String::new() } else { format!("{}: ", said.word) };
         wrap(out, &format!("{inner}why       "), &format!("{word}{}{rules}", said.text));
         if let Some(object) = &said.object {
@@ -105,7 +112,11 @@ fn object(object: &ObjectAccount) -> String {
         true => object.name.clone(),
         false => format!("{}/{}", object.namespace, object.name),
     };
-    let version = if object.version.is_empty() { String::new() } else { format!(", resourceVersion {}", object.version) };
+    let version = if object.version.is_empty() {
+        String::new()
+    } else {
+        format!(", resourceVersion {}", object.version)
+    };
     let age = object.unchanged_seconds.map(|age| format!(", as it is for {}", time(age))).unwrap_or_default();
     format!("{} {place}{version}{age}", object.kind)
 }

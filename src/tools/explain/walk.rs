@@ -116,7 +116,12 @@ pub(super) fn candidates(name: &str, resolver: &Resolver) -> Vec<String> {
 }
 
 /// Walks. Errors: nobody could be asked, in words.
-pub(super) fn walk(name: &str, types: &[u16], resolver: &Resolver, oracle: &mut Oracle) -> Result<Story, String> {
+pub(super) fn walk(
+    name: &str,
+    types: &[u16],
+    resolver: &Resolver,
+    oracle: &mut Oracle,
+) -> Result<Story, String> {
     let mut story = Story {
         name: name.to_owned(),
         asked: oracle.text(),
@@ -154,7 +159,10 @@ pub(super) fn walk(name: &str, types: &[u16], resolver: &Resolver, oracle: &mut 
             Outcome::Resolves
         } else if fates.contains(&Fate::Asks) {
             Outcome::Upstream
-        } else if fates.iter().any(|fate| matches!(fate, Fate::Refused | Fate::Failed | Fate::Waits | Fate::Silent)) {
+        } else if fates
+            .iter()
+            .any(|fate| matches!(fate, Fate::Refused | Fate::Failed | Fate::Waits | Fate::Silent))
+        {
             Outcome::Fails
         } else {
             Outcome::Nowhere
@@ -196,7 +204,8 @@ mod tests {
 
     /// The candidates of a name for a pod of the namespace `prod`.
     fn tried(name: &str) -> Vec<String> {
-        let search = ["prod.svc.cluster.local", "svc.cluster.local", "cluster.local"].map(str::to_owned).to_vec();
+        let search =
+            ["prod.svc.cluster.local", "svc.cluster.local", "cluster.local"].map(str::to_owned).to_vec();
         candidates(name, &Resolver { ndots: 5, search, note: None, asks: true })
     }
 
@@ -204,7 +213,12 @@ mod tests {
     fn a_name_with_few_dots_goes_through_the_search_list_first() {
         assert_eq!(
             tried("web.shop"),
-            ["web.shop.prod.svc.cluster.local.", "web.shop.svc.cluster.local.", "web.shop.cluster.local.", "web.shop."]
+            [
+                "web.shop.prod.svc.cluster.local.",
+                "web.shop.svc.cluster.local.",
+                "web.shop.cluster.local.",
+                "web.shop."
+            ]
         );
     }
 
