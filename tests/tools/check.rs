@@ -82,6 +82,12 @@ fn each_odd_thing_is_told_by_its_code() {
         ("no-cache", sound(&format!("{CLUSTER}{forward}")).replace("    cache 30\n", "")),
         ("no-errors", sound(&format!("{CLUSTER}{forward}")).replace("    errors\n", "")),
         ("idle-cache", sound(&format!("{CLUSTER}{forward}")).replace("cache 30", "cache 30 cluster.local")),
+        ("idle-loop", sound("    kubernetes cluster.local\n").replace("    cache 30\n", "")),
+        (
+            "overruled",
+            sound(&format!("{CLUSTER}{forward}"))
+                + "example.org:1053 {\n    errors\n    whoami\n    ready :8182\n}\n",
+        ),
         ("import-nothing", sound(&format!("{CLUSTER}{forward}    import nowhere/*.override\n"))),
         (
             "unset-variable",

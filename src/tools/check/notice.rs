@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::super::look::{AskedTarget, Looked};
+use super::super::look::{AskedStore, AskedTarget, Looked};
 use crate::chain::{Chain, Step, StoreSource};
 use crate::corefile::{self, Block, Directive, Zone};
 use crate::forward::is_own;
@@ -97,6 +97,7 @@ pub(in crate::tools) fn notices(looked: &Looked) -> Vec<Notice> {
     for warning in &looked.warnings {
         notices.built("warning", "no-effect", warning);
     }
+    notices.overruled();
     for (place, (block, chain)) in looked.spec.blocks.iter().zip(&looked.plan.chains).enumerate() {
         let built = Built { place, block, chain };
         notices.loops(built);
@@ -179,6 +180,21 @@ impl Notices<'_> {
                     "name the real servers, or the file that has them: on nodes with systemd-resolved that is \
                      /run/systemd/resolve/resolv.conf, which the kubelet's --resolv-conf gives to pods of dnsPolicy Default",
                 );
+            }
+        }
+    }
+
+    /// Endpoints that are named twice with different addresses: one of them is opened.
+    fn overruled(&mut self) {
+        for word in ["health", "ready"] {
+            let blocks = self.looked.spec.blocks.iter();
+            let lines: Vec<&Directive> = blocks.flat_map(|block| block.all(word)).collect();
+            let addr = |line: &Directive| line.args.first().map(|arg| arg.text.clone());
+            let Some(last) = lines.last() else { continue };
+            for line in lines.iter().filter(|line| addr(line) != addr(last)) {
+                let text =
+                    format!("this `{word}` is not served: the one at {} has another address", last.word.at);
+                self.add("warning", "overruled", Some(line), text, "write the word once");
             }
         }
     }
@@ -365,7 +381,10 @@ impl Notices<'_> {
         let admin = &self.looked.plan.admin;
         let line = built.line("kubernetes");
         let first = built.place == 0;
-        if built.cluster().is_some() && admin.ready.is_none() {
+        // What is read from a folder is there at once, and nobody probes a process on a desk.
+        let watches = |asked: &AskedStore| matches!(asked.spec.source, StoreSource::Cluster(_));
+        let cluster = built.cluster().is_some() && self.looked.parts.stores.iter().any(watches);
+        if cluster && admin.ready.is_none() {
             self.add(
                 "hint",
                 "no-ready",
@@ -375,7 +394,7 @@ impl Notices<'_> {
             );
         }
         match &admin.health {
-            None if built.cluster().is_some() => self.add(
+            None if cluster => self.add(
                 "hint",
                 "no-health",
                 line,
@@ -383,7 +402,7 @@ impl Notices<'_> {
                     .to_owned(),
                 "add `health { lameduck 5s }`, and a livenessProbe for :8080/health",
             ),
-            Some(health) if health.lameduck.is_zero() && built.cluster().is_some() => self.add(
+            Some(health) if health.lameduck.is_zero() && cluster => self.add(
                 "hint",
                 "no-lameduck",
                 built.line("health").or(line),
@@ -400,6 +419,15 @@ impl Notices<'_> {
                 None,
                 "a changed Corefile is read at the next start only".to_owned(),
                 "add `reload`",
+            );
+        }
+        if !built.chain.forwards && built.has("loop") {
+            self.add(
+                "hint",
+                "idle-loop",
+                built.line("loop"),
+                "`loop` has nothing to do: no word of this block asks upstreams".to_owned(),
+                "remove the line",
             );
         }
         if built.chain.forwards && !built.has("loop") {

@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::judge::{Difference, Strictness, judge};
 use super::questions::{Asked, of_manifests, of_text};
 use crate::time::Clock;
-use crate::tools::ask::{ask, server};
+use crate::tools::ask::{AskError, ask, server};
 use crate::tools::exit::Exit;
 use crate::tools::text::{Format, json, plural, wrap};
-use crate::wire::{parse_name, rtype};
+use crate::wire::{Decoded, parse_name, rtype};
 
 /// What is to be compared.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
@@ -137,12 +137,20 @@ fn run(args: &CompareArgs, asked: &[Asked]) -> Result<Report, String> {
         on_purpose: 0,
         differences: Vec::new(),
     };
+    // A server that has answered once and is silent about a name is different; one that never answers is not there.
+    let mut heard = (false, false);
     for question in asked {
         let Some(wire) = parse_name(&question.name) else { continue };
-        let look = || -> Result<Vec<Difference>, String> {
-            let mine = ask(ours, &wire, question.qtype, &clock).map_err(|error| error.to_string())?;
-            let other = ask(theirs, &wire, question.qtype, &clock).map_err(|error| error.to_string())?;
-            Ok(judge(&question.name, &mine, &other, strict))
+        let mut look = || -> Result<Vec<Difference>, String> {
+            let mine = ask(ours, &wire, question.qtype, &clock);
+            let other = ask(theirs, &wire, question.qtype, &clock);
+            heard = (heard.0 || mine.is_ok(), heard.1 || other.is_ok());
+            match (mine, other) {
+                (Ok(mine), Ok(other)) => Ok(judge(&question.name, &mine, &other, strict)),
+                (Err(error), _) if !heard.0 => Err(error.to_string()),
+                (_, Err(error)) if !heard.1 => Err(error.to_string()),
+                (mine, other) => Ok(silence(mine, other)),
+            }
         };
         let mut differences = look()?;
         if !differences.is_empty() {
@@ -160,6 +168,19 @@ fn run(args: &CompareArgs, asked: &[Asked]) -> Result<Report, String> {
         report.differences.push(Found { name: question.name.clone(), qtype, differences });
     }
     Ok(report)
+}
+
+/// The difference between a reply and none.
+fn silence(mine: Result<Decoded, AskError>, other: Result<Decoded, AskError>) -> Vec<Difference> {
+    let text = |reply: Result<Decoded, AskError>| match reply {
+        Ok(reply) => reply.rcode.text().to_owned(),
+        Err(_) => "no reply".to_owned(),
+    };
+    let (ours, theirs) = (text(mine), text(other));
+    if ours == theirs {
+        return Vec::new();
+    }
+    vec![Difference { what: "code", ours, theirs, rule: None }]
 }
 
 /// The mnemonic of a type that is asked for, or its number.
