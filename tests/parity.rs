@@ -18,6 +18,8 @@
 mod api;
 mod harness;
 
+#[path = "parity/compared.rs"]
+mod compared;
 #[path = "parity/coredns.rs"]
 mod coredns;
 #[path = "parity/exceptions.rs"]

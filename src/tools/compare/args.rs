@@ -146,7 +146,7 @@ fn run(args: &CompareArgs, asked: &[Asked]) -> Result<Report, String> {
             let other = ask(theirs, &wire, question.qtype, &clock);
             heard = (heard.0 || mine.is_ok(), heard.1 || other.is_ok());
             match (mine, other) {
-                (Ok(mine), Ok(other)) => Ok(judge(&question.name, &mine, &other, strict)),
+                (Ok(mine), Ok(other)) => Ok(judge((&question.name, question.qtype), &mine, &other, strict)),
                 (Err(error), _) if !heard.0 => Err(error.to_string()),
                 (_, Err(error)) if !heard.1 => Err(error.to_string()),
                 (mine, other) => Ok(silence(mine, other)),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::wire::{Decoded, Line, Rcode};
+use crate::wire::{Decoded, Line, Rcode, rtype};
 
 /// What is compared beside code, AA, and the set of answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,16 +58,26 @@ fn soa(reply: &Decoded) -> String {
     found.map_or_else(|| "–".to_owned(), |line| line.owner.clone())
 }
 
-/// In what two replies differ; `name` is the one asked for.
-pub(super) fn judge(name: &str, ours: &Decoded, theirs: &Decoded, strict: Strictness) -> Vec<Difference> {
+/// In what two replies differ; name and type are those asked for.
+pub(super) fn judge(
+    (name, qtype): (&str, u16),
+    ours: &Decoded,
+    theirs: &Decoded,
+    strict: Strictness,
+) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut add =
         |what, ours: String, theirs: String, rule| found.push(Difference { what, ours, theirs, rule });
+    let reverse = name.ends_with(".ip6.arpa.")
+        && ours.answer.iter().all(|line| line.rtype == "PTR")
+        && !ours.answer.is_empty();
     let nodata = ours.rcode == Rcode::NOERROR && ours.answer.is_empty();
     if ours.rcode != theirs.rcode {
         let rule = match (nodata, theirs.rcode) {
             // A name with names below it, or without this type, is there.
-            (true, Rcode::NXDOMAIN) => Some(existing(name)),
+            (true, Rcode::NXDOMAIN) => existing(name, qtype),
+            // Addresses are compared, not their spellings.
+            _ if reverse && theirs.rcode == Rcode::NXDOMAIN => Some("K-173"),
             _ if ours.rcode == Rcode::SERVFAIL && theirs.rcode == Rcode::NOERROR => Some("K-137"),
             _ => None,
         };
@@ -75,7 +85,14 @@ pub(super) fn judge(name: &str, ours: &Decoded, theirs: &Decoded, strict: Strict
     }
     let (mine, other) = (set(&ours.answer, false), set(&theirs.answer, false));
     if mine != other {
-        add("answer", rest(&mine, &other), rest(&other, &mine), None);
+        let apex = ours.answer.iter().all(|line| line.rtype == "NS" && line.owner == name);
+        let rule = match (theirs.answer.is_empty(), reverse) {
+            (true, true) => Some("K-173"),
+            // CoreDNS knows its own addresses only without `bind`.
+            (true, false) if apex => Some("K-059a"),
+            _ => None,
+        };
+        add("answer", rest(&mine, &other), rest(&other, &mine), rule);
     } else if strict.ttl {
         let (mine, other) = (set(&ours.answer, true), set(&theirs.answer, true));
         if mine != other {
@@ -95,15 +112,16 @@ pub(super) fn judge(name: &str, ours: &Decoded, theirs: &Decoded, strict: Strict
     found
 }
 
-/// The rule by which a name is there that CoreDNS denies.
-fn existing(name: &str) -> &'static str {
+/// The rule by which a name is there, or has no records of this type, that CoreDNS denies; `None` where only one of the two may
+/// know it.
+fn existing(name: &str, qtype: u16) -> Option<&'static str> {
     match name {
-        name if name.ends_with(".arpa.") => "K-175, K-176",
-        name if name.starts_with("_tcp.") || name.starts_with("_udp.") || name.starts_with("_sctp.") => {
-            "K-037"
-        }
-        name if name.starts_with("dns-version.") => "K-057",
-        _ => "K-037, K-058",
+        name if name.ends_with(".arpa.") => Some("K-175, K-176"),
+        name if ["_tcp.", "_udp.", "_sctp."].iter().any(|label| name.starts_with(label)) => Some("K-037"),
+        name if name.starts_with("dns-version.") => Some("K-057"),
+        name if name.starts_with("dns.") => Some("K-060"),
+        _ if qtype == rtype::TXT => Some("K-058"),
+        _ => None,
     }
 }
 
@@ -137,8 +155,8 @@ mod tests {
     fn order_and_ttl_are_no_difference_unless_asked_for() {
         let ours = reply(Rcode::NOERROR, &[("10.0.0.1", 30), ("10.0.0.2", 30)]);
         let theirs = reply(Rcode::NOERROR, &[("10.0.0.2", 5), ("10.0.0.1", 5)]);
-        assert_eq!(judge("web.", &ours, &theirs, LOOSE), []);
-        let strict = judge("web.", &ours, &theirs, Strictness { ttl: true, authoritative: true });
+        assert_eq!(judge(("web.", rtype::A), &ours, &theirs, LOOSE), []);
+        let strict = judge(("web.", rtype::A), &ours, &theirs, Strictness { ttl: true, authoritative: true });
         assert_eq!(strict.iter().map(|one| one.what).collect::<Vec<_>>(), ["ttl"]);
     }
 
@@ -146,13 +164,14 @@ mod tests {
     fn another_address_and_another_code_are_differences() {
         let ours = reply(Rcode::NOERROR, &[("10.0.0.1", 30), ("10.0.0.3", 30)]);
         let theirs = reply(Rcode::NOERROR, &[("10.0.0.1", 30)]);
-        let found = judge("web.", &ours, &theirs, LOOSE);
+        let found = judge(("web.", rtype::A), &ours, &theirs, LOOSE);
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].what, found[0].ours.as_str(), found[0].theirs.as_str()),
             ("answer", "web. A 10.0.0.3", "–")
         );
-        let found = judge("web.", &reply(Rcode::NXDOMAIN, &[]), &reply(Rcode::SERVFAIL, &[]), LOOSE);
+        let found =
+            judge(("web.", rtype::A), &reply(Rcode::NXDOMAIN, &[]), &reply(Rcode::SERVFAIL, &[]), LOOSE);
         assert_eq!((found[0].what, found[0].rule), ("code", None));
     }
 
@@ -164,13 +183,16 @@ mod tests {
             reply.answer.push(Line { owner: "z.".to_owned(), rtype: "SOA".to_owned(), rdata, ttl: 5 });
             reply
         };
-        assert_eq!(judge("z.", &with(1), &with(2), LOOSE), []);
+        assert_eq!(judge(("z.", rtype::A), &with(1), &with(2), LOOSE), []);
     }
 
     #[test]
     fn what_differs_on_purpose_names_its_rule() {
         let ours = reply(Rcode::NOERROR, &[]);
         let theirs = reply(Rcode::NXDOMAIN, &[]);
-        assert_eq!(judge("_tcp.web.shop.svc.cluster.local.", &ours, &theirs, LOOSE)[0].rule, Some("K-037"));
+        assert_eq!(
+            judge(("_tcp.web.shop.svc.cluster.local.", rtype::A), &ours, &theirs, LOOSE)[0].rule,
+            Some("K-037")
+        );
     }
 }
