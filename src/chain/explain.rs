@@ -242,7 +242,17 @@ fn trace(plan: &Plan, question: &Question, place: usize, clock: &Clock, depth: u
         account.rcode = None;
         match flow {
             Flow::Next => {}
-            Flow::Reply(reply) => account.take(&reply, &asked.question),
+            Flow::Reply(reply) => {
+                // On its way up a word may have another type asked for, as `dns64` does.
+                for step in steps.iter().take(index).rev() {
+                    if let Some(other) = step.also(&asked, &reply) {
+                        let text =
+                            format!("has {} asked for too, and makes one reply of both", type_text(other));
+                        account.said.push(Said::new(step.word(), text, &[]));
+                    }
+                }
+                account.take(&reply, &asked.question);
+            }
             Flow::Drop => account.fate = Fate::Silent,
             Flow::Wait(Ask::Upstream { group, .. }) => {
                 account.fate = Fate::Asks;

@@ -41,6 +41,16 @@ impl Server {
 
     /// Starts a server with the Corefile at a path, as a pod of a cluster with this API server.
     pub(crate) fn run(binary: &Path, corefile: &Path, api: Option<&FakeApi>) -> Self {
+        Self::run_with(binary, corefile, api, |_| {})
+    }
+
+    /// The same with more on its command line or in its environment.
+    pub(crate) fn run_with(
+        binary: &Path,
+        corefile: &Path,
+        api: Option<&FakeApi>,
+        more: impl FnOnce(&mut Command),
+    ) -> Self {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", "dns"]).arg(binary).arg("-conf").arg(corefile);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -52,6 +62,7 @@ impl Server {
             api.require_token(Some("a pod's token"));
             command.env("KUBERNETES_SERVICE_HOST", namespace::API).env("KUBERNETES_SERVICE_PORT", "443");
         }
+        more(&mut command);
         let mut child = command.spawn().unwrap();
         let said = Arc::default();
         collect(child.stdout.take().unwrap(), &said);
