@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::process::{Folder, PATIENCE, Server, corefile, free_port, wait};
+use crate::process::{Folder, PATIENCE, Server, corefile, fetch, free_port, query, wait};
 use crate::{golden, json, run};
 
 /// The demo's cluster.
@@ -244,4 +244,110 @@ fn nothing_is_told_to_others() {
     }
     let alive = wait("the server", PATIENCE, || crate::process::fetch(health, "/health"));
     assert_eq!(alive.1.0, 200);
+}
+
+#[test]
+fn what_is_explained_is_what_is_answered() {
+    let (port, health) = (free_port(), free_port());
+    let text = format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    errors\n    health 127.0.0.1:{health}\n    kubernetes cluster.local in-addr.arpa {{\n        \
+         manifests DIR\n        pods insecure\n        pod_hostnames\n    }}\n}}\n"
+    );
+    let folder = Folder::new(&text);
+    for entry in fs::read_dir(crate::tree("config/demo")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            fs::copy(&path, folder.manifests().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    fs::remove_file(folder.path("manifests/shop.yaml")).unwrap();
+    fs::copy(crate::tree("config/demo/shop.yaml"), folder.path("manifests/shop.yaml")).unwrap();
+    let mut command = crate::process::binary();
+    command.arg("-conf").arg(folder.path("Corefile"));
+    let server = Server::start(command, port);
+    server.wait_for("web.shop.svc.cluster.local.", &["10.96.10.1"], PATIENCE);
+    let mut asked = 0;
+    for left in [
+        "",
+        "svc.",
+        "pod.",
+        "dns.",
+        "ns.dns.",
+        "dns-version.",
+        "nothing.",
+        "shop.svc.",
+        "nowhere.svc.",
+        "web.shop.svc.",
+        "no.shop.svc.",
+        "web.shop.",
+        "db.data.svc.",
+        "db-0.db.data.svc.",
+        "db-9.db.data.svc.",
+        "_http._tcp.web.shop.svc.",
+        "_no._tcp.web.shop.svc.",
+        "_tcp.web.shop.svc.",
+        "_udp.web.shop.svc.",
+        "_.web.shop.svc.",
+        "http.tcp.web.shop.svc.",
+        "a.b.web.shop.svc.",
+        "a.b.c.web.shop.svc.",
+        "db-0.db.data.pod.",
+        "db-9.db.data.pod.",
+        "10-1-2-3.shop.pod.",
+        "10-1-2-3.nowhere.pod.",
+        "words.shop.pod.",
+        "shop.pod.",
+        "queue.data.svc.",
+        "search.shop.svc.",
+        "payments.shop.svc.",
+        "front-door.shop.svc.",
+    ] {
+        let name = format!("{left}cluster.local.");
+        for (number, qtype) in
+            [(1, "A"), (28, "AAAA"), (33, "SRV"), (16, "TXT"), (5, "CNAME"), (6, "SOA"), (2, "NS")]
+        {
+            let page = fetch(health, &format!("/explain?name={name}&type={qtype}")).unwrap();
+            let explained: Value =
+                serde_json::from_str(&page.1).unwrap_or_else(|error| panic!("{error}: {page:?}"));
+            let account = &explained["account"];
+            let reply =
+                server.exchange(&query(&name, number, None)).unwrap_or_else(|| panic!("{name} {qtype}"));
+            let code = match u16::from(reply.metadata.response_code) {
+                0 => "NOERROR",
+                2 => "SERVFAIL",
+                3 => "NXDOMAIN",
+                other => panic!("{other}"),
+            };
+            let answers = account["answers"].as_array().unwrap().len();
+            // An alias to a name outside is followed by asking, which nobody does here.
+            if account["behalf"].is_null() {
+                assert_eq!(account["rcode"], code, "{name} {qtype}: {account}");
+                assert_eq!(answers, reply.answers.len(), "{name} {qtype}: {account}");
+            }
+            let (rules, _) = why(account);
+            assert!(!rules.is_empty(), "{name} {qtype} has its rule: {account}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 200, "{asked}");
+}
+
+#[test]
+fn every_rule_that_is_cited_is_in_the_book() {
+    let book = fs::read_to_string(crate::tree("docs/behaviour.md")).unwrap();
+    let pattern = regex::Regex::new(r#""([KSCF]-[0-9]+a?)""#).unwrap();
+    let mut found = 0;
+    for file in [
+        "src/chain/kubernetes/reason.rs",
+        "src/chain/explain.rs",
+        "src/chain/cache/step.rs",
+        "src/tools/compare/judge.rs",
+    ] {
+        let text = fs::read_to_string(crate::tree(file)).unwrap();
+        for (_, [rule]) in pattern.captures_iter(&text).map(|captures| captures.extract()) {
+            assert!(book.contains(&format!("**{rule}**")), "{file} cites {rule}");
+            found += 1;
+        }
+    }
+    assert!(found > 50, "{found}");
 }

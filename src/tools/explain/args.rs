@@ -33,7 +33,7 @@ pub struct ExplainArgs {
     pub from: Option<String>,
 
     /// Ask with this search list
-    #[arg(long, value_name = "ZONE,…", value_delimiter = ',')]
+    #[arg(long, value_name = "ZONES", value_delimiter = ',')]
     pub search: Vec<String>,
 
     /// How many dots make a name that is first asked as it is
