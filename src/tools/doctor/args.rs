@@ -7,9 +7,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{memory, numbers::Numbers, resolv, server};
+use crate::chain::StoreSource;
+use crate::source::cluster::{Review, review};
 use crate::tools::check::{Notice, notices};
 use crate::tools::exit::Exit;
-use crate::tools::look::{Looking, look, read};
+use crate::tools::look::{AskedStore, Looking, look, read};
 use crate::tools::page::fetch;
 use crate::tools::text::{Format, json, plural, wrap};
 
@@ -141,13 +143,37 @@ fn corefile(args: &DoctorArgs, found: &mut Findings) {
     };
     found.looked(name.clone());
     match look(&name, &text, 53, Looking::default()) {
-        Ok(looked) => found.findings.extend(notices(&looked)),
+        Ok(looked) => {
+            found.findings.extend(notices(&looked));
+            looked.parts.stores.iter().for_each(|asked| rights(asked, found));
+        }
         Err(error) => found.add(
             "warning",
             "refused",
             error.to_string(),
             "signpost check says where and what to do instead",
         ),
+    }
+}
+
+/// Asks the API server what this account may do.
+fn rights(asked: &AskedStore, found: &mut Findings) {
+    let StoreSource::Cluster(access) = &asked.spec.source else { return };
+    match review(access, &asked.wanted.kinds()) {
+        Ok(reviews) => {
+            found.looked("the rights of this account");
+            for Review { verb, group, resource, .. } in reviews.iter().filter(|review| !review.allowed) {
+                let group = if group.is_empty() { "core" } else { group };
+                let text = format!("this account may not {verb} {resource} ({group})");
+                found.add(
+                    "warning",
+                    "rights",
+                    text,
+                    "add it to the ClusterRole: `signpost check` prints all that a Corefile needs",
+                );
+            }
+        }
+        Err(error) => found.blind(format!("the rights of this account: {error}")),
     }
 }
 
