@@ -15,6 +15,8 @@ pub(crate) use self::registry::{interfaces, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
+use self::weights::WeightFiles;
+use self::zones::Zones;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
@@ -34,6 +36,8 @@ mod registry;
 mod reload;
 mod upkeep;
 mod upstreams;
+mod weights;
+mod zones;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -212,7 +216,11 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         counts: Arc::default(),
         caches: Caches::default(),
         hosts: HostsFiles::default(),
+        zones: Zones::new(options.clock.clone()),
+        weights: WeightFiles::default(),
+        families: Arc::default(),
         translations: Arc::default(),
+        completions: Arc::default(),
         loops: Arc::default(),
         workers,
         timing: options.cluster,
@@ -233,9 +241,10 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
     let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
-    let polled = polls.clone();
+    let (polled, completions) = (polls.clone(), registry.completions.clone());
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
+    let families = registry.families.clone();
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
@@ -245,6 +254,8 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         reloaded.write(&mut text);
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
+        exposition::completions(&mut text, &completions);
+        exposition::families(&mut text, &families);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }
@@ -285,6 +296,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     .map_err(ServeError::Start)?;
     let _ = counters.set(crew.counters().to_vec());
     reloads.succeeded(&prepared.canonical);
+    registry.zones.in_force(&active);
     let state = Arc::new(Mutex::new(State {
         crew,
         admin,
@@ -348,6 +360,7 @@ impl State {
         self.crew.change(groups, &gone);
         logging::set_debug(plan.debugs());
         self.upkeep.plan_changed();
+        self.registry.zones.in_force(&self.active);
         std::mem::replace(&mut self.plan, plan).close();
         self.canonical = prepared.canonical;
         for warning in &prepared.warnings {
@@ -417,7 +430,7 @@ impl Running {
     /// The sum over all workers of a counter by its name; 0 for a name that there is not.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
-        metrics::FIELDS.iter().find(|(known, _)| *known == name).map_or(0, |(_, field)| {
+        metrics::FIELDS.iter().find(|(known, _, _)| *known == name).map_or(0, |(_, _, field)| {
             metrics::sum(self.state.lock().crew.counters().iter().map(AsRef::as_ref), *field)
         })
     }

@@ -16,4 +16,6 @@ pub mod source;
 pub mod store;
 pub mod time;
 pub mod tools;
+pub mod transfer;
 pub mod wire;
+pub mod zone;

@@ -32,6 +32,9 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cache", &["wire", "metrics", "time"]),
+    ("zone", &["wire"]),
+    // Zones over the network. Time: deadlines of an SOA.
+    ("transfer", &["wire", "zone", "time"]),
     ("forward", &["wire", "metrics", "time"]),
     (
         "chain",
@@ -43,6 +46,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "time",
             "cache",
             "forward",
+            // What `file`, `auto` and `secondary` answer from.
+            "zone",
+            // A zone of primaries, by its name: who fetches it is no matter of a step.
+            "transfer::Replica",
+            "transfer::ReplicaSpec",
             // What a stanza says about the objects that it wants.
             "source::Selector",
             // What a stanza says about the API server that they come from.

@@ -1,6 +1,7 @@
 //! The long-lived parts: stores with what feeds them, and where queries are counted.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -10,14 +11,22 @@ use super::ServeError;
 use super::hosts::HostsFiles;
 use super::looker::Looker;
 use super::upstreams::Upstreams;
+use super::weights::WeightFiles;
+use super::zones::Zones;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
-use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations};
-use crate::forward::{Group, GroupSpec, Loops, TargetFault};
-use crate::metrics::{ClusterCounts, Tally};
+use crate::chain::{
+    self, Completions, Folder, FolderSpec, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations,
+    Weights, WeightsFault, WeightsSpec, ZoneFile,
+};
+use crate::corefile::Zone;
+use crate::forward::{Group, GroupSpec, Loops, TargetFault, search_list};
+use crate::metrics::{ClusterCounts, Families, Family, Labels, PerWorker, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
 use crate::time::Clock;
+use crate::transfer::{Replica, ReplicaSpec};
+use crate::zone::Held;
 
 /// How often a folder of manifests is looked at.
 const LOOK: Duration = Duration::from_millis(300);
@@ -63,19 +72,27 @@ pub(super) struct ZoneTally {
     server: String,
     /// Label `zone`.
     zone: String,
+    /// Label `view`.
+    view: String,
     /// One a worker.
     workers: Arc<[Tally]>,
 }
 
 impl Tallies {
-    /// The tallies of a zone of a server, made if there are none.
-    fn get(&self, server: &str, zone: &str, workers: usize) -> Arc<[Tally]> {
+    /// The tallies of a zone in a view of a server, made if there are none.
+    fn get(&self, server: &str, zone: &str, view: &str, workers: usize) -> Arc<[Tally]> {
         let mut known = self.0.lock();
-        if let Some(found) = known.iter().find(|tally| tally.server == server && tally.zone == zone) {
+        let same = |tally: &&ZoneTally| tally.server == server && tally.zone == zone && tally.view == view;
+        if let Some(found) = known.iter().find(same) {
             return found.workers.clone();
         }
         let made: Arc<[Tally]> = (0..workers).map(|_| Tally::new(chain::ANSWERERS)).collect();
-        known.push(ZoneTally { server: server.to_owned(), zone: zone.to_owned(), workers: made.clone() });
+        known.push(ZoneTally {
+            server: server.to_owned(),
+            zone: zone.to_owned(),
+            view: view.to_owned(),
+            workers: made.clone(),
+        });
         made
     }
 }
@@ -85,8 +102,8 @@ impl Tallies {
 pub(super) struct Caches {
     /// Caches that some plan holds.
     held: Vec<Weak<Cache>>,
-    /// Counts by server and zones; kept over all plans, so that counters never fall.
-    counts: Vec<(String, String, Arc<Counts>)>,
+    /// Counts by server, zones and view; kept over all plans, so that counters never fall.
+    counts: Vec<([String; 3], Arc<Counts>)>,
 }
 
 /// The long-lived parts.
@@ -103,8 +120,16 @@ pub(super) struct Registry {
     pub(super) caches: Caches,
     /// Files of hosts.
     pub(super) hosts: HostsFiles,
+    /// Zones of records.
+    pub(super) zones: Zones,
+    /// Files of weights.
+    pub(super) weights: WeightFiles,
+    /// Where single words count; kept over all plans.
+    pub(super) families: Arc<Families>,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
+    /// Where `autopath` counts; kept over all plans.
+    pub(super) completions: Arc<Completions>,
     /// Where loops are looked for; kept over all plans.
     pub(super) loops: Arc<Loops>,
     /// How many workers there are.
@@ -148,13 +173,13 @@ impl Parts for Registry {
         })
     }
 
-    fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
+    fn cache_counts(&mut self, server: &str, zones: &str, view: &str) -> Arc<Counts> {
         let counts = &mut self.caches.counts;
-        if let Some((.., known)) = counts.iter().find(|known| known.0 == server && known.1 == zones) {
+        if let Some((_, known)) = counts.iter().find(|(labels, _)| *labels == [server, zones, view]) {
             return known.clone();
         }
         let made = Arc::new(Counts::new(self.workers));
-        counts.push((server.to_owned(), zones.to_owned(), made.clone()));
+        counts.push(([server, zones, view].map(ToOwned::to_owned), made.clone()));
         made
     }
 
@@ -166,16 +191,61 @@ impl Parts for Registry {
         super::kubedns::read(path)
     }
 
+    fn zone_file(&mut self, spec: &ZoneFile) -> Result<Arc<Held>, String> {
+        self.zones.file(spec)
+    }
+
+    fn zone_folder(&mut self, spec: &FolderSpec) -> Result<Arc<Folder>, String> {
+        self.zones.folder(spec)
+    }
+
+    fn replica(&mut self, spec: &ReplicaSpec) -> Arc<Replica> {
+        self.zones.replica(spec)
+    }
+
     fn translations(&mut self) -> Arc<Translations> {
         self.translations.clone()
+    }
+
+    fn completions(&mut self) -> Arc<Completions> {
+        self.completions.clone()
+    }
+
+    fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
+        let names = search_list(file)?;
+        Ok(names.iter().filter_map(|name| Zone::parse(name).ok()).collect())
     }
 
     fn loops(&mut self) -> Arc<Loops> {
         self.loops.clone()
     }
 
+    fn weights(&mut self, spec: &WeightsSpec) -> Result<Arc<Weights>, WeightsFault> {
+        self.weights.get(spec)
+    }
+
+    fn counter(&mut self, family: &'static Family, labels: Labels<'_>) -> Arc<PerWorker> {
+        self.families.counter(family, labels, self.workers)
+    }
+
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
-        self.tallies.get(server, zone, self.workers)
+        self.tallies.get(server, zone, "", self.workers)
+    }
+
+    fn view_tallies(&mut self, server: &str, zone: &str, view: &str) -> Arc<[Tally]> {
+        self.tallies.get(server, zone, view, self.workers)
+    }
+
+    fn hostname(&self) -> String {
+        std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .map(|name| name.trim().to_owned())
+            .ok()
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "localhost".to_owned())
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        path.is_dir()
     }
 
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
@@ -189,18 +259,23 @@ impl Registry {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
         self.upstreams.begin();
         self.hosts.begin();
+        self.zones.begin();
+        self.weights.begin();
     }
 
     /// The plan that was built is in force: what it did not ask for ends.
     pub(super) fn commit(&mut self) {
         self.stores.retain(|fed| fed.used);
         self.hosts.commit();
+        self.zones.commit();
+        self.weights.commit();
     }
 
     /// Ends the sources; the stores keep what they have.
     pub(super) fn end(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.feeder = None);
         self.upstreams.end();
+        self.zones.end();
     }
 
     /// The plan could not be built: what was made for it goes, what runs goes on.
@@ -208,11 +283,15 @@ impl Registry {
         self.stores.retain(|fed| fed.feeder.is_some());
         self.stores.iter_mut().for_each(|fed| fed.used = true);
         self.hosts.abandon();
+        self.zones.abandon();
+        self.weights.abandon();
     }
 
     /// Starts the sources that are not running.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
         self.hosts.feed()?;
+        self.zones.feed()?;
+        self.weights.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {
@@ -222,6 +301,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         pods: fed.wanted.pods,
                         endpoints: fed.wanted.endpoints,
+                        more: fed.wanted.more(),
                     });
                     Feeder::Manifests { _thread: look(manifests, writer).map_err(ServeError::Start)? }
                 }
@@ -231,6 +311,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         endpoints: fed.wanted.endpoints,
                         pods: fed.wanted.pods,
+                        more: fed.wanted.more(),
                         throttle: fed.spec.throttle,
                         timing: self.timing,
                         counts: self.counts.clone(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, MAX_FRAMES};
 use super::log::type_text;
-use super::plan::{Listener, Plan};
+use super::plan::Plan;
 use super::step::{Ask, Context, Flow, Reply};
 use crate::forward::Group;
 use crate::time::Clock;
@@ -181,8 +181,12 @@ pub fn known(group: &Group) -> Vec<Known> {
 /// Cost: that of a query, and of a walk over all Services where names near to it are looked for.
 #[must_use]
 pub fn account(plan: &Plan, question: &Question, clock: &Clock) -> Account {
-    let has = |listener: &Listener| listener.choose(question).is_some();
-    let place = plan.listeners.iter().position(has).unwrap_or(0);
+    let mut asked = Asked::detached(question);
+    let mut has = |place: &usize| {
+        asked.client.listener = *place;
+        plan.choose(&asked, question).is_some()
+    };
+    let place = (0..plan.listeners.len()).find(|place| has(place)).unwrap_or(0);
     trace(plan, question, place, clock, 0)
 }
 
@@ -211,20 +215,21 @@ fn trace(plan: &Plan, question: &Question, place: usize, clock: &Clock, depth: u
         ));
         return account;
     }
-    let served = listener.and_then(|listener| listener.zones.get(listener.choose(question)?));
+    let mut asked = Asked::detached(question);
+    asked.only_looked = true;
+    // As a stub resolver asks: recursion is desired.
+    asked.query.header = Header { id: 0, flags: 0x0100 };
+    asked.client.listener = place;
+    asked.shape = Shape::stream();
+    let chosen = plan.choose(&asked, question);
+    let served = chosen.and_then(|(zone, _)| listener?.zones.get(zone));
     let Some(served) = served else {
         account.said.push(Said::new("", "no server block has a zone for this name", &["K-001", "S-02"]));
         return account;
     };
     account.zone = Some(served.zone.text().to_owned());
     let steps = plan.chains.get(served.chain).map(|chain| chain.steps.as_slice()).unwrap_or_default();
-    let mut asked = Asked::detached(question);
-    asked.only_looked = true;
-    // As a stub resolver asks: recursion is desired.
-    asked.query.header = Header { id: 0, flags: 0x0100 };
-    asked.client.listener = place;
     asked.chain = served.chain;
-    asked.shape = Shape::stream();
     let now = clock.now();
     asked.arrived = now;
     let mut rng = fastrand::Rng::new();
@@ -254,9 +259,24 @@ fn trace(plan: &Plan, question: &Question, place: usize, clock: &Clock, depth: u
                 account.take(&reply, &asked.question);
             }
             Flow::Drop => account.fate = Fate::Silent,
+            // Transfers were turned away above.
+            Flow::Transfer => account.fate = Fate::Refused,
             Flow::Wait(Ask::Upstream { group, .. }) => {
                 account.fate = Fate::Asks;
                 account.upstreams = known(&group);
+            }
+            // `autopath` asks the words behind it for a whole search list; what each name of it comes to, they say themselves.
+            Flow::Wait(Ask::Behind { .. }) => {
+                let word = step.word();
+                account.said.push(Said::new(
+                    word,
+                    "walks the client's search list at once, in the words behind it",
+                    &["K-255"],
+                ));
+                account.decided = None;
+                account.rcode = Some(Rcode::REFUSED.text().to_owned());
+                account.passed.push(word.to_owned());
+                continue;
             }
             Flow::Wait(Ask::Signal { .. }) => account.fate = Fate::Waits,
             Flow::Wait(Ask::Question { question: other, held }) => {

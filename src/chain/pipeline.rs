@@ -6,26 +6,27 @@
 //!              └─► FORMERR, NOTIMP, silence   └─► the table of waiting queries ─► (signal, time) ─► resume
 //! ```
 
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::asked::{Asked, Client, Transport};
+use super::asked::{Asked, BUDGET, Client, Transport};
 use super::caught::{Catching, catch};
+use super::cut::{CutNames, rotate_answers};
+use super::notify;
 use super::plan::{Active, Chain, Plan};
 use super::share::Share;
+use super::shed;
 use super::signal::Signal;
 use super::step::{Answer, Context, Errand, Reply, Sent};
+use super::transfer::Transfer;
 use super::waiting::{Ended, Parked, Table};
 use super::walk::{Walk, walk};
 use super::words;
 use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, Random, Streams};
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
-use crate::wire::{
-    CLASS_IN, Ede, Fault, Head, Query, Rcode, Section, Sections, Shape, assemble, bare, rtype, show_name,
-};
+use crate::wire::{CLASS_IN, Ede, Fault, Head, Query, Rcode, Sections, Shape, assemble, bare, rtype};
 
 /// What became of a query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +37,9 @@ pub enum Outcome {
     Silent,
     /// The reply comes later, through `poll`.
     Waiting,
+    /// So many bytes of the caller's buffer are the first message of the reply; the others come from what `transfer` gives,
+    /// once and at once. Only on transports that carry transfers.
+    Begun(usize),
 }
 
 /// A worker's desk: the query in hand, the queries that wait, and what they share.
@@ -65,18 +69,17 @@ pub struct Pipeline<R> {
     /// This worker's place in tallies.
     worker: usize,
     /// Names whose replies were cut on a stream, each of which is told once.
-    cut_names: HashSet<Box<[u8]>>,
+    cut_names: CutNames,
     /// Questions to upstreams.
     exchange: Exchange,
     /// Questions to ask in the background.
     errands: Vec<Errand>,
+    /// The rest of a reply of several messages, until it is taken.
+    transfer: Option<Box<Transfer>>,
 }
 
 /// The most questions under way to one upstream: many may wait for one of them.
 const PER_UPSTREAM: usize = 512;
-
-/// The most names that are remembered as told.
-const CUT_NAMES: usize = 256;
 
 /// What a pipeline is made of.
 pub struct PipelineOptions {
@@ -124,9 +127,10 @@ impl<R> Pipeline<R> {
             waker: options.waker,
             counters: options.counters,
             worker: options.worker,
-            cut_names: HashSet::new(),
+            cut_names: CutNames::default(),
             exchange,
             errands: Vec::new(),
+            transfer: None,
         }
     }
 
@@ -145,6 +149,12 @@ impl<R> Pipeline<R> {
     #[must_use]
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// This worker's place in tallies.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
     }
 
     /// How many queries wait.
@@ -174,9 +184,14 @@ impl<R> Pipeline<R> {
         asked.answered_by = words::NOBODY;
         asked.patience = None;
         asked.at_hand = false;
+        asked.budget = BUDGET;
         asked.failed_before = false;
         asked.hurried = false;
         asked.upstream = None;
+        if let Some(length) = notify::answer(&self.plan, bytes, client, &mut asked.question, out) {
+            self.counters.replies.add(1);
+            return Outcome::Reply(length);
+        }
         let query = match Query::parse(bytes, &mut asked.question) {
             Ok(query) => query,
             Err(fault) => return self.refuse(fault, out),
@@ -187,13 +202,16 @@ impl<R> Pipeline<R> {
             Transport::Tcp => Shape::stream(),
         };
         let plan = self.plan.clone();
-        let refused =
-            asked.question.qclass != CLASS_IN || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+        let whole = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+        let refused = whole && !client.transport.carries_transfers();
         asked.place = usize::MAX;
-        let listener = plan.listeners.get(client.listener).filter(|_| !refused);
-        let chosen = listener.and_then(|listener| {
-            let place = listener.choose(&asked.question)?;
-            Some((place, listener.zones.get(place)?.chain))
+        let chosen = if refused { None } else { plan.choose(asked, &asked.question) };
+        // Of other classes only what a word of the block is about (rule K-013), and zones only where somebody transfers them.
+        let chosen = chosen.filter(|(_, chain)| {
+            let chain = plan.chains.get(*chain);
+            let class = asked.question.qclass == CLASS_IN || chain.is_some_and(|chain| chain.other_classes);
+            class
+                && (!whole || asked.question.qclass == CLASS_IN && chain.is_some_and(|chain| chain.transfers))
         });
         let Some((place, chain)) = chosen else {
             return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), &plan, out));
@@ -204,6 +222,7 @@ impl<R> Pipeline<R> {
         asked.entry = 0;
         let walk = self.walk(&plan, None, now);
         let outcome = match self.end(walk, &plan, Some(return_to), now, out) {
+            Ended::Done(_, Some(length)) if self.transfer.is_some() => Outcome::Begun(length),
             Ended::Done(_, Some(length)) => Outcome::Reply(length),
             Ended::Done(_, None) => Outcome::Silent,
             Ended::Parked => Outcome::Waiting,
@@ -212,6 +231,11 @@ impl<R> Pipeline<R> {
             self.run_errands(&plan, now);
         }
         outcome
+    }
+
+    /// The rest of the reply of which `Outcome::Begun` was the first message.
+    pub fn transfer(&mut self) -> Option<Box<Transfer>> {
+        self.transfer.take()
     }
 
     /// Asks what is to be asked in the background.
@@ -223,7 +247,7 @@ impl<R> Pipeline<R> {
             asked.question = *errand.question;
             // Its records must not point into a question section that there will never be.
             asked.original = Some(Box::new(asked.question.clone()));
-            asked.client.listener = errand.listener;
+            asked.client = errand.client;
             asked.arrived = now;
             asked.errand = true;
             asked.chain = errand.chain;
@@ -268,6 +292,7 @@ impl<R> Pipeline<R> {
     fn walk(&mut self, plan: &Plan, resumed: Option<Answer>, now: Tick) -> Walk {
         let mut context = Context::new(now, &mut self.rng, &self.clock, &mut self.errands);
         context.worker = self.worker;
+        context.plan = Some(plan);
         let asked = &mut *self.asked;
         let chain = plan.chains.get(asked.chain);
         if chain.is_some_and(|chain| chain.debug) {
@@ -278,7 +303,7 @@ impl<R> Pipeline<R> {
         let catching = catching(chain);
         catch(catching, || walk(plan, asked, resumed, &mut context)).unwrap_or_else(|caught| {
             self.counters.panics.add(1);
-            self.unwind();
+            self.asked.unwind();
             tracing::error!(
                 question = ?self.asked.sent(),
                 client = %self.asked.client.addr,
@@ -304,6 +329,11 @@ impl<R> Pipeline<R> {
                     self.counters.dropped.add(u64::from(return_to.is_some()));
                     return Ended::Done(return_to, None);
                 }
+                Walk::Transfer(records) => {
+                    let (reply, rest) = Transfer::begin(&mut self.asked, records);
+                    self.transfer = rest;
+                    return self.served(reply, plan, return_to, out);
+                }
                 Walk::Wait(signal, until) => (Some(signal), None, until),
                 Walk::Upstream(group, until) => (None, Some(group), until),
             };
@@ -311,7 +341,7 @@ impl<R> Pipeline<R> {
             let Some(waiter) = self.table.place(share) else {
                 self.counters.table_full.add(1);
                 let Some(group) = group else {
-                    self.unwind();
+                    self.asked.unwind();
                     let reply = Reply::code(Rcode::SERVFAIL).because(Ede::TOO_BUSY);
                     return self.served(reply, plan, return_to, out);
                 };
@@ -346,6 +376,11 @@ impl<R> Pipeline<R> {
             self.asked.reclaim(reply.sections);
             return Ended::Done(None, None);
         }
+        if shed::takes(&reply, &self.asked, plan, self.worker) {
+            self.counters.dropped.add(1);
+            self.asked.reclaim(reply.sections);
+            return Ended::Done(return_to, None);
+        }
         Ended::Done(return_to, Some(self.finish(reply, plan, out)))
     }
 
@@ -369,16 +404,6 @@ impl<R> Pipeline<R> {
         self.counters.waited.add(1);
     }
 
-    /// Gives up the frames of the query in hand: the client's own question is in hand again.
-    fn unwind(&mut self) {
-        let asked = &mut *self.asked;
-        if let Some(outermost) = asked.frames.drain(..).next() {
-            asked.question = outermost.question;
-            asked.chain = outermost.chain;
-            asked.step = outermost.step;
-        }
-    }
-
     /// Assembles a reply to the query in hand; returns its length.
     fn finish(&mut self, mut reply: Reply, plan: &Plan, out: &mut [u8]) -> usize {
         // Without a place no block was chosen.
@@ -396,15 +421,8 @@ impl<R> Pipeline<R> {
             rotate_answers(&mut reply.sections, &mut self.rng);
             (length, _) = asked.assemble(&reply, out);
             self.counters.truncated.add(1);
-            if asked.client.transport == Transport::Tcp && self.cut_names.len() < CUT_NAMES {
-                let name = asked.sent().lower();
-                if !self.cut_names.contains(name) {
-                    self.cut_names.insert(name.into());
-                    tracing::warn!(
-                        "{}: more records than a message of 64 KiB holds: its answers are cut",
-                        show_name(name)
-                    );
-                }
+            if asked.client.transport == Transport::Tcp {
+                self.cut_names.tell(asked.sent().lower());
             }
         }
         self.counters.replies.add(1);
@@ -412,8 +430,7 @@ impl<R> Pipeline<R> {
             && !chain.writers.is_empty()
         {
             let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
-            let answers = !reply.sections.range(Section::Answer).is_empty();
-            let sent = Sent { rcode: reply.head.rcode, flags, answers, size: length, at: self.clock.now() };
+            let sent = Sent::new(&reply, flags, length, self.clock.now());
             let told = catch(catching(Some(chain)), || {
                 for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
                     if let Some(step) = chain.steps.get(*step) {
@@ -513,8 +530,10 @@ impl<R> Pipeline<R> {
         let mut desk = std::mem::replace(&mut self.asked, parked.asked);
         self.asked.swap_drafts(&mut desk);
         let mut walked = self.walk(&plan, Some(answer), now);
-        if late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..)) {
-            self.unwind();
+        if matches!(walked, Walk::Transfer(_))
+            || late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..))
+        {
+            self.asked.unwind();
             walked = Walk::Reply(Reply::code(Rcode::SERVFAIL));
         }
         let mut out = std::mem::take(&mut self.out);
@@ -536,17 +555,5 @@ fn catching(chain: Option<&Chain>) -> Catching {
     match chain.is_some_and(|chain| chain.stacktrace) {
         true => Catching::Stacktrace,
         false => Catching::Plain,
-    }
-}
-
-/// Moves the answer's records, those of an alias chain at its front excepted, round to a random start.
-fn rotate_answers(sections: &mut Sections, rng: &mut fastrand::Rng) {
-    let range = sections.range(Section::Answer);
-    let answer = sections.records_mut().get_mut(range).unwrap_or_default();
-    let aliases = answer.iter().take_while(|record| record.rtype == rtype::CNAME).count();
-    let rest = answer.get_mut(aliases..).unwrap_or_default();
-    if rest.len() > 1 {
-        let start = rng.usize(..rest.len());
-        rest.rotate_left(start);
     }
 }

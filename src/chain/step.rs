@@ -1,16 +1,20 @@
 //! What a step of the chain is: it takes a query and returns a value; it is never handed a writer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asked::Asked;
+use super::asked::{Asked, Client};
+use super::autopath::Memo;
+use super::build::Parts;
 use super::explain::Said;
-use super::plan::Chain;
+use super::plan::{Chain, Listener, Plan};
 use super::signal::Signal;
+use super::transfer::{Policy, Whole};
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
 use crate::time::{Clock, Tick};
-use crate::wire::{Ede, Head, Query, Question, Rcode, Sections};
+use crate::wire::{Ede, Head, Query, Question, Rcode, Section, Sections, rtype};
 
 /// What a step decides.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub enum Flow {
     Drop,
     /// Not yet: the query waits and this step is resumed.
     Wait(Ask),
+    /// The whole zone that was asked for, from the first step behind that has it; REFUSED where none has (rule S-19).
+    Transfer,
 }
 
 /// What a step drafted before it waited; given back when it is resumed.
@@ -38,6 +44,13 @@ pub enum Ask {
         question: Box<Question>,
         /// What is drafted so far.
         held: Held,
+    },
+    /// The answer of the steps behind this one to another question: a frame on the same slot (rule K-255).
+    Behind {
+        /// The question.
+        question: Box<Question>,
+        /// What is to be given back with the answer.
+        memo: Box<Memo>,
     },
     /// The answer of upstreams to the question as it stands now.
     Upstream {
@@ -71,6 +84,13 @@ pub enum Answer {
     Nobody {
         /// What was drafted before.
         held: Held,
+    },
+    /// The reply of the steps behind this one to another question.
+    Behind {
+        /// The reply.
+        reply: Reply,
+        /// What was kept meanwhile.
+        memo: Box<Memo>,
     },
     /// What upstreams said, or why nothing came of it.
     Upstream(Result<Arc<Response>, Failure>),
@@ -131,6 +151,8 @@ pub struct Context<'a> {
     pub(super) errands: &'a mut Vec<Errand>,
     /// The worker's number, for those who count; 0 outside of workers.
     pub(super) worker: usize,
+    /// The plan that the query is on; `None` outside of pipelines.
+    pub(super) plan: Option<&'a Plan>,
 }
 
 /// A question that is asked on behalf of nobody: its reply goes up through the step that wanted it, and no further.
@@ -140,8 +162,8 @@ pub struct Errand {
     pub(super) question: Box<Question>,
     /// Header and EDNS of the query that brought it up.
     pub(super) query: Query,
-    /// The listener of that query, for questions on behalf of it.
-    pub(super) listener: usize,
+    /// Who asked that query, for questions on behalf of it: they must not learn what they may not ask (rule S-08).
+    pub(super) client: Client,
     /// The chain.
     pub(super) chain: usize,
     /// The step that wants it.
@@ -157,7 +179,14 @@ impl<'a> Context<'a> {
         clock: &'a Clock,
         errands: &'a mut Vec<Errand>,
     ) -> Self {
-        Self { now, rng, clock, errands, worker: 0 }
+        Self { now, rng, clock, errands, worker: 0, plan: None }
+    }
+
+    /// Label `server` of metrics for a query; empty outside of pipelines.
+    #[must_use]
+    pub fn server(&self, asked: &Asked) -> &str {
+        let listener = self.plan.and_then(|plan| plan.listeners.get(asked.client.listener));
+        listener.map_or("", |listener| &listener.label)
     }
 
     /// Has the question in hand asked again in the background, from the step behind the one in hand on; the reply is told
@@ -171,10 +200,32 @@ impl<'a> Context<'a> {
         self.errands.push(Errand {
             question: Box::new(asked.question.clone()),
             query: asked.query,
-            listener: asked.client.listener,
+            client: asked.client,
             chain: asked.chain,
             step,
         });
+    }
+}
+
+/// Where a chain stands, once all listeners are known.
+#[derive(Clone, Copy)]
+pub struct Stand<'a> {
+    /// The plan's listeners.
+    pub listeners: &'a [Listener],
+    /// The chain.
+    pub chain: usize,
+    /// Its view; empty without one.
+    pub view: &'a str,
+}
+
+impl<'a> Stand<'a> {
+    /// The label `server` of each listener that the chain stands behind, `None` for the others.
+    pub fn servers(&self) -> impl Iterator<Item = Option<&'a str>> {
+        let chain = self.chain;
+        self.listeners.iter().map(move |listener| {
+            let here = listener.zones.iter().any(|served| served.chain == chain);
+            here.then_some(listener.label.as_str())
+        })
     }
 }
 
@@ -187,10 +238,31 @@ pub struct Sent {
     pub flags: u16,
     /// Whether the answer section held a record.
     pub answers: bool,
+    /// Whether the authority section held an SOA.
+    pub soa: bool,
+    /// Whether the authority section held an NS.
+    pub ns: bool,
     /// Bytes of the reply.
     pub size: usize,
     /// When it was made.
     pub at: Tick,
+}
+
+impl Sent {
+    /// What was made of a reply. Cost: a look at the types of its authority section.
+    pub(super) fn new(reply: &Reply, flags: u16, size: usize, at: Tick) -> Self {
+        let sections = &reply.sections;
+        let authority = sections.records().get(sections.range(Section::Authority)).unwrap_or_default();
+        Self {
+            rcode: reply.head.rcode,
+            flags,
+            answers: !sections.range(Section::Answer).is_empty(),
+            soa: authority.iter().any(|record| record.rtype == rtype::SOA),
+            ns: authority.iter().any(|record| record.rtype == rtype::NS),
+            size,
+            at,
+        }
+    }
 }
 
 /// A step of the chain.
@@ -227,6 +299,16 @@ pub trait Step: Send + Sync {
     fn join(&self, asked: &mut Asked, first: Reply, second: Reply, server: &str) -> Reply {
         let _ = (asked, second, server);
         first
+    }
+
+    /// Whether it is to be asked questions of other classes than IN too (rule K-013).
+    fn other_classes(&self) -> bool {
+        false
+    }
+
+    /// Whether it is asked whatever the class, since it says who may ask: the block accepts no other class because of it.
+    fn guards(&self) -> bool {
+        false
     }
 
     /// Sees what was sent, if the query passed here and `writes_down` says so.
@@ -267,6 +349,29 @@ pub trait Step: Send + Sync {
         None
     }
 
+    /// All records of the zone that is exactly the question's name, for those who transfer it; `known` is the serial that
+    /// they have (rules K-240 to K-243).
+    fn whole(&self, question: &Question, known: Option<u32>) -> Whole {
+        let _ = (question, known);
+        Whole::NotMine
+    }
+
+    /// Who may transfer which zones, if this step lets anybody.
+    fn transfers(&self) -> Option<&Policy> {
+        None
+    }
+
+    /// A NOTIFY for the zone that is the question's name came from `from`; says whether it is taken up (rule K-014).
+    fn notified(&self, question: &Question, from: IpAddr) -> bool {
+        let _ = (question, from);
+        false
+    }
+
+    /// The zones whose changes are told to those who transfer them, as they are now (wire form, lower case).
+    fn tells(&self) -> Vec<Arc<[u8]>> {
+        Vec::new()
+    }
+
     /// Whether this step asks others on the network: sets RA for its chain (rule K-004 as section 0 decides).
     fn forwards(&self) -> bool {
         false
@@ -289,6 +394,11 @@ pub trait Step: Send + Sync {
 
     /// Writes what was kept for later: the plan is not in force any more.
     fn close(&self) {}
+
+    /// Learns where its queries come in, once all listeners are known: for those who count by server.
+    fn placed(&self, place: &Stand<'_>, parts: &mut dyn Parts) {
+        let _ = (place, parts);
+    }
 
     /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.
     fn ready(&self) -> bool {

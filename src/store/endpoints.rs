@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU32;
 
 use super::change::{Protocol, Revision, SliceObject};
 use super::label_hash;
+use super::zones::{PartOptions, Zones};
 
 /// How an endpoint is named: a choice of the stanza (rules K-105, K-114).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,11 +147,15 @@ pub struct Part {
     pod_hashes: Box<[u32]>,
     /// Its ports.
     ports: Box<[PartPort]>,
+    /// The zones of its members, where a stanza wants them and there are any.
+    zones: Option<Box<Zones>>,
 }
 
 impl Part {
-    /// Cuts a slice down; `pod_names` says whether names of pods are kept.
-    pub(super) fn build(slice: SliceObject, pod_names: bool, mark: u32) -> Self {
+    /// Cuts a slice down to what `options` want of it.
+    pub(super) fn build(slice: SliceObject, options: PartOptions, mark: u32) -> Self {
+        let pod_names = options.pod_names;
+        let zones = options.zones.then(|| Zones::build(&slice)).flatten();
         let members: Box<[Member]> = slice
             .endpoints
             .into_iter()
@@ -185,6 +190,7 @@ impl Part {
             hashes,
             pod_hashes,
             ports,
+            zones,
         }
     }
 
@@ -202,7 +208,17 @@ impl Part {
 
     /// Whether another version of the slice answers the same (rule K-265).
     pub(super) fn same(&self, other: &Self) -> bool {
-        self.members == other.members && self.ports == other.ports
+        self.members == other.members && self.ports == other.ports && self.zones == other.zones
+    }
+
+    /// The members whose zone, in lower case, is one for which `is` says so (rule K-220); none where zones are not kept.
+    pub fn in_zone(&self, is: impl Fn(&str) -> bool) -> impl Iterator<Item = &Member> {
+        let zones = self.zones.as_deref();
+        self.members
+            .iter()
+            .enumerate()
+            .filter(move |(index, _)| zones.is_some_and(|zones| is(zones.of(*index))))
+            .map(|(_, member)| member)
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use super::change::{Protocol, Revision, ServiceObject, ServiceSpec};
+use super::change::{Protocol, Revision, ServiceObject, ServicePort, ServiceSpec};
 use super::{Endpoints, Namespace, ServiceKey};
 
 /// What makes a Service's names, ready for the wire.
@@ -36,6 +36,13 @@ pub struct Port {
     pub protocol: Protocol,
     /// Its number.
     pub port: u16,
+}
+
+impl Port {
+    /// Cuts a port down.
+    pub(super) fn build(port: &ServicePort) -> Self {
+        Self { name: port.name.to_ascii_lowercase().into(), protocol: port.protocol, port: port.port }
+    }
 }
 
 /// A Service, immutable: replaced whole when anything of it changes.
@@ -100,15 +107,7 @@ impl Definition {
                 }
             }
         };
-        let ports = object
-            .ports
-            .into_iter()
-            .map(|port| Port {
-                name: port.name.to_ascii_lowercase().into(),
-                protocol: port.protocol,
-                port: port.port,
-            })
-            .collect();
+        let ports = object.ports.iter().map(Port::build).collect();
         Self { spec, ports, revision: object.revision }
     }
 

@@ -174,6 +174,7 @@ impl Looking {
                 labels: asked.spec.labels.clone(),
                 pods: asked.wanted.pods,
                 endpoints: asked.wanted.endpoints,
+                more: asked.wanted.more(),
             });
             let report = manifests.look(&mut writer);
             if !report.listed {

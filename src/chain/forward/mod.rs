@@ -147,7 +147,7 @@ impl Step for Forward {
                 asked.at_hand = false;
                 Flow::Reply(Reply::code(Rcode::SERVFAIL).because(Ede::new(22, "too many aliases on the way")))
             }
-            Answer::TimedOut | Answer::Signalled => {
+            Answer::TimedOut | Answer::Signalled | Answer::Behind { .. } => {
                 // Where a step before this one is impatient too, its time counts.
                 asked.hurried = asked.patience.is_none() && context.now < asked.deadline();
                 let ede = Ede::new(22, "no upstream answered in time");

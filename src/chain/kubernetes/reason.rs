@@ -74,7 +74,7 @@ impl Reason<'_> {
         if self.served.zone.is_reverse() {
             return self.reverse();
         }
-        let name = grammar::read(self.question, self.left);
+        let name = grammar::read(self.question, self.left, self.served.forms);
         if !self.options.store.synced() && needs_data(self.options, name) {
             return said(
                 "the first lists of the cluster are not complete: the question waits for them, then fails",
@@ -95,6 +95,9 @@ impl Reason<'_> {
                     return said("there are no names of pods: the stanza has no `pods`", &["K-150"]);
                 }
                 self.namespace(namespace)
+            }
+            Name::Service { .. } if self.served.forms.multicluster => {
+                said("a name of the clusterset, which ServiceImports give", &["K-210"])
             }
             Name::Service { run, below } => self.service(run, below),
             Name::Pod { namespace, label, run, hostname, more } => {
@@ -304,6 +307,14 @@ impl Reason<'_> {
             Below::Itself => self.itself(service),
             Below::Port(port, protocol) => self.port(service, port, protocol),
             Below::Endpoint(label) => self.endpoint(service, label),
+            Below::Cluster(..) => {
+                said("an endpoint of another cluster, which only Services of a clusterset have", &["K-212"])
+            }
+            Below::AboveZones => said("a name above the names of topology zones", &["K-220"]),
+            Below::Zone { .. } => said(
+                "the ready endpoints of a topology zone, if the Service is headless and has any there",
+                &["K-220"],
+            ),
         }
     }
 

@@ -46,6 +46,12 @@ const OUTAGE: Duration = Duration::from_secs(30);
 /// The longest pause during that part.
 const OFTEN: Duration = Duration::from_millis(800);
 
+/// How much longer than the longest pause we wait before we ask again for a kind that is not there.
+const ABSENT: u32 = 6;
+
+/// How often in a row a kind that was listed must not be there before it is given up.
+const ABSENCES: u32 = 10;
+
 /// Objects whose faults are remembered, so that each is told once.
 const TOLD: usize = 1024;
 
@@ -85,6 +91,10 @@ pub(super) struct Reflector {
     denied_told: bool,
     /// Objects whose faults were told.
     told: HashSet<ObjectKey>,
+    /// Which of the kind's paths is asked for.
+    path: usize,
+    /// How often in a row none of them was there.
+    absences: u32,
 }
 
 /// How a stream of events stands.
@@ -110,6 +120,8 @@ impl Reflector {
             denied_since: None,
             denied_told: false,
             told: HashSet::new(),
+            path: 0,
+            absences: 0,
         }
     }
 
@@ -119,6 +131,11 @@ impl Reflector {
             let started = Instant::now();
             match self.list().await {
                 Ok(()) => self.watch().await,
+                Err(Trouble::Status { status: 404, message })
+                    if request::may_be_absent(self.options.kind) =>
+                {
+                    self.absent(&message).await;
+                }
                 Err(trouble) => self.suffer(&trouble, "listing").await,
             }
             // Whatever sends us back here so soon must not make us a burden.
@@ -132,6 +149,34 @@ impl Reflector {
                 .await;
             }
         }
+    }
+
+    /// No such collection (404): the next version of it, or, if there is none, the cluster does without this kind.
+    ///
+    /// Then the kind counts as listed and empty, so that the rest is served, and is asked for again now and then. What was
+    /// listed once is only given up when it stays away: an API server that starts may not know all kinds at once.
+    async fn absent(&mut self, message: &str) {
+        let kind = self.options.kind;
+        self.path += 1;
+        if self.path < request::paths(kind).len() {
+            return;
+        }
+        self.path = 0;
+        self.absences += 1;
+        if self.absences == 1 {
+            tracing::warn!(
+                target: "plugin/kubernetes",
+                "{kind:?}: the API server does not know `{}`: is its CustomResourceDefinition installed? \
+                 Nothing is served of them, everything else is; it is asked again every {:?}: {message}",
+                request::resource(kind), self.options.timing.backoff_max * ABSENT
+            );
+        }
+        if self.version.is_empty() || self.absences == ABSENCES {
+            self.version.clear();
+            self.feed.change(Change::Begin(kind));
+            self.feed.change(Change::End(kind));
+        }
+        sleep(self.options.timing.backoff_max * ABSENT).await;
     }
 
     /// Lists once, by watch (and goes on watching on the same stream) or by pages.
@@ -439,6 +484,9 @@ impl Reflector {
     /// Something worked.
     fn recovered(&mut self) {
         self.backoff.reset();
+        if std::mem::take(&mut self.absences) > 0 {
+            tracing::info!(target: "plugin/kubernetes", "{:?}: the API server knows them now", self.options.kind);
+        }
         self.down_since = None;
         if self.denied_since.take().is_some() && std::mem::take(&mut self.denied_told) {
             tracing::info!(target: "plugin/kubernetes", "{:?}: allowed again", self.options.kind);
@@ -495,7 +543,9 @@ impl Reflector {
 
     /// Sends a request; returns the body of a good answer.
     async fn get(&self, ask: Ask<'_>) -> Result<Body, Trouble> {
-        let target = request::target(self.options.kind, self.options.labels.as_ref(), ask);
+        let kind = self.options.kind;
+        let path = request::paths(kind).get(self.path).copied().unwrap_or_default();
+        let target = request::target(kind, path, self.options.labels.as_ref(), ask);
         let request = http::Request::get(target)
             .header(http::header::ACCEPT, "application/json")
             .header(http::header::USER_AGENT, concat!("signpost/", env!("CARGO_PKG_VERSION")))

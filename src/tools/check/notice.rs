@@ -269,7 +269,7 @@ impl Notices<'_> {
             let taken = |zone: &Zone| {
                 listeners.iter().all(|listener| {
                     let question = Question::new(zone.wire(), rtype::SOA).ok();
-                    let chosen = question.and_then(|question| listener.choose(&question));
+                    let chosen = question.and_then(|question| listener.choose(&question, |_| true));
                     chosen
                         .and_then(|place| listener.zones.get(place))
                         .is_some_and(|served| served.chain != built.place)
