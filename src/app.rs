@@ -8,7 +8,10 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use self::hosts::HostsFiles;
-use self::registry::{Caches, Registry, Tallies, source_text};
+pub use self::kubedns::Placeholders;
+pub(crate) use self::kubedns::read as read_kubedns;
+use self::registry::{Caches, Registry, Tallies};
+pub(crate) use self::registry::{interfaces, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
@@ -25,7 +28,9 @@ use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
 
+pub(crate) mod configmap;
 mod hosts;
+mod kubedns;
 mod looker;
 mod registry;
 mod reload;
@@ -68,6 +73,8 @@ pub struct ServeOptions {
     pub path: Option<PathBuf>,
     /// The port of keys that name none; 0 for any free one.
     pub port: u16,
+    /// What stands for the placeholders of node-local-dns.
+    pub placeholders: Placeholders,
     /// How many workers.
     pub workers: usize,
     /// The most waiting queries of a worker.
@@ -96,6 +103,7 @@ impl Default for ServeOptions {
             text: String::new(),
             path: None,
             port: 0,
+            placeholders: Placeholders::default(),
             workers: 1,
             waiting: WAITING,
             stream: StreamLimits::default(),
@@ -129,8 +137,8 @@ struct State {
     active: Arc<Active>,
     /// Name of the Corefile.
     name: String,
-    /// `-dns.port`.
-    port: u16,
+    /// Where Corefiles are read from.
+    source: CorefileSource,
     /// The Corefile in force, in canonical form, imports included.
     canonical: String,
     /// Things to say at start.
@@ -148,16 +156,23 @@ struct Prepared {
 }
 
 /// Reads and builds a Corefile.
-fn prepare(name: &str, text: &str, port: u16, registry: &mut Registry) -> Result<Prepared, ServeError> {
-    let source = CorefileSource { port };
-    let spec = corefile::parse(name, text, &source).map_err(ServeError::Corefile)?;
+fn prepare(
+    name: &str,
+    text: &str,
+    source: &CorefileSource,
+    registry: &mut Registry,
+) -> Result<Prepared, ServeError> {
+    let port = source.port;
+    let spec = corefile::parse(name, text, source).map_err(ServeError::Corefile)?;
     if spec.blocks.is_empty() {
         return Err(ServeError::Empty(name.to_owned()));
     }
     let built = chain::build(&spec, BuildOptions { port }, registry).map_err(ServeError::Corefile)?;
     let mut warnings: Vec<String> = spec.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(built.warnings);
-    Ok(Prepared { plan: Arc::new(built.plan), canonical: corefile::print(&spec), warnings })
+    let mut canonical = corefile::print(&spec);
+    canonical.extend(built.inputs.iter().map(|input| format!("# {input}\n")));
+    Ok(Prepared { plan: Arc::new(built.plan), canonical, warnings })
 }
 
 /// Binds addresses, all or none; an address of a family that the kernel has not is left out with a warning.
@@ -194,6 +209,7 @@ fn secrets() -> Random {
 /// Errors: `ServeError`; its text is one a person can act on.
 pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let workers = options.workers.max(1);
+    let source = CorefileSource { port: options.port, placeholders: options.placeholders };
     let mut registry = Registry {
         stores: Vec::new(),
         tallies: Tallies::default(),
@@ -213,7 +229,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         timing: options.cluster,
         clock: options.clock.clone(),
     };
-    let mut prepared = prepare(&options.name, &options.text, options.port, &mut registry)?;
+    let mut prepared = prepare(&options.name, &options.text, &source, &mut registry)?;
     let plan = prepared.plan.clone();
     let wanted = plan.listeners.iter().map(|listener| listener.addr);
     let groups = bind_all(wanted, workers, &mut prepared.warnings)?;
@@ -295,7 +311,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         plan,
         active,
         name: options.name,
-        port: options.port,
+        source,
         canonical: prepared.canonical,
         warnings: prepared.warnings,
     }));
@@ -330,7 +346,7 @@ impl State {
 
     /// What `reload` does, marks of the registry aside.
     fn try_reload(&mut self, text: &str) -> Result<bool, ServeError> {
-        let mut prepared = prepare(&self.name, text, self.port, &mut self.registry)?;
+        let mut prepared = prepare(&self.name, text, &self.source, &mut self.registry)?;
         if prepared.canonical == self.canonical {
             return Ok(false);
         }
@@ -360,10 +376,12 @@ impl State {
     }
 }
 
-/// The disk, with the port of the command line.
-struct CorefileSource {
+/// The disk, with what the command line says.
+pub(crate) struct CorefileSource {
     /// `-dns.port`.
-    port: u16,
+    pub(crate) port: u16,
+    /// What stands for placeholders.
+    pub(crate) placeholders: Placeholders,
 }
 
 impl corefile::Source for CorefileSource {
@@ -373,6 +391,10 @@ impl corefile::Source for CorefileSource {
 
     fn files(&self, pattern: &str, from: &str) -> Result<Vec<(String, String)>, corefile::ImportFault> {
         corefile::Disk.files(pattern, from)
+    }
+
+    fn placeholder(&self, name: &str) -> Option<String> {
+        self.placeholders.value(name, |name| corefile::Disk.env(name))
     }
 
     fn dns_port(&self) -> u16 {

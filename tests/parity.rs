@@ -20,6 +20,8 @@ mod harness;
 
 #[path = "parity/beyond.rs"]
 mod beyond;
+#[path = "parity/compared.rs"]
+mod compared;
 #[path = "parity/coredns.rs"]
 mod coredns;
 #[path = "parity/exceptions.rs"]

@@ -59,6 +59,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "source::Selector",
             // What a stanza says about the API server that they come from.
             "source::cluster::Access",
+            "source::cluster::AccessError",
             "source::cluster::ThrottleOptions",
         ],
     ),
@@ -67,6 +68,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     // of them, for /metrics.
     ("admin", &["metrics", "store", "chain", "time", "cache", "forward::Loops"]),
     ("hickory", &["chain", "wire", "store", "time"]),
+    // The commands beside serving look at everything but the sockets that serve.
+    (
+        "tools",
+        &[
+            "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source",
+            "store", "time", "wire",
+        ],
+    ),
 ];
 
 /// Wiring: may import everything.

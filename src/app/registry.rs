@@ -193,6 +193,10 @@ impl Parts for Registry {
         self.hosts.get(spec)
     }
 
+    fn kubedns(&mut self, path: &std::path::Path) -> Result<crate::chain::KubeDnsConfig, String> {
+        super::kubedns::read(path)
+    }
+
     fn zone_file(&mut self, spec: &ZoneFile) -> Result<Arc<Held>, String> {
         self.zones.file(spec)
     }
@@ -343,7 +347,7 @@ impl Registry {
 }
 
 /// The machine's own addresses by interface, loopback included; none where the kernel does not tell.
-pub(super) fn interfaces() -> Vec<(String, IpAddr)> {
+pub(crate) fn interfaces() -> Vec<(String, IpAddr)> {
     if_addrs::get_if_addrs()
         .unwrap_or_default()
         .into_iter()
@@ -357,7 +361,7 @@ fn look(mut manifests: Manifests, mut writer: Writer) -> std::io::Result<Looker>
 }
 
 /// A source in words.
-pub(super) fn source_text(source: &StoreSource) -> String {
+pub(crate) fn source_text(source: &StoreSource) -> String {
     match source {
         StoreSource::Manifests(dir) => dir.display().to_string(),
         StoreSource::Cluster(Access::InCluster) => "the cluster's API server".to_owned(),

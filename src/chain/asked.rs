@@ -122,6 +122,8 @@ pub struct Asked {
     pub(super) errand: bool,
     /// Whether only what is at hand is wanted: nobody is asked for it.
     pub at_hand: bool,
+    /// Whether nobody gets the reply: it is only looked at what it would be, and nothing is counted or begun.
+    pub(super) only_looked: bool,
     /// How long it may take in all, waiting included.
     pub(super) budget: Duration,
     /// What a step that waits wants to know when it is resumed.
@@ -169,6 +171,7 @@ impl Default for Asked {
             hurried: false,
             errand: false,
             at_hand: false,
+            only_looked: false,
             budget: BUDGET,
             noted: 0,
             rewritten: Vec::new(),

@@ -14,6 +14,7 @@ use super::dnstap::Tap;
 use super::file::ZoneFile;
 use super::hosts::{Hosts, HostsSpec};
 use super::k8s_external;
+use super::kubedns_config::KubeDnsConfig;
 use super::loadbalance::{Weights, WeightsFault, WeightsSpec};
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
@@ -28,7 +29,7 @@ use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
 use crate::forward::{Group, GroupSpec, Loops, TargetFault};
 use crate::metrics::{Family, Labels, PerWorker, Tally};
 use crate::source::Selector;
-use crate::source::cluster::{Access, ThrottleOptions};
+use crate::source::cluster::{Access, AccessError, ThrottleOptions};
 use crate::store::{Store, Wanted};
 use crate::tap::{Outlet, TapSpec};
 use crate::transfer::{Replica, ReplicaSpec};
@@ -86,6 +87,14 @@ pub trait Parts {
     /// Unless somebody keeps them, no file is read.
     fn hosts(&mut self, spec: &HostsSpec) -> Arc<Hosts> {
         Arc::new(Hosts::new(spec.clone()))
+    }
+
+    /// What kube-dns's ConfigMap says, as it is mounted or stands at a path; nothing where nobody reads it.
+    ///
+    /// Errors: it can't be read, in words.
+    fn kubedns(&mut self, path: &Path) -> Result<KubeDnsConfig, String> {
+        let _ = path;
+        Ok(KubeDnsConfig::default())
     }
 
     /// The zone of a file; the one that is kept already where they are equal.
@@ -182,6 +191,13 @@ pub trait Parts {
 
     /// The machine's own addresses by interface, loopback included.
     fn interfaces(&self) -> Vec<(String, IpAddr)>;
+
+    /// Whether an API server can be asked from here, as far as that can be known without a network.
+    ///
+    /// Unless somebody only looks at a Corefile, that must be so. Errors: `AccessError`.
+    fn reachable(&self, access: &Access) -> Result<(), AccessError> {
+        access.check()
+    }
 }
 
 /// What the command line says about the plan.
@@ -197,6 +213,8 @@ pub struct Built {
     pub plan: Plan,
     /// Things that work but probably not as meant.
     pub warnings: Vec<String>,
+    /// What was read beside the Corefile and makes another plan when it changes.
+    pub inputs: Vec<String>,
 }
 
 /// A block while its directives are read.
@@ -255,6 +273,8 @@ pub(super) struct Draft<'a> {
     pub(super) searches: Vec<PendingSearch>,
     /// Things to say.
     pub(super) warnings: Vec<String>,
+    /// What was read beside the Corefile.
+    pub(super) inputs: Vec<String>,
 }
 
 impl Draft<'_> {
@@ -335,6 +355,10 @@ impl Parts for Counting<'_> {
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
         self.parts.interfaces()
     }
+
+    fn reachable(&self, access: &Access) -> Result<(), AccessError> {
+        self.parts.reachable(access)
+    }
 }
 
 /// Builds a plan.
@@ -353,6 +377,7 @@ pub fn build(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts) -> Resul
 fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wants) -> Result<Built, Error> {
     let mut plan = Plan::default();
     let mut warnings: Vec<String> = Vec::new();
+    let mut inputs: Vec<String> = Vec::new();
     let mut listeners: BTreeMap<(u16, IpAddr), Vec<Served>> = BTreeMap::new();
     let mut counted: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
     let mut shedding: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
@@ -423,6 +448,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         plan.admin.reload = plan.admin.reload.or(draft.reload);
         join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
+        inputs.extend(draft.inputs);
         plan.follows |= draft.follows;
         let zones: Vec<Zone> = block.zones().cloned().collect();
         if let Some(loops) = draft.loops {
@@ -458,7 +484,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
             chain.cache = Some(counted);
         }
     }
-    Ok(Built { plan, warnings })
+    Ok(Built { plan, warnings, inputs })
 }
 
 /// Label `zone` of queries that reach no block: without a dot at its end, so it is no zone.
@@ -499,6 +525,7 @@ fn read_block<'a>(
         externals: Vec::new(),
         searches: Vec::new(),
         warnings: Vec::new(),
+        inputs: Vec::new(),
     };
     let mut ordered: Vec<(usize, words::Parse, &Directive)> = Vec::new();
     for directive in &block.directives {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::asked::{Asked, Client};
 use super::autopath::Memo;
 use super::build::Parts;
+use super::explain::Said;
 use super::plan::{Chain, Listener, Plan};
 use super::signal::Signal;
 use super::transfer::{Policy, Whole};
@@ -197,6 +198,13 @@ impl<'a> Context<'a> {
         listener.map_or("", |listener| &listener.label)
     }
 
+    /// Label `view` of metrics for a query; empty without one.
+    #[must_use]
+    pub fn view(&self, asked: &Asked) -> &str {
+        let chain = self.plan.and_then(|plan| plan.chains.get(asked.chain));
+        chain.map_or("", |chain| chain.view_name())
+    }
+
     /// Has the question in hand asked again in the background, from the step behind the one in hand on; the reply is told
     /// to the step in hand alone. Cost: one allocation.
     pub fn refresh(&mut self, asked: &Asked) {
@@ -348,6 +356,13 @@ pub trait Step: Send + Sync {
         false
     }
 
+    /// Why this step decides as it does about a question that it is about; called by those who ask why, never on the road of
+    /// a query.
+    fn explain(&self, asked: &Asked, context: &Context<'_>) -> Option<Said> {
+        let _ = (asked, context);
+        None
+    }
+
     /// The value of a metadata label that this step publishes about a query (rule K-250).
     fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {
         let _ = (asked, label);
@@ -357,6 +372,11 @@ pub trait Step: Send + Sync {
     /// The zone in which this step's own names end, for messages.
     fn primary(&self) -> Option<&Zone> {
         None
+    }
+
+    /// The zones outside of which this step lets every question pass; empty where it has a word in all.
+    fn about(&self) -> Vec<Zone> {
+        Vec::new()
     }
 
     /// The zones whose names this step asks upstreams for, and the upstreams; for `loop`.

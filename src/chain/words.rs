@@ -3,9 +3,9 @@
 use super::build::Draft;
 use super::{
     acl, any, auto, autopath, bind, bufsize, cache, cancel, chaos, debug, dns64, dnstap, erratic, errors,
-    file, forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loop_, metadata,
-    minimal, multisocket, nsid, prometheus, ready, reload, rewrite, root, secondary, shed, template,
-    timeouts, transfer, view, whoami,
+    file, forward, header, health, hosts, k8s_external, kubedns_config, kubernetes, loadbalance, local, log,
+    loop_, metadata, minimal, multisocket, nsid, prometheus, ready, reload, rewrite, root, secondary, shed,
+    template, timeouts, transfer, view, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -110,6 +110,7 @@ pub const WORDS: &[Word] = &[
     served(secondary::WORD, secondary::SYNTAX, secondary::HELP, secondary::parse),
     refused("etcd", BACK_END),
     served(loop_::WORD, loop_::SYNTAX, loop_::HELP, loop_::parse),
+    served(kubedns_config::WORD, kubedns_config::SYNTAX, kubedns_config::HELP, kubedns_config::parse),
     served(forward::WORD, forward::SYNTAX, forward::HELP, forward::parse),
     refused("grpc", "gRPC upstreams are not asked: remove the line"),
     served(erratic::WORD, erratic::SYNTAX, erratic::HELP, erratic::parse),

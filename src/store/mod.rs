@@ -237,6 +237,13 @@ impl Store {
         }
     }
 
+    /// Calls `visit` for every Namespace that exists, in no order.
+    pub fn each_namespace(&self, mut visit: impl FnMut(&Namespace)) {
+        for entry in self.namespaces.iter().filter(|entry| entry.exists()) {
+            visit(&entry);
+        }
+    }
+
     /// All Services that exist, in no order. Cost: a reference count each.
     #[must_use]
     pub fn services(&self) -> Vec<Arc<Service>> {

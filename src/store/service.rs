@@ -62,6 +62,8 @@ pub struct Service {
     pub(super) revision: Revision,
     /// The list in which the object was last seen.
     pub(super) mark: AtomicU32,
+    /// When what is answered under its name changed last. Unit: seconds since 1970.
+    changed: u32,
 }
 
 /// The part of a Service that its object gives.
@@ -123,6 +125,7 @@ impl Service {
         definition: Definition,
         endpoints: Endpoints,
         mark: u32,
+        changed: u32,
     ) -> Self {
         Self {
             key,
@@ -132,7 +135,26 @@ impl Service {
             endpoints,
             revision: definition.revision,
             mark: AtomicU32::new(mark),
+            changed,
         }
+    }
+
+    /// UID of its object; empty for an orphan.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.revision.uid
+    }
+
+    /// `resourceVersion` of its object; empty for an orphan, and for what comes from files without one.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.revision.version
+    }
+
+    /// When what is answered under its name changed last. Unit: seconds since 1970.
+    #[must_use]
+    pub fn changed(&self) -> u32 {
+        self.changed
     }
 
     /// `SVC.NS` in wire form, lower case, no final zero.

@@ -55,6 +55,20 @@ impl Wanted {
         imports.into_iter().chain(hosts.map(Kind::Hosts)).collect()
     }
 
+    /// All kinds that are listed and watched for it.
+    #[must_use]
+    pub fn kinds(self) -> Vec<Kind> {
+        let slices = self.endpoints.then_some(Kind::EndpointSlices);
+        let pods = self.pods.then_some(Kind::Pods);
+        [Kind::Services]
+            .into_iter()
+            .chain(slices)
+            .chain([Kind::Namespaces])
+            .chain(pods)
+            .chain(self.more())
+            .collect()
+    }
+
     /// The kinds that must be listed before something can be answered, as bits of `bit`. Cost: no allocation.
     pub(super) fn bits(self, need: Need) -> u16 {
         let mut bits = bit(Kind::Services) | bit(Kind::Namespaces);

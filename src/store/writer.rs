@@ -355,8 +355,9 @@ impl Writer {
         let gone = matches!(pending.definition.spec, Spec::Orphan) && endpoints.parts().is_empty();
         let kind = service_kind(&pending.definition.spec);
         let namespace = self.store.named_namespace(namespace_run(&key));
-        let new =
-            Arc::new(Service::build(key.clone(), namespace, pending.definition, endpoints, pending.mark));
+        let changed = self.clock.wall().serial();
+        let (definition, mark) = (pending.definition, pending.mark);
+        let new = Arc::new(Service::build(key.clone(), namespace, definition, endpoints, mark, changed));
 
         // Addresses go in before the Service is replaced and out after it: a PTR may be early, never missing.
         let old_cluster = old.as_ref().map(|service| service.cluster_ips()).unwrap_or_default();

@@ -22,7 +22,10 @@ mod sections;
 mod text;
 
 pub use assemble::{Flags, Head, Shape, assemble, bare};
-pub use codec::{CodecError, TextRecord, record_from_text, sections_to_records, service_binding};
+pub use codec::{
+    CodecError, Decoded, Line, TextRecord, decode, encode, parse_type, record_from_text, record_texts,
+    sections_to_records, service_binding,
+};
 pub use message::{Malformed, NameBuf, Raw, Reader, expand, rdata};
 pub use mnemonic::{class_mnemonic, class_number, rcode_number, type_mnemonic, type_number};
 pub use name::{

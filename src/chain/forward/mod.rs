@@ -167,6 +167,10 @@ impl Step for Forward {
         true
     }
 
+    fn about(&self) -> Vec<Zone> {
+        self.scope.from.clone()
+    }
+
     fn rescues(&self) -> bool {
         !matches!(self.families, Families::Any)
     }

@@ -13,6 +13,7 @@ mod metadata;
 mod multicluster;
 mod parse;
 mod pod;
+mod reason;
 mod reverse;
 mod service;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::explain::Said;
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
 use super::transfer::Whole;
@@ -446,6 +448,14 @@ impl Step for Kubernetes {
 
     fn primary(&self) -> Option<&Zone> {
         Some(&self.options.primary)
+    }
+
+    fn about(&self) -> Vec<Zone> {
+        self.options.zones.iter().map(|served| served.zone.clone()).collect()
+    }
+
+    fn explain(&self, asked: &Asked, context: &Context<'_>) -> Option<Said> {
+        self.reason(&asked.question, context)
     }
 
     fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::build::{Draft, StoreSource, StoreSpec};
+use super::super::build::{Draft, Parts, StoreSource, StoreSpec};
 use super::super::k8s_external::K8sExternal;
 use super::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone};
 use crate::corefile::{Directive, Error, Zone};
@@ -139,7 +139,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
     }
     let externals = std::mem::take(&mut draft.externals);
     let searches = std::mem::take(&mut draft.searches);
-    let source = source(directive, &stanza)?;
+    let source = source(directive, &stanza, draft.parts)?;
     if matches!(source, StoreSource::Manifests(_)) {
         for option in &stanza.throttles {
             draft.warnings.push(format!(
@@ -196,7 +196,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
 }
 
 /// Where the objects come from (K-233): a folder, a kubeconfig, an address, or the service account of the pod.
-fn source(directive: &Directive, stanza: &Stanza) -> Result<StoreSource, Error> {
+fn source(directive: &Directive, stanza: &Stanza, parts: &dyn Parts) -> Result<StoreSource, Error> {
     if let Some(dir) = &stanza.manifests {
         if stanza.endpoint.is_some() || stanza.kubeconfig.is_some() || stanza.tls.is_some() {
             return Err(directive.error("`manifests` and an API server exclude each other"));
@@ -211,7 +211,7 @@ fn source(directive: &Directive, stanza: &Stanza) -> Result<StoreSource, Error> 
         }
         (None, None) => Access::InCluster,
     };
-    access.check().map_err(|error| {
+    parts.reachable(&access).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         directive.error(format!("{error}{cause}")).hint(
             "name the API server with `endpoint URL` or `kubeconfig FILE`, or a folder of manifests with `manifests DIR`",

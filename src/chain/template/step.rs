@@ -162,7 +162,7 @@ impl Templates {
             }
             data.groups = Groups(groups);
         }
-        let view = "";
+        let view = context.view(asked);
         let labels = [context.server(asked), data.zone, view, data.class, data.rtype];
         if first {
             self.counts.count(Counted::Match, &labels);

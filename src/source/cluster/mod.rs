@@ -15,6 +15,7 @@ mod event;
 mod feed;
 mod reflect;
 mod request;
+mod review;
 mod split;
 mod start;
 mod throttle;
@@ -23,6 +24,8 @@ mod trouble;
 use std::time::Duration;
 
 pub use access::{Access, AccessError};
+pub use request::{group, resource};
+pub use review::{Review, ReviewError, review};
 pub use start::{Cluster, ClusterOptions};
 pub use throttle::ThrottleOptions;
 

@@ -37,8 +37,21 @@ pub(super) fn paths(kind: Kind) -> &'static [&'static str] {
     }
 }
 
+/// The API group of a kind; empty for the core one.
+#[must_use]
+pub fn group(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Services | Kind::Namespaces | Kind::Pods => "",
+        Kind::EndpointSlices => "discovery.k8s.io",
+        Kind::Imports => "multicluster.x-k8s.io",
+        Kind::Hosts(HostKind::Ingresses) => "networking.k8s.io",
+        Kind::Hosts(_) => "gateway.networking.k8s.io",
+    }
+}
+
 /// The plural name of a kind, as in its path.
-pub(super) fn resource(kind: Kind) -> &'static str {
+#[must_use]
+pub fn resource(kind: Kind) -> &'static str {
     match kind {
         Kind::Services => "services",
         Kind::EndpointSlices => "endpointslices",
@@ -63,13 +76,7 @@ pub(super) fn may_be_absent(kind: Kind) -> bool {
 
 /// The RBAC rule that a kind needs, in words.
 pub(super) fn rule(kind: Kind) -> String {
-    let group = match kind {
-        Kind::Services | Kind::Namespaces | Kind::Pods => "",
-        Kind::EndpointSlices => "discovery.k8s.io",
-        Kind::Imports => "multicluster.x-k8s.io",
-        Kind::Hosts(HostKind::Ingresses) => "networking.k8s.io",
-        Kind::Hosts(_) => "gateway.networking.k8s.io",
-    };
+    let group = group(kind);
     format!("list and watch on `{}` (API group \"{group}\")", resource(kind))
 }
 
