@@ -114,11 +114,16 @@ impl World {
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let text = format!(
             ".:0 {{\n bind 127.0.0.1\n errors\n health 127.0.0.1:0\n prometheus 127.0.0.1:0\n \
+             shed\n local\n dnstap {tap}\n acl blocked.example {{\n  block\n }}\n acl filtered.example {{\n  filter\n }}\n \
+             acl dropped.example {{\n  drop\n }}\n template IN A made.example {{\n  answer \"{{{{ .Name }}}} 60 IN A 192.0.2.5\"\n }}\n \
+             template IN A unmade.example {{\n  answer \"{{{{ .Name }}}} 60 IN A {{{{ .Name }}}}\"\n }}\n \
+             template IN A undone.example {{\n  answer \"{{{{ parseInt .Name 10 64 }}}} 60 IN A 192.0.2.5\"\n }}\n \
              dns64 {{\n  allow_ipv4\n }}\n autopath {search}\n hosts {hosts} {{\n  fallthrough\n }}\n \
              kubernetes cluster.local in-addr.arpa {{\n  endpoint {api}\n  startup_timeout 0s\n  fallthrough in-addr.arpa\n }}\n \
              k8s_external apps.example {{\n  ingress\n }}\n \
              cache 30\n loop\n forward . {up} {silent} {{\n  policy sequential\n }}\n}}\n",
             search = search.display(),
+            tap = folder.path().join("tap").display(),
             hosts = hosts.display(),
             api = api.url(),
             up = upstream.addr,
@@ -149,6 +154,9 @@ impl World {
     /// Asks for a name of each kind, over both transports.
     pub(crate) fn ask(&self) {
         let server = self.running.addresses()[0];
+        // Nobody answers this one.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(&query("dropped.example.", 1), server).unwrap();
         for (name, qtype) in [
             ("web.shop.svc.cluster.local.", 1),
             ("no.shop.svc.cluster.local.", 1),
@@ -159,6 +167,12 @@ impl World {
             ("www.example.com.", 1),
             ("www.example.com.", 28),
             ("nothing.example.com.", 16),
+            ("localhost.", 1),
+            ("blocked.example.", 1),
+            ("filtered.example.", 1),
+            ("made.example.", 1),
+            ("unmade.example.", 1),
+            ("undone.example.", 1),
         ] {
             self.udp(name, qtype);
             let message = query(name, qtype);
