@@ -14,4 +14,5 @@ pub mod server;
 pub mod source;
 pub mod store;
 pub mod time;
+pub mod tls;
 pub mod wire;

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod cluster;
+mod traffic;
 
 pub use cluster::{ClusterCounts, ClusterNumbers, ServiceKind};
+pub use traffic::{DOQ, HTTP, Traffic};
 
 /// A number that only its worker adds to.
 #[derive(Default, Debug)]

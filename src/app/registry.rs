@@ -7,17 +7,21 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::ServeError;
+use super::certificates::CertificateFiles;
 use super::hosts::HostsFiles;
 use super::looker::Looker;
 use super::upstreams::Upstreams;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations};
+use crate::corefile::Transport as Scheme;
 use crate::forward::{Group, GroupSpec, Loops, TargetFault};
-use crate::metrics::{ClusterCounts, Tally};
+use crate::metrics::{ClusterCounts, DOQ, HTTP, Tally, Traffic};
+use crate::server::encrypted_threads;
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
 use crate::time::Clock;
+use crate::tls::{CertificateSpec, Certificates};
 
 /// How often a folder of manifests is looked at.
 const LOOK: Duration = Duration::from_millis(300);
@@ -54,7 +58,15 @@ enum Feeder {
 
 /// Where queries are counted, by server and zone; kept over all plans, so that counters never fall.
 #[derive(Clone, Default)]
-pub(super) struct Tallies(Arc<Mutex<Vec<ZoneTally>>>);
+pub(super) struct Tallies {
+    /// Those of plain queries.
+    zones: Arc<Mutex<Vec<ZoneTally>>>,
+    /// Those of servers over HTTP and QUIC, by label.
+    traffic: Arc<Mutex<Vec<ServerTraffic>>>,
+}
+
+/// A label `server`, and what is counted of it.
+type ServerTraffic = (String, Arc<Traffic>);
 
 /// The tallies of one zone of one server.
 #[derive(Clone)]
@@ -70,12 +82,23 @@ pub(super) struct ZoneTally {
 impl Tallies {
     /// The tallies of a zone of a server, made if there are none.
     fn get(&self, server: &str, zone: &str, workers: usize) -> Arc<[Tally]> {
-        let mut known = self.0.lock();
+        let mut known = self.zones.lock();
         if let Some(found) = known.iter().find(|tally| tally.server == server && tally.zone == zone) {
             return found.workers.clone();
         }
         let made: Arc<[Tally]> = (0..workers).map(|_| Tally::new(chain::ANSWERERS)).collect();
         known.push(ZoneTally { server: server.to_owned(), zone: zone.to_owned(), workers: made.clone() });
+        made
+    }
+
+    /// Where the answers of a server over HTTP or QUIC are counted, made if there is no such place.
+    fn traffic(&self, scheme: Scheme, server: &str) -> Arc<Traffic> {
+        let mut known = self.traffic.lock();
+        if let Some((_, found)) = known.iter().find(|(label, _)| label == server) {
+            return found.clone();
+        }
+        let made = Arc::new(Traffic::new(if scheme == Scheme::Quic { DOQ } else { HTTP }));
+        known.push((server.to_owned(), made.clone()));
         made
     }
 }
@@ -107,7 +130,9 @@ pub(super) struct Registry {
     pub(super) translations: Arc<Translations>,
     /// Where loops are looked for; kept over all plans.
     pub(super) loops: Arc<Loops>,
-    /// How many workers there are.
+    /// Certificates of our own.
+    pub(super) files: CertificateFiles,
+    /// How many workers there are, those for what is encrypted not counted.
     pub(super) workers: usize,
     /// How long things of an API server may take.
     pub(super) timing: Timing,
@@ -149,11 +174,12 @@ impl Parts for Registry {
     }
 
     fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
+        let all = self.counters();
         let counts = &mut self.caches.counts;
         if let Some((.., known)) = counts.iter().find(|known| known.0 == server && known.1 == zones) {
             return known.clone();
         }
-        let made = Arc::new(Counts::new(self.workers));
+        let made = Arc::new(Counts::new(all));
         counts.push((server.to_owned(), zones.to_owned(), made.clone()));
         made
     }
@@ -171,15 +197,28 @@ impl Parts for Registry {
     }
 
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
-        self.tallies.get(server, zone, self.workers)
+        self.tallies.get(server, zone, self.counters())
     }
 
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
         interfaces()
     }
+
+    fn certificates(&mut self, spec: &CertificateSpec) -> Result<Option<Arc<Certificates>>, String> {
+        self.files.get(spec).map(Some)
+    }
+
+    fn traffic(&mut self, scheme: Scheme, server: &str) -> Arc<Traffic> {
+        self.tallies.traffic(scheme, server)
+    }
 }
 
 impl Registry {
+    /// How many count for themselves: the workers, and the threads for what is encrypted.
+    fn counters(&self) -> usize {
+        self.workers + encrypted_threads(self.workers)
+    }
+
     /// Before a plan is built: nothing is asked for yet.
     pub(super) fn begin(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
@@ -209,6 +248,7 @@ impl Registry {
     /// Starts the sources that are not running.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
         self.hosts.feed()?;
+        self.files.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {

@@ -25,7 +25,7 @@ use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, R
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
 use crate::wire::{
-    CLASS_IN, Ede, Fault, Head, Query, Rcode, Section, Sections, Shape, assemble, bare, rtype, show_name,
+    CLASS_IN, Ede, Fault, Head, Query, Rcode, Section, Sections, assemble, bare, rtype, show_name,
 };
 
 /// What became of a query.
@@ -187,10 +187,7 @@ impl<R> Pipeline<R> {
             Err(fault) => return self.refuse(fault, out),
         };
         asked.query = query;
-        asked.shape = match client.transport {
-            Transport::Udp => Shape::datagram(query.edns.as_ref()),
-            Transport::Tcp => Shape::stream(),
-        };
+        asked.shape = client.transport.shape(query.edns.as_ref());
         let plan = self.plan.clone();
         let refused =
             asked.question.qclass != CLASS_IN || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
@@ -261,7 +258,7 @@ impl<R> Pipeline<R> {
                     &Head::new(rcode),
                     edns.as_ref(),
                     &Sections::default(),
-                    Shape::datagram(edns.as_ref()),
+                    asked.client.transport.shape(edns.as_ref()),
                     out,
                 );
                 Outcome::Reply(length)
@@ -409,7 +406,7 @@ impl<R> Pipeline<R> {
             rotate_answers(&mut reply.sections, &mut self.rng);
             (length, _) = asked.assemble(&reply, out);
             self.counters.truncated.add(1);
-            if asked.client.transport == Transport::Tcp && self.cut_names.len() < CUT_NAMES {
+            if asked.client.transport != Transport::Udp && self.cut_names.len() < CUT_NAMES {
                 let name = asked.sent().lower();
                 if !self.cut_names.contains(name) {
                     self.cut_names.insert(name.into());
@@ -446,7 +443,7 @@ impl<R> Pipeline<R> {
         });
         if let Some(tally) = tallies.and_then(|tallies| tallies.get(self.worker)) {
             tally.observe(&Observation {
-                proto: usize::from(asked.client.transport == Transport::Tcp),
+                proto: usize::from(asked.client.transport.over_tcp()),
                 family: usize::from(asked.client.addr.is_ipv6()),
                 qtype: asked.sent().qtype,
                 dnssec_ok: asked.query.edns.is_some_and(|edns| edns.dnssec_ok),

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::asked::Asked;
 use super::cache::Cached;
+use super::entry::Entry;
 use super::reload::Reload;
 use super::step::Step;
-use crate::corefile::Zone;
+use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Loops, Suspect};
 use crate::metrics::Tally;
 use crate::time::Tick;
@@ -89,9 +90,26 @@ pub struct Ready {
     pub continuously: bool,
 }
 
+/// What is listened on: an address, and what is spoken there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Socket {
+    /// What is spoken; `dns` is both UDP and TCP.
+    pub scheme: Scheme,
+    /// The address.
+    pub addr: SocketAddr,
+}
+
+impl From<SocketAddr> for Socket {
+    fn from(addr: SocketAddr) -> Self {
+        Self { scheme: Scheme::Dns, addr }
+    }
+}
+
 /// An address that is listened on, with the blocks behind it.
 #[derive(Clone, Debug)]
 pub struct Listener {
+    /// What is spoken there.
+    pub scheme: Scheme,
     /// The address; unspecified addresses are wildcards of their family only.
     pub addr: SocketAddr,
     /// Label `server` of metrics.
@@ -100,6 +118,8 @@ pub struct Listener {
     pub zones: Vec<Served>,
     /// Where queries are counted that reach no block, a tally a worker; none without a `prometheus` behind this address.
     pub dropped: Option<Arc<[Tally]>>,
+    /// How queries come in.
+    pub entry: Entry,
 }
 
 /// A zone on a listener.
@@ -114,6 +134,12 @@ pub struct Served {
 }
 
 impl Listener {
+    /// What is listened on.
+    #[must_use]
+    pub fn socket(&self) -> Socket {
+        Socket { scheme: self.scheme, addr: self.addr }
+    }
+
     /// The place in `zones` for a question: the block of the longest zone (rules K-001, S-02); `None`: REFUSED.
     ///
     /// A DS question belongs to the parent: the block of the zone above, where there is one.

@@ -2,8 +2,8 @@
 
 use super::build::Draft;
 use super::{
-    any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, kubernetes, loadbalance, log,
-    loop_, metadata, minimal, prometheus, ready, reload, whoami,
+    any, bind, bufsize, cache, debug, dns64, errors, forward, health, hosts, https, https3, kubernetes,
+    loadbalance, log, loop_, metadata, minimal, prometheus, proxyproto, quic, ready, reload, tls, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -60,11 +60,11 @@ pub const WORDS: &[Word] = &[
     served(metadata::WORD, metadata::SYNTAX, metadata::HELP, metadata::parse),
     refused("geoip", "client locations are not looked up: remove the line"),
     refused("cancel", LATER),
-    refused("proxyproto", LATER),
-    refused("quic", "DNS over QUIC is not served by this version yet: remove the block or the line"),
+    served(proxyproto::WORD, proxyproto::SYNTAX, proxyproto::HELP, proxyproto::parse),
+    served(quic::WORD, quic::SYNTAX, quic::HELP, quic::parse),
     refused("grpc_server", "DNS over gRPC is not served: clients can use UDP or TCP"),
-    refused("https", "DNS over HTTPS is not served by this version yet: remove the block or the line"),
-    refused("https3", "DNS over HTTP/3 is not served by this version yet: remove the block or the line"),
+    served(https::WORD, https::SYNTAX, https::HELP, https::parse),
+    served(https3::WORD, https3::SYNTAX, https3::HELP, https3::parse),
     refused("timeouts", LATER),
     refused("multisocket", "there is one socket a worker already: remove the line"),
     served(reload::WORD, reload::SYNTAX, reload::HELP, reload::parse),
@@ -96,7 +96,7 @@ pub const WORDS: &[Word] = &[
     served(cache::WORD, cache::SYNTAX, cache::HELP, cache::parse),
     refused("header", LATER),
     refused("dnssec", "zones are not signed: remove the line"),
-    refused("tls", "encrypted transports are not served by this version yet: remove the line"),
+    served(tls::WORD, tls::SYNTAX, tls::HELP, tls::parse),
     served(minimal::WORD, minimal::SYNTAX, minimal::HELP, minimal::parse),
     refused("template", LATER),
     refused("transfer", "zone transfers are not served by this version yet: remove the line"),

@@ -136,6 +136,9 @@ pub(super) trait Answerer {
 
     /// The plan's listener behind a socket group.
     fn listener(&self, group: usize) -> usize;
+
+    /// What is spoken on the streams of a socket group.
+    fn transport(&self, group: usize) -> Transport;
 }
 
 /// What became of a connection that waited.
@@ -305,7 +308,7 @@ impl Streams {
             let client = Client {
                 addr: stream.peer,
                 local: Some(stream.local),
-                transport: Transport::Tcp,
+                transport: answerer.transport(stream.group),
                 listener: answerer.listener(stream.group),
                 size: length,
             };

@@ -13,10 +13,10 @@ use hickory_proto::op::Message;
 use super::memory::{MemoryLink, World};
 use super::{Phase, StreamId, StreamLimits, Worker, WorkerOptions};
 use crate::chain::{
-    Active, Answer, Ask, Asked, Chain, Context, Flow, Listener, PipelineOptions, Plan, Reply, Served, Signal,
-    Step,
+    Active, Answer, Ask, Asked, Chain, Context, Entry, Flow, Listener, PipelineOptions, Plan, Reply, Served,
+    Signal, Step,
 };
-use crate::corefile::Zone;
+use crate::corefile::{Transport as Scheme, Zone};
 use crate::metrics::Counters;
 use crate::time::{Clock, Wall};
 use crate::wire::{Owner, Rcode, Section, parse_name, rtype};
@@ -103,10 +103,12 @@ fn plan(groups: &[u8], signal: &Arc<Signal>) -> Arc<Plan> {
         plan.chains.push(Chain::new(vec![step], vec![root.clone()], Vec::new(), false));
         let served = Served { zone: root.clone(), chain, tallies: None };
         plan.listeners.push(Listener {
+            scheme: Scheme::Dns,
             addr: group(index),
             label: String::new(),
             zones: vec![served],
             dropped: None,
+            entry: Entry::default(),
         });
     }
     Arc::new(plan)

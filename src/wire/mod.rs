@@ -14,12 +14,14 @@ use std::borrow::Cow;
 
 mod assemble;
 mod codec;
+mod freshness;
 mod name;
 mod query;
 mod sections;
 
 pub use assemble::{Head, Shape, assemble, bare};
 pub use codec::{CodecError, sections_to_records};
+pub use freshness::freshness;
 pub use name::{
     MAX_LABELS, MAX_NAME, NameFault, Question, Reverse, label_eq, parse_name, reverse_address, show_label,
     show_name,
