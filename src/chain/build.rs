@@ -283,7 +283,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
                     return Err(key.error(text).hint("give one of the two another port"));
                 }
                 let (entry, zones) = listeners.entry(place).or_default();
-                if let Err(word) = entry.join(&draft.entry) {
+                if let Err(word) = entry.join(draft.entry.of(scheme)) {
                     let address = SocketAddr::new(address, port);
                     let text = format!("another block on {address} has another `{word}`");
                     return Err(key.error(text).hint("what is one address to clients needs one of them"));

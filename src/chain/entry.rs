@@ -31,18 +31,24 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// What of a block's words is about keys of this scheme.
+    pub(super) fn of(&self, scheme: Scheme) -> Self {
+        let tls = self.tls.clone().filter(|_| scheme != Scheme::Dns);
+        Self { tls, ..self.clone() }
+    }
+
     /// Takes in what another block of the same listener says.
     ///
     /// Errors: the word about which they differ.
-    pub(super) fn join(&mut self, other: &Self) -> Result<(), &'static str> {
+    pub(super) fn join(&mut self, other: Self) -> Result<(), &'static str> {
         match (&self.tls, &other.tls) {
             (Some(one), Some(another)) if one.spec() != another.spec() => return Err("tls"),
-            (None, Some(another)) => self.tls = Some(another.clone()),
+            (None, Some(_)) => self.tls = other.tls,
             _ => {}
         }
         match (&self.proxy, &other.proxy) {
             (Some(one), Some(another)) if one != another => return Err("proxyproto"),
-            (None, Some(another)) => self.proxy = Some(another.clone()),
+            (None, Some(_)) => self.proxy = other.proxy,
             _ => {}
         }
         self.limits.join(&other.limits)
