@@ -176,6 +176,8 @@ pub(crate) struct Asker {
     runtime: Runtime,
     /// The connection.
     line: Option<Line>,
+    /// How often it connected.
+    pub(crate) connects: usize,
     /// What holds a connection over QUIC.
     #[cfg(feature = "quic")]
     endpoint: Option<quinn::Endpoint>,
@@ -206,6 +208,7 @@ impl Asker {
             config,
             runtime,
             line: None,
+            connects: 0,
             #[cfg(feature = "quic")]
             endpoint: None,
         }
@@ -230,6 +233,7 @@ impl Asker {
             tokio::time::timeout(PATIENCE, open).await.map_err(|_| "no time left".to_owned())?
         })?;
         self.line = Some(line);
+        self.connects += 1;
         Ok(())
     }
 
@@ -527,4 +531,27 @@ async fn collect(response: Response<hyper::body::Incoming>) -> Result<Answer, St
     let (head, body) = response.into_parts();
     let body = body.collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
     Ok(Response::from_parts(head, body))
+}
+
+#[cfg(feature = "quic")]
+impl Asker {
+    /// Opens as many streams of QUIC as it is granted, at most `most`, writes the same to each and leaves them open; says how
+    /// many there were.
+    pub(crate) fn open_streams(&mut self, bytes: &[u8], most: usize) -> usize {
+        let Some(Line::Quic(connection)) = &self.line else { panic!("connect first") };
+        let connection = connection.clone();
+        self.runtime.block_on(async {
+            let mut kept = Vec::new();
+            while kept.len() < most {
+                let opening = tokio::time::timeout(Duration::from_millis(500), connection.open_bi());
+                let Ok(Ok((mut send, receive))) = opening.await else { break };
+                send.write_all(bytes).await.unwrap();
+                kept.push((send, receive));
+            }
+            let count = kept.len();
+            // Reset when dropped, so that the server sees that they are given up.
+            drop(kept);
+            count
+        })
+    }
 }

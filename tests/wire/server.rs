@@ -149,7 +149,7 @@ pub(crate) fn demo_folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo")
 }
 
-/// The demo's server, shared by the tests that only ask.
+/// The demo's server, shared by the tests that only ask, as long as one of them runs.
 static DEMO: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 /// The server with large answers, shared likewise.
 static LARGE: Mutex<Weak<Server>> = Mutex::new(Weak::new());
@@ -254,12 +254,12 @@ impl Server {
     /// Asks on every address over UDP and TCP, and over each encrypted transport.
     pub(crate) fn probe(&self, message: &Message) -> Outcome {
         let mut outcome = self.probe_via(message, &[Via::Udp, Via::Tcp]);
-        outcome.0.extend(self.probe_encrypted(message));
+        outcome.0.extend(self.probe_encrypted(message).0);
         outcome
     }
 
     /// Asks over each encrypted transport; nothing where it is served over none.
-    fn probe_encrypted(&self, message: &Message) -> Vec<Exchange> {
+    pub(crate) fn probe_encrypted(&self, message: &Message) -> Outcome {
         let mut askers = self.askers.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = message.bytes();
         let mut exchanges = Vec::new();
@@ -278,7 +278,7 @@ impl Server {
             exchanges.push(Exchange { via, server: asker.to, reply });
         }
         assert!(plain(self.v4()), "I1: a plain query is answered after {message:?}");
-        exchanges
+        Outcome(exchanges)
     }
 
     /// Asks on every address over these transports, and checks the invariants after each.

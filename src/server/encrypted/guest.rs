@@ -182,6 +182,13 @@ impl Guests {
         Self { all: RefCell::default(), traffic, most: Cell::new(usize::MAX) }
     }
 
+    /// Returns when there are none.
+    pub(super) async fn gone(&self) {
+        while self.len() > 0 {
+            sleep(LOOK / 10).await;
+        }
+    }
+
     /// How many there are on this thread.
     pub(super) fn len(&self) -> usize {
         self.all.borrow().len()

@@ -48,6 +48,9 @@ const INCOMING: usize = 256;
 /// Bytes of those that come before that.
 const EARLY: u64 = 1 << 20;
 
+/// How long what was written last may take to leave.
+const FAREWELL: Duration = Duration::from_millis(50);
+
 /// A code as QUIC writes it.
 fn number(code: u16) -> VarInt {
     VarInt::from_u32(u32::from(code))
@@ -108,8 +111,10 @@ pub(super) async fn listen<F: Future<Output = ()> + 'static>(
     }
     // Those that are there end by themselves; nobody new is heard.
     endpoint.set_server_config(None);
-    let _ = timeout(LEAVE, endpoint.wait_idle()).await;
+    let _ = timeout(LEAVE, door.guests.gone()).await;
     endpoint.close(number(code::NO_ERROR), b"");
+    // Until they were told; that they heard it is not waited for.
+    let _ = timeout(FAREWELL, endpoint.wait_idle()).await;
 }
 
 /// Serves a connection from its handshake to its end.
@@ -144,7 +149,7 @@ async fn welcome<F: Future<Output = ()>>(
             door.leaving().await;
             let _ = timeout(LEAVE, guest.done()).await;
             // The last reply is on its way yet.
-            sleep(Duration::from_millis(100)).await;
+            sleep(FAREWELL).await;
         } => {}
     }
     connection.close(number(code::NO_ERROR), b"");
