@@ -154,7 +154,7 @@ impl Rig {
                 secrets: seeded(),
                 streams: None,
             },
-            groups: vec![group(0), group(1)],
+            groups: vec![group(0).into(), group(1).into()],
             stream,
             phase: phase.clone(),
         };

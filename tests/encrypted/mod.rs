@@ -135,7 +135,11 @@ impl Certificate {
     }
 
     /// What a client that trusts it begins with.
-    pub(crate) fn config(&self, alpn: &[&[u8]], versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    pub(crate) fn config(
+        &self,
+        alpn: &[&[u8]],
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -472,8 +476,7 @@ async fn connect_quic(
 ) -> Result<Line, String> {
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
     let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let connecting =
-        endpoint.connect_with(quinn::ClientConfig::new(Arc::new(crypto)), to, NAME).unwrap();
+    let connecting = endpoint.connect_with(quinn::ClientConfig::new(Arc::new(crypto)), to, NAME).unwrap();
     *kept = Some(endpoint);
     let connection = connecting.await.map_err(|error| format!("{error:?}"))?;
     if over == Over::Quic {

@@ -97,8 +97,7 @@ fn what_cannot_be_served_is_said_with_its_place() {
 #[test]
 fn sessions_are_resumed() {
     let rig = Rig::new();
-    for (scheme, version) in
-        [(Scheme::Tls, &rustls::version::TLS13), (Scheme::Tls, &rustls::version::TLS12)]
+    for (scheme, version) in [(Scheme::Tls, &rustls::version::TLS13), (Scheme::Tls, &rustls::version::TLS12)]
     {
         let config = Arc::new(rig.certificate.config(&[b"dot"], &[version]));
         let mut kinds = Vec::new();

@@ -91,7 +91,10 @@ fn w68_slow_handshakes_end_and_hold_nobody_back() {
         rig.serves(over);
     }
     for stream in &mut slow {
-        assert_eq!(is_ended(stream), 0, "closed when the time for the handshake is over");
+        assert!(
+            is_ended(stream) <= 7,
+            "closed when the time for the handshake is over, with an alert at most"
+        );
     }
 }
 

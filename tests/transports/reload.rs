@@ -117,7 +117,8 @@ fn a_changed_corefile_opens_and_closes_listeners_and_keeps_connections() {
         fs::rename(folder.path().join("next"), &path).unwrap();
     };
     let plain = ".:0 {\n bind 127.0.0.1\n whoami\n}\n";
-    let options = ServeOptions { text: plain.to_owned(), path: Some(path.clone()), ..ServeOptions::default() };
+    let options =
+        ServeOptions { text: plain.to_owned(), path: Some(path.clone()), ..ServeOptions::default() };
     let rig = Rig { running: serve(options).unwrap(), certificate };
     assert!(rig.running.addresses_of(Scheme::Tls).is_empty());
 

@@ -19,7 +19,8 @@ pub(crate) struct Rig {
 }
 
 /// What every block of these tests holds.
-const WORDS: &str = "bind 127.0.0.1\n hosts {\n 10.0.0.1 a.test\n 10.0.0.2 b.test\n ttl 77\n no_reverse\n }\n";
+const WORDS: &str =
+    "bind 127.0.0.1\n hosts {\n 10.0.0.1 a.test\n 10.0.0.2 b.test\n ttl 77\n no_reverse\n }\n";
 
 impl Rig {
     /// A server with these lines in its block, and options of its own.

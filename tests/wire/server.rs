@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use signpost::app::{Running, ServeOptions, serve};
@@ -149,20 +149,14 @@ pub(crate) fn demo_folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo")
 }
 
-/// The demo's server, shared by the tests that only ask, as long as one of them runs.
-static DEMO: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+/// The demo's server, shared by the tests that only ask.
+static DEMO: OnceLock<Arc<Server>> = OnceLock::new();
 /// The server with large answers, shared likewise.
-static LARGE: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+static LARGE: OnceLock<Arc<Server>> = OnceLock::new();
 
 /// The running one, or a new one.
-fn shared(place: &Mutex<Weak<Server>>, start: impl FnOnce() -> Server) -> Arc<Server> {
-    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = place.upgrade() {
-        return running;
-    }
-    let server = Arc::new(start());
-    *place = Arc::downgrade(&server);
-    server
+fn shared(place: &OnceLock<Arc<Server>>, start: impl FnOnce() -> Server) -> Arc<Server> {
+    place.get_or_init(|| Arc::new(start())).clone()
 }
 
 /// The longest message that is asked by GET, whose place is the head of a request.
@@ -199,7 +193,8 @@ impl Server {
     /// The server with large answers.
     pub(crate) fn large() -> Arc<Self> {
         shared(&LARGE, || {
-            let folder = tempfile::tempdir().expect("a temporary folder");
+            // It outlives the tests.
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
             large::write(folder.path());
             let manifests = folder.path().to_owned();
             Self::start_everywhere(&manifests, Some(folder))

@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 
 use super::door::{Door, LEAVE};
@@ -42,7 +43,7 @@ const CHUNK: usize = 4096;
 const STREAMS: u32 = 100;
 
 /// How long a connection that is told to go may take with nothing under way.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Runs hyper's tasks on this thread.
 #[derive(Clone)]
@@ -176,14 +177,18 @@ async fn serve_one(
 /// Runs a connection until it ends, its time is up, or its listener goes.
 async fn run<C: Future>(door: &Rc<Door>, guest: &Rc<Guest>, connection: C, shut: impl Fn(Pin<&mut C>)) {
     let mut connection = pin!(connection);
-    let why = tokio::select! {
+    tokio::select! {
         _ = connection.as_mut() => return,
-        () = guest.overdue(&door.guests, &door.room.times) => GRACE,
-        () = door.leaving() => LEAVE,
-    };
+        () = guest.overdue(&door.guests, &door.room.times) => {}
+        () = door.leaving() => {}
+    }
     shut(connection.as_mut());
+    let done = async {
+        let _ = timeout(LEAVE, guest.done()).await;
+        sleep(GRACE).await;
+    };
     tokio::select! {
         _ = connection => {}
-        () = tokio::time::sleep(why) => {}
+        () = done => {}
     }
 }
