@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use self::certificates::CertificateFiles;
 use self::hosts::HostsFiles;
 pub use self::kubedns::Placeholders;
 pub(crate) use self::kubedns::read as read_kubedns;
@@ -18,16 +19,17 @@ use self::upstreams::Upstreams;
 use self::weights::WeightFiles;
 use self::zones::Zones;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
-use crate::chain::{self, Active, BuildOptions, Plan};
-use crate::corefile;
+use crate::chain::{self, Active, BuildOptions, Listener, Plan, Socket};
+use crate::corefile::{self, Transport as Scheme};
 use crate::forward::{Desk, DeskOptions, Random, Streams};
 use crate::logging;
 use crate::metrics;
-use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits};
+use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits, encrypted_threads};
 use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
 
+mod certificates;
 pub(crate) mod configmap;
 mod hosts;
 mod kubedns;
@@ -177,15 +179,18 @@ fn prepare(
 
 /// Binds addresses, all or none; an address of a family that the kernel has not is left out with a warning.
 fn bind_all(
-    addresses: impl Iterator<Item = SocketAddr>,
+    sockets: impl Iterator<Item = Socket>,
     workers: usize,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Group>, ServeError> {
     let mut groups = Vec::new();
-    for addr in addresses {
-        match crate::server::bind(addr, workers)? {
+    for socket in sockets {
+        let threads = if socket.scheme == Scheme::Dns { workers } else { encrypted_threads(workers) };
+        match crate::server::bind(socket, threads)? {
             Bound::Yes(group) => groups.push(group),
-            Bound::NoIpv6(addr) => warnings.push(format!("{addr} is left out: this machine has no IPv6")),
+            Bound::NoIpv6(socket) => {
+                warnings.push(format!("{} is left out: this machine has no IPv6", socket.addr));
+            }
         }
     }
     Ok(groups)
@@ -220,6 +225,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         weights: WeightFiles::default(),
         families: Arc::default(),
         zones: Zones::new(options.clock.clone()),
+        files: CertificateFiles::default(),
         translations: Arc::default(),
         taps: taps::Taps::default(),
         templates: Arc::default(),
@@ -231,7 +237,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     };
     let mut prepared = prepare(&options.name, &options.text, &source, &mut registry)?;
     let plan = prepared.plan.clone();
-    let wanted = plan.listeners.iter().map(|listener| listener.addr);
+    let wanted = plan.listeners.iter().map(Listener::socket);
     let groups = bind_all(wanted, workers, &mut prepared.warnings)?;
     if groups.is_empty() {
         return Err(ServeError::NoAddress);
@@ -252,6 +258,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
+        exposition::transports(&mut text, &plan);
         exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
         exposition::cluster(&mut text, &clusters.read());
         caches(&mut text, &plan);
@@ -290,7 +297,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let crew = Crew::start(
         groups,
         workers,
-        &CrewOptions {
+        CrewOptions {
             active: active.clone(),
             waiting: options.waiting.min((ALL_WAITING / options.workers.max(1)).max(LEAST_WAITING)),
             stream: options.stream,
@@ -351,10 +358,10 @@ impl State {
             return Ok(false);
         }
         let plan = prepared.plan;
-        let served: Vec<SocketAddr> = self.crew.addresses().iter().map(|(wanted, _)| *wanted).collect();
-        let wanted: Vec<SocketAddr> = plan.listeners.iter().map(|listener| listener.addr).collect();
-        let new = wanted.iter().copied().filter(|addr| !served.contains(addr));
-        let gone: Vec<SocketAddr> = served.iter().copied().filter(|addr| !wanted.contains(addr)).collect();
+        let served: Vec<Socket> = self.crew.addresses().iter().map(|(wanted, _)| *wanted).collect();
+        let wanted: Vec<Socket> = plan.listeners.iter().map(Listener::socket).collect();
+        let new = wanted.iter().copied().filter(|socket| !served.contains(socket));
+        let gone: Vec<Socket> = served.iter().copied().filter(|socket| !wanted.contains(socket)).collect();
         let groups = bind_all(new, self.registry.workers, &mut prepared.warnings)?;
         if groups.is_empty() && gone.len() == served.len() {
             return Err(ServeError::NoAddress);
@@ -363,7 +370,9 @@ impl State {
         self.registry.feed()?;
         self.active.swap(plan.clone());
         self.registry.loops.watch(plan.suspects.clone());
-        self.crew.change(groups, &gone);
+        if let Err(error) = self.crew.change(groups, &gone) {
+            tracing::error!(%error, "threads for encrypted transports can't be started: nobody listens there");
+        }
         logging::set_debug(plan.debugs());
         self.upkeep.plan_changed();
         self.registry.zones.in_force(&self.active);
@@ -406,7 +415,15 @@ impl Running {
     /// The addresses that are served, each over UDP and TCP.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.state.lock().crew.addresses().iter().map(|(_, bound)| *bound).collect()
+        self.addresses_of(Scheme::Dns)
+    }
+
+    /// The addresses that are served over one scheme.
+    #[must_use]
+    pub fn addresses_of(&self, scheme: Scheme) -> Vec<SocketAddr> {
+        let state = self.state.lock();
+        let of_scheme = state.crew.addresses().iter().filter(|(wanted, _)| wanted.scheme == scheme);
+        of_scheme.map(|(_, bound)| *bound).collect()
     }
 
     /// Waits until every store is complete; false when `timeout` came first.
@@ -484,12 +501,16 @@ impl Running {
         let mut lines: Vec<String> = Vec::new();
         let state = self.state.lock();
         for listener in &state.plan.listeners {
-            let bound = state.crew.addresses().iter().find(|(wanted, _)| *wanted == listener.addr);
+            let bound = state.crew.addresses().iter().find(|(wanted, _)| *wanted == listener.socket());
             let Some((_, addr)) = bound else { continue };
             for zone in listener.zones.iter().map(|served| &served.zone) {
+                let scheme = match listener.scheme {
+                    Scheme::Dns => String::new(),
+                    other => format!("{other}://"),
+                };
                 let line = match addr.ip().is_unspecified() {
-                    true => format!("{zone}:{}", addr.port()),
-                    false => format!("{zone}:{} on {}", addr.port(), addr.ip()),
+                    true => format!("{scheme}{zone}:{}", addr.port()),
+                    false => format!("{scheme}{zone}:{} on {}", addr.port(), addr.ip()),
                 };
                 if !lines.contains(&line) {
                     lines.push(line);
@@ -511,7 +532,8 @@ impl Running {
     #[must_use]
     pub fn examples(&self) -> Vec<String> {
         let state = self.state.lock();
-        let Some((_, addr)) = state.crew.addresses().first() else { return Vec::new() };
+        let plain = state.crew.addresses().iter().find(|(wanted, _)| wanted.scheme == Scheme::Dns);
+        let Some((_, addr)) = plain else { return Vec::new() };
         let host = match addr.ip() {
             ip if !ip.is_unspecified() => ip.to_string(),
             IpAddr::V4(_) => "127.0.0.1".to_owned(),

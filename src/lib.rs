@@ -16,6 +16,7 @@ pub mod source;
 pub mod store;
 pub mod tap;
 pub mod time;
+pub mod tls;
 pub mod tools;
 pub mod transfer;
 pub mod wire;

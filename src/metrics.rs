@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod cluster;
+mod traffic;
 mod words;
 
 pub use cluster::{ClusterCounts, ClusterNumbers, ServiceKind};
+pub use traffic::{DOQ, HTTP, Traffic};
 pub use words::{Families, Family, Labels, PerWorker};
 
 /// A number that only its worker adds to.

@@ -1,6 +1,7 @@
 //! Properties of the wire, over random input: what the parser accepts hickory reads alike, whole answers are sound and
 //! within their bounds, and a stream's answers don't depend on how its bytes were cut.
 
+mod encrypted;
 #[path = "wire/logs.rs"]
 mod logs;
 #[path = "wire/message.rs"]

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("metrics", &[]),
     ("corefile", &[]),
+    ("tls", &[]),
     ("logging", &[]),
     // The writer counts how soon a change is served: nobody else knows when that is.
     ("store", &["wire", "time", "metrics"]),
@@ -61,12 +62,15 @@ const LAYERS: &[(&str, &[&str])] = &[
             "source::cluster::Access",
             "source::cluster::AccessError",
             "source::cluster::ThrottleOptions",
+            // What a `tls` line says, and what became of it.
+            "tls",
         ],
     ),
-    ("server", &["wire", "chain", "metrics", "time", "forward"]),
+    // Of the Corefile what is spoken at a listener.
+    ("server", &["wire", "chain", "metrics", "time", "forward", "tls", "corefile::Transport"]),
     // Time: the server's own requests for `/health` are measured. Of the cache how much there is, and of loops what is known
-    // of them, for /metrics.
-    ("admin", &["metrics", "store", "chain", "time", "cache", "forward::Loops"]),
+    // of them, and what is spoken at a listener, for /metrics.
+    ("admin", &["metrics", "store", "chain", "time", "cache", "forward::Loops", "corefile::Transport"]),
     ("hickory", &["chain", "wire", "store", "time"]),
     // The commands beside serving look at everything but the sockets that serve.
     (

@@ -34,20 +34,22 @@ pub(crate) enum Wait {
 
 /// Echoes until the process is ended.
 pub(crate) fn run(addr: SocketAddr, wait: Wait, pad: usize) -> anyhow::Result<()> {
-    let Bound::Yes(group) = bind(addr, 1)? else { bail!("this machine has no IPv6") };
-    let socket = |sockets: Vec<UdpSocket>| sockets.into_iter().next().context("no socket was bound");
+    let Bound::Yes(group) = bind(addr.into(), 1)? else { bail!("this machine has no IPv6") };
+    let sockets = group.sockets.into_iter().next().context("no socket was bound")?;
+    if matches!(wait, Wait::Epoll | Wait::Again) {
+        // Kept in the same epoll set as in the worker, listener and wake-up included.
+        let (event, _waker) = wake_handle()?;
+        let mut link = KernelLink::new(event, Clock::system())?;
+        link.adopt(sockets)?;
+        return epoll(link, wait == Wait::Again, pad);
+    }
+    let socket = sockets.datagrams.context("no socket was bound")?;
     match wait {
-        Wait::Epoll | Wait::Again => {
-            // Kept in the same epoll set as in the worker, listener and wake-up included.
-            let (event, _waker) = wake_handle()?;
-            let link = KernelLink::new(group.datagrams, group.listeners, event, Clock::system())?;
-            epoll(link, wait == Wait::Again, pad)
-        }
-        Wait::Blocking => blocking(&socket(group.datagrams)?, pad),
-        Wait::Plain => plain(&socket(group.datagrams)?, pad),
+        Wait::Epoll | Wait::Again | Wait::Blocking => blocking(&socket, pad),
+        Wait::Plain => plain(&socket, pad),
         Wait::Tokio => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(asynchronous(socket(group.datagrams)?, pad))
+            runtime.block_on(asynchronous(socket, pad))
         }
     }
 }

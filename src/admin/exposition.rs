@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::chain::{Completions, Counted, DROPPED, Plan, TemplateCounts, Translations, word_at};
+use crate::corefile::Transport as Scheme;
 use crate::forward::Loops;
 use crate::metrics::{
     Bounds, ClusterNumbers, Counters, DURATION, FIELDS, Families, HistogramSum, LATENCY, PROGRAMMING, SIZE,
-    ServiceKind, TallySum, sum,
+    ServiceKind, TallySum, Traffic, sum,
 };
 
 /// A text in the making (Prometheus text format 0.0.4).
@@ -271,6 +272,52 @@ pub fn templates(text: &mut Exposition, counts: &TemplateCounts) {
             }
             text.value(name, labels, count);
         });
+    }
+}
+
+/// Adds what is counted of servers over HTTP and QUIC.
+pub fn transports(text: &mut Exposition, plan: &Plan) {
+    let mut seen: Vec<(Scheme, &str, &Traffic)> = Vec::new();
+    for listener in &plan.listeners {
+        if let Some(traffic) = &listener.entry.traffic
+            && !seen.iter().any(|(_, label, _)| *label == listener.label)
+        {
+            seen.push((listener.scheme, &listener.label, traffic));
+        }
+    }
+    for (scheme, name, help) in [
+        (Scheme::Https, "coredns_dns_https_responses_total", "Answers over HTTPS by status."),
+        (Scheme::Https3, "coredns_dns_https3_responses_total", "Answers over HTTP/3 by status."),
+        (
+            Scheme::Quic,
+            "coredns_dns_quic_responses_total",
+            "Streams of QUIC by the code that they ended with.",
+        ),
+    ] {
+        let servers = || seen.iter().filter(|(known, ..)| *known == scheme);
+        if servers().next().is_none() {
+            continue;
+        }
+        text.family(name, "counter", help);
+        for (_, server, traffic) in servers() {
+            for (code, count) in traffic.answers() {
+                let status = if scheme == Scheme::Quic { format!("{code:#x}") } else { code.to_string() };
+                text.value(name, &[("server", server), ("status", &status)], count);
+            }
+        }
+    }
+    if seen.is_empty() {
+        return;
+    }
+    let name = "signpost_encrypted_connections";
+    text.family(name, "gauge", "Connections over HTTP and QUIC that are open.");
+    for (_, server, traffic) in &seen {
+        text.value(name, &[("server", server)], traffic.connections());
+    }
+    let name = "signpost_encrypted_connections_refused_total";
+    text.family(name, "counter", "Connections over HTTP and QUIC for which there was no place.");
+    for (_, server, traffic) in &seen {
+        text.value(name, &[("server", server)], traffic.refusals());
     }
 }
 

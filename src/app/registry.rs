@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::ServeError;
+use super::certificates::CertificateFiles;
 use super::hosts::HostsFiles;
 use super::looker::Looker;
 use super::taps::Taps;
@@ -19,14 +20,16 @@ use crate::chain::{
     self, Completions, Folder, FolderSpec, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, TemplateCounts,
     Translations, Weights, WeightsFault, WeightsSpec, ZoneFile,
 };
-use crate::corefile::Zone;
+use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Group, GroupSpec, Loops, TargetFault, search_list};
-use crate::metrics::{ClusterCounts, Families, Family, Labels, PerWorker, Tally};
+use crate::metrics::{ClusterCounts, DOQ, Families, Family, HTTP, Labels, PerWorker, Tally, Traffic};
+use crate::server::encrypted_threads;
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
 use crate::tap::{Outlet, TapSpec};
 use crate::time::Clock;
+use crate::tls::{CertificateSpec, Certificates};
 use crate::transfer::{Replica, ReplicaSpec};
 use crate::zone::Held;
 
@@ -65,7 +68,15 @@ enum Feeder {
 
 /// Where queries are counted, by server and zone; kept over all plans, so that counters never fall.
 #[derive(Clone, Default)]
-pub(super) struct Tallies(Arc<Mutex<Vec<ZoneTally>>>);
+pub(super) struct Tallies {
+    /// Those of plain queries.
+    zones: Arc<Mutex<Vec<ZoneTally>>>,
+    /// Those of servers over HTTP and QUIC, by label.
+    traffic: Arc<Mutex<Vec<ServerTraffic>>>,
+}
+
+/// A label `server`, and what is counted of it.
+type ServerTraffic = (String, Arc<Traffic>);
 
 /// The tallies of one zone of one server.
 #[derive(Clone)]
@@ -83,7 +94,7 @@ pub(super) struct ZoneTally {
 impl Tallies {
     /// The tallies of a zone in a view of a server, made if there are none.
     fn get(&self, server: &str, zone: &str, view: &str, workers: usize) -> Arc<[Tally]> {
-        let mut known = self.0.lock();
+        let mut known = self.zones.lock();
         let same = |tally: &&ZoneTally| tally.server == server && tally.zone == zone && tally.view == view;
         if let Some(found) = known.iter().find(same) {
             return found.workers.clone();
@@ -95,6 +106,17 @@ impl Tallies {
             view: view.to_owned(),
             workers: made.clone(),
         });
+        made
+    }
+
+    /// Where the answers of a server over HTTP or QUIC are counted, made if there is no such place.
+    fn traffic(&self, scheme: Scheme, server: &str) -> Arc<Traffic> {
+        let mut known = self.traffic.lock();
+        if let Some((_, found)) = known.iter().find(|(label, _)| label == server) {
+            return found.clone();
+        }
+        let made = Arc::new(Traffic::new(if scheme == Scheme::Quic { DOQ } else { HTTP }));
+        known.push((server.to_owned(), made.clone()));
         made
     }
 }
@@ -138,7 +160,9 @@ pub(super) struct Registry {
     pub(super) completions: Arc<Completions>,
     /// Where loops are looked for; kept over all plans.
     pub(super) loops: Arc<Loops>,
-    /// How many workers there are.
+    /// Certificates of our own.
+    pub(super) files: CertificateFiles,
+    /// How many workers there are, those for what is encrypted not counted.
     pub(super) workers: usize,
     /// How long things of an API server may take.
     pub(super) timing: Timing,
@@ -180,11 +204,12 @@ impl Parts for Registry {
     }
 
     fn cache_counts(&mut self, server: &str, zones: &str, view: &str) -> Arc<Counts> {
+        let all = self.counters();
         let counts = &mut self.caches.counts;
         if let Some((_, known)) = counts.iter().find(|(labels, _)| *labels == [server, zones, view]) {
             return known.clone();
         }
-        let made = Arc::new(Counts::new(self.workers));
+        let made = Arc::new(Counts::new(all));
         counts.push(([server, zones, view].map(ToOwned::to_owned), made.clone()));
         made
     }
@@ -243,11 +268,11 @@ impl Parts for Registry {
     }
 
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
-        self.tallies.get(server, zone, "", self.workers)
+        self.tallies.get(server, zone, "", self.counters())
     }
 
     fn view_tallies(&mut self, server: &str, zone: &str, view: &str) -> Arc<[Tally]> {
-        self.tallies.get(server, zone, view, self.workers)
+        self.tallies.get(server, zone, view, self.counters())
     }
 
     fn hostname(&self) -> String {
@@ -265,9 +290,22 @@ impl Parts for Registry {
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
         interfaces()
     }
+
+    fn certificates(&mut self, spec: &CertificateSpec) -> Result<Option<Arc<Certificates>>, String> {
+        self.files.get(spec).map(Some)
+    }
+
+    fn traffic(&mut self, scheme: Scheme, server: &str) -> Arc<Traffic> {
+        self.tallies.traffic(scheme, server)
+    }
 }
 
 impl Registry {
+    /// How many count for themselves: the workers, and the threads for what is encrypted.
+    fn counters(&self) -> usize {
+        self.workers + encrypted_threads(self.workers)
+    }
+
     /// Before a plan is built: nothing is asked for yet.
     pub(super) fn begin(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
@@ -311,6 +349,7 @@ impl Registry {
         self.weights.feed()?;
         self.taps.feed()?;
         self.zones.feed()?;
+        self.files.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {

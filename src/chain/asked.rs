@@ -9,7 +9,7 @@ use super::rewrite::Rewritten;
 use super::step::{Held, Reply};
 use crate::forward::Upstream;
 use crate::time::Tick;
-use crate::wire::{Query, Question, Sections, Shape, assemble};
+use crate::wire::{Edns, Query, Question, Sections, Shape, assemble};
 
 /// How long a query may take in all at most, waiting included: below glibc's 5 seconds (rule F-03 as section 0 decides).
 pub const BUDGET: Duration = Duration::from_secs(4);
@@ -24,6 +24,14 @@ pub enum Transport {
     Udp,
     /// A stream of length-prefixed messages.
     Tcp,
+    /// The same inside of TLS (RFC 7858).
+    Tls,
+    /// HTTP over TCP (RFC 8484).
+    Https,
+    /// HTTP over QUIC.
+    Https3,
+    /// A stream of QUIC for each query (RFC 9250).
+    Quic,
 }
 
 impl Transport {
@@ -31,17 +39,42 @@ impl Transport {
     #[must_use]
     pub fn carries_transfers(self) -> bool {
         match self {
-            Self::Udp => false,
-            Self::Tcp => true,
+            Self::Tcp | Self::Tls => true,
+            Self::Udp | Self::Https | Self::Https3 | Self::Quic => false,
         }
     }
 
-    /// As logs and metrics print it.
+    /// As logs print it: what carries it.
     #[must_use]
     pub fn text(self) -> &'static str {
+        if self.over_tcp() { "tcp" } else { "udp" }
+    }
+
+    /// Whether TCP carries it; else datagrams do.
+    #[must_use]
+    pub fn over_tcp(self) -> bool {
         match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
+            Self::Tcp | Self::Tls | Self::Https => true,
+            Self::Udp | Self::Https3 | Self::Quic => false,
+        }
+    }
+
+    /// Whether a reply may only be seen by who asked, so that its length matters (RFC 8467).
+    #[must_use]
+    pub fn encrypted(self) -> bool {
+        !matches!(self, Self::Udp | Self::Tcp)
+    }
+
+    /// The bounds of a reply to a client whose OPT says this (rules K-012, K-011).
+    #[must_use]
+    pub fn shape(self, edns: Option<&Edns>) -> Shape {
+        match self {
+            Self::Udp => Shape::datagram(edns),
+            Self::Tcp => Shape::stream(),
+            Self::Tls | Self::Https | Self::Https3 | Self::Quic => {
+                let padded = edns.is_some_and(|edns| edns.padding);
+                if padded { Shape::stream().padded() } else { Shape::stream() }
+            }
         }
     }
 }

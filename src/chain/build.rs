@@ -11,6 +11,7 @@ use super::autopath::{Completions, PendingSearch};
 use super::cache;
 use super::dns64::Translations;
 use super::dnstap::Tap;
+use super::entry::{self, Entry};
 use super::file::ZoneFile;
 use super::hosts::{Hosts, HostsSpec};
 use super::k8s_external;
@@ -27,11 +28,12 @@ use super::words::{self, Support};
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
 use crate::forward::{Group, GroupSpec, Loops, TargetFault};
-use crate::metrics::{Family, Labels, PerWorker, Tally};
+use crate::metrics::{Family, Labels, PerWorker, Tally, Traffic};
 use crate::source::Selector;
 use crate::source::cluster::{Access, AccessError, ThrottleOptions};
 use crate::store::{Store, Wanted};
 use crate::tap::{Outlet, TapSpec};
+use crate::tls::{CertificateSpec, Certificates};
 use crate::transfer::{Replica, ReplicaSpec};
 use crate::zone::Held;
 
@@ -169,6 +171,22 @@ pub trait Parts {
         Arc::default()
     }
 
+    /// The certificate of a line; the running one where it is equal.
+    ///
+    /// Unless somebody keeps them, no file is read and there is none: enough to read a Corefile.
+    ///
+    /// Errors: a file that can't be used, in words for the one who wrote the line.
+    fn certificates(&mut self, spec: &CertificateSpec) -> Result<Option<Arc<Certificates>>, String> {
+        let _ = spec;
+        Ok(None)
+    }
+
+    /// Where the answers of a server over HTTP or QUIC are counted; the running counts where there are any.
+    fn traffic(&mut self, scheme: Scheme, server: &str) -> Arc<Traffic> {
+        let _ = (scheme, server);
+        Arc::new(Traffic::new(&[]))
+    }
+
     /// Where the queries of a zone of a server are counted, a tally a worker; the running ones where there are any.
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]>;
 
@@ -241,6 +259,8 @@ pub(super) struct Draft<'a> {
     pub(super) sheds: bool,
     /// `timeouts`.
     pub(super) timeouts: Timeouts,
+    /// `tls`, `proxyproto` and the bounds of encrypted transports.
+    pub(super) entry: Entry,
     /// `bind`'s addresses.
     pub(super) bind: Option<Vec<IpAddr>>,
     /// `debug`.
@@ -378,10 +398,10 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
     let mut plan = Plan::default();
     let mut warnings: Vec<String> = Vec::new();
     let mut inputs: Vec<String> = Vec::new();
-    let mut listeners: BTreeMap<(u16, IpAddr), Vec<Served>> = BTreeMap::new();
-    let mut counted: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
-    let mut shedding: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
-    let mut timeouts: BTreeMap<(u16, IpAddr), Timeouts> = BTreeMap::new();
+    let mut listeners: BTreeMap<Place, (Entry, Vec<Served>)> = BTreeMap::new();
+    let mut counted: BTreeSet<Place> = BTreeSet::new();
+    let mut shedding: BTreeSet<Place> = BTreeSet::new();
+    let mut timeouts: BTreeMap<Place, Timeouts> = BTreeMap::new();
     let mut laid: Vec<(usize, cache::Laid)> = Vec::new();
     for block in &spec.blocks {
         let mut draft = read_block(block, options, parts, wants)?;
@@ -403,21 +423,33 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
             .clone()
             .unwrap_or_else(|| vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]);
         for key in &block.keys {
-            if key.transport != Scheme::Dns {
-                return Err(key
-                    .error(format!("`{}` is not served by this version yet", key.text))
-                    .hint("serve the zone over UDP and TCP, without a scheme before it"));
-            }
-            let port = key.port.unwrap_or(options.port);
+            let scheme = key.transport;
+            let port = key.port.unwrap_or(match scheme {
+                Scheme::Dns => options.port,
+                scheme => scheme.default_port(),
+            });
+            let warning = entry::check_key(key, block, &draft)?;
+            warnings.extend(warning);
             for &address in &addresses {
-                let zones = listeners.entry((port, address)).or_default();
+                let place = (scheme, port, address);
+                if let Some(other) = rival(&listeners, place) {
+                    let address = SocketAddr::new(address, port);
+                    let text = format!("{address} is taken by `{}://` already", other.scheme());
+                    return Err(key.error(text).hint("give one of the two another port"));
+                }
+                let (entry, zones) = listeners.entry(place).or_default();
+                if let Err(word) = entry.join(draft.entry.of(scheme)) {
+                    let address = SocketAddr::new(address, port);
+                    let text = format!("another block on {address} has another `{word}`");
+                    return Err(key.error(text).hint("what is one address to clients needs one of them"));
+                }
                 if draft.metrics.is_some() {
-                    counted.insert((port, address));
+                    counted.insert(place);
                 }
                 if draft.sheds {
-                    shedding.insert((port, address));
+                    shedding.insert(place);
                 }
-                timeouts.entry((port, address)).or_default().add(draft.timeouts);
+                timeouts.entry(place).or_default().add(draft.timeouts);
                 for zone in &key.zones {
                     let before = zones.iter().find(|served| {
                         let viewed = plan.chains.get(served.chain).is_some_and(|chain| chain.view.is_some());
@@ -438,7 +470,8 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
                         let tallies = draft.metrics.as_ref().map(|_| {
                             let bound = (!address.is_unspecified()).then_some(address);
                             let view = draft.view.as_ref().map_or("", |view| view.name());
-                            draft.parts.view_tallies(&server_label(bound, port), zone.text(), view)
+                            let label = server_label(scheme, bound, port);
+                            draft.parts.view_tallies(&label, zone.text(), view)
                         });
                         zones.push(Served { zone: zone.clone(), chain, tallies });
                     }
@@ -463,14 +496,26 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
     }
     plan.listeners = listeners
         .into_iter()
-        .map(|((port, address), mut zones)| {
+        .map(|(place @ (scheme, port, address), (mut entry, mut zones))| {
             zones.sort_by_key(|served| std::cmp::Reverse(served.zone.labels()));
             let bound = (!address.is_unspecified()).then_some(address);
-            let label = server_label(bound, port);
-            let dropped = counted.contains(&(port, address)).then(|| parts.tallies(&label, DROPPED));
-            let shed = shedding.contains(&(port, address)).then(|| Shed::new(&label, parts));
-            let timeouts = timeouts.get(&(port, address)).copied().unwrap_or_default();
-            Listener { addr: SocketAddr::new(address, port), label, zones, dropped, timeouts, shed }
+            let label = server_label(scheme, bound, port);
+            if matches!(scheme, Scheme::Https | Scheme::Https3 | Scheme::Quic) {
+                entry.traffic = Some(parts.traffic(scheme, &label));
+            }
+            let dropped = counted.contains(&place).then(|| parts.tallies(&label, DROPPED));
+            let shed = shedding.contains(&place).then(|| Shed::new(&label, parts));
+            let timeouts = timeouts.get(&place).copied().unwrap_or_default();
+            Listener {
+                scheme,
+                addr: SocketAddr::new(address, port),
+                label,
+                zones,
+                dropped,
+                timeouts,
+                shed,
+                entry,
+            }
         })
         .collect();
     for (number, chain) in plan.chains.iter().enumerate() {
@@ -485,6 +530,24 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         }
     }
     Ok(Built { plan, warnings, inputs })
+}
+
+/// What is listened on: scheme, port, address.
+type Place = (Scheme, u16, IpAddr);
+
+/// The scheme of a listener that wants the same port of the same protocol.
+fn rival(
+    listeners: &BTreeMap<Place, (Entry, Vec<Served>)>,
+    (scheme, port, address): Place,
+) -> Option<Scheme> {
+    let datagrams = |scheme| matches!(scheme, Scheme::Dns | Scheme::Quic | Scheme::Https3);
+    let streams = |scheme| matches!(scheme, Scheme::Dns | Scheme::Tls | Scheme::Https | Scheme::Grpc);
+    listeners
+        .keys()
+        .filter(|known| known.1 == port && port != 0 && known.2 == address)
+        .map(|known| known.0)
+        .filter(|known| *known != scheme)
+        .find(|known| datagrams(*known) && datagrams(scheme) || streams(*known) && streams(scheme))
 }
 
 /// Label `zone` of queries that reach no block: without a dot at its end, so it is no zone.
@@ -509,6 +572,7 @@ fn read_block<'a>(
         view: None,
         sheds: false,
         timeouts: Timeouts::default(),
+        entry: Entry::default(),
         bind: None,
         debug: false,
         stacktrace: false,
@@ -572,9 +636,9 @@ fn join_admin(admin: &mut Admin, health: Option<Health>, ready: Option<Ready>, m
 }
 
 /// The label `server` of metrics: `dns://:53`, or with the address of `bind`.
-pub(super) fn server_label(bound: Option<IpAddr>, port: u16) -> String {
+pub(super) fn server_label(scheme: Scheme, bound: Option<IpAddr>, port: u16) -> String {
     match bound {
-        None => format!("dns://:{port}"),
-        Some(address) => format!("dns://{}", SocketAddr::new(address, port)),
+        None => format!("{scheme}://:{port}"),
+        Some(address) => format!("{scheme}://{}", SocketAddr::new(address, port)),
     }
 }

@@ -26,7 +26,7 @@ use super::words;
 use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, Random, Streams};
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
-use crate::wire::{CLASS_IN, Ede, Fault, Head, Query, Rcode, Sections, Shape, assemble, bare, rtype};
+use crate::wire::{CLASS_IN, Ede, Fault, Head, Query, Rcode, Sections, assemble, bare, rtype};
 
 /// What became of a query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -199,10 +199,7 @@ impl<R> Pipeline<R> {
             Err(fault) => return self.refuse(fault, out),
         };
         asked.query = query;
-        asked.shape = match client.transport {
-            Transport::Udp => Shape::datagram(query.edns.as_ref()),
-            Transport::Tcp => Shape::stream(),
-        };
+        asked.shape = client.transport.shape(query.edns.as_ref());
         let plan = self.plan.clone();
         let whole = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
         let refused = whole && (asked.question.qclass != CLASS_IN || !client.transport.carries_transfers());
@@ -291,7 +288,7 @@ impl<R> Pipeline<R> {
                     &Head::new(rcode),
                     edns.as_ref(),
                     &Sections::default(),
-                    Shape::datagram(edns.as_ref()),
+                    asked.client.transport.shape(edns.as_ref()),
                     out,
                 );
                 Outcome::Reply(length)
@@ -433,7 +430,7 @@ impl<R> Pipeline<R> {
             rotate_answers(&mut reply.sections, &mut self.rng);
             (length, _) = asked.assemble(&reply, out);
             self.counters.truncated.add(1);
-            if asked.client.transport == Transport::Tcp {
+            if asked.client.transport != Transport::Udp {
                 self.cut_names.tell(asked.sent().lower());
             }
         }
@@ -466,7 +463,7 @@ impl<R> Pipeline<R> {
         });
         if let Some(tally) = tallies.and_then(|tallies| tallies.get(self.worker)) {
             tally.observe(&Observation {
-                proto: usize::from(asked.client.transport == Transport::Tcp),
+                proto: usize::from(asked.client.transport.over_tcp()),
                 family: usize::from(asked.client.addr.is_ipv6()),
                 qtype: asked.sent().qtype,
                 dnssec_ok: asked.query.edns.is_some_and(|edns| edns.dnssec_ok),

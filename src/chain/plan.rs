@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::asked::Asked;
 use super::cache::Cached;
+use super::entry::Entry;
 use super::reload::Reload;
 use super::shed::Shed;
 use super::step::Step;
 use super::timeouts::Timeouts;
 use super::view::View;
-use crate::corefile::Zone;
+use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Loops, Suspect};
 use crate::metrics::Tally;
 use crate::time::Tick;
@@ -150,9 +151,26 @@ pub struct Ready {
     pub continuously: bool,
 }
 
+/// What is listened on: an address, and what is spoken there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Socket {
+    /// What is spoken; `dns` is both UDP and TCP.
+    pub scheme: Scheme,
+    /// The address.
+    pub addr: SocketAddr,
+}
+
+impl From<SocketAddr> for Socket {
+    fn from(addr: SocketAddr) -> Self {
+        Self { scheme: Scheme::Dns, addr }
+    }
+}
+
 /// An address that is listened on, with the blocks behind it.
 #[derive(Clone, Debug)]
 pub struct Listener {
+    /// What is spoken there.
+    pub scheme: Scheme,
     /// The address; unspecified addresses are wildcards of their family only.
     pub addr: SocketAddr,
     /// Label `server` of metrics.
@@ -165,6 +183,8 @@ pub struct Listener {
     pub timeouts: Timeouts,
     /// Where `shed` counts, if a block behind this address has it.
     pub shed: Option<Shed>,
+    /// How queries come in.
+    pub entry: Entry,
 }
 
 /// A zone on a listener.
@@ -179,6 +199,12 @@ pub struct Served {
 }
 
 impl Listener {
+    /// What is listened on.
+    #[must_use]
+    pub fn socket(&self) -> Socket {
+        Socket { scheme: self.scheme, addr: self.addr }
+    }
+
     /// The place in `zones` for a question: the block of the longest zone (rules K-001, S-02); `None`: REFUSED.
     ///
     /// Of several blocks of a zone the first counts that `admits`; where none does, the next shorter zone.

@@ -18,10 +18,11 @@ use std::time::Duration;
 use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 
+use super::entry::Entry;
 use super::plan::{Active, Chain, Listener, Plan, Served};
 use super::step::{Answer, Ask, Context, Flow, Reply, Sent, Step};
 use super::{Asked, BUDGET, Client, MAX_FRAMES, Outcome, Pipeline, PipelineOptions, Signal, Transport};
-use crate::corefile::Zone;
+use crate::corefile::{Transport as Scheme, Zone};
 use crate::metrics::Counters;
 use crate::time::{Clock, Tick, Wall};
 use crate::wire::{Question, Rcode, Section, parse_name, rtype};
@@ -47,12 +48,14 @@ fn plan(chains: Vec<(&str, Steps)>) -> Arc<Plan> {
     }
     zones.sort_by_key(|served| std::cmp::Reverse(served.zone.labels()));
     plan.listeners.push(Listener {
+        scheme: Scheme::Dns,
         addr: SocketAddr::from(([127, 0, 0, 1], 53)),
         label: String::new(),
         zones,
         dropped: None,
         timeouts: Default::default(),
         shed: None,
+        entry: Entry::default(),
     });
     Arc::new(plan)
 }

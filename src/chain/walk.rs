@@ -99,7 +99,7 @@ pub(super) fn walk(
                     continue;
                 }
                 if let Some(question) = follow {
-                    if let Err(mut reply) = ask_for(plan, asked, question, reply) {
+                    if let Some(mut reply) = ask_for(plan, asked, question, reply) {
                         if let Some(step) = steps.get(asked.step) {
                             step.followed(asked, &mut reply, None);
                         }
@@ -200,8 +200,8 @@ fn chain_of(plan: &Plan, asked: &Asked, question: &Question) -> Option<usize> {
 /// Makes `question` the one being answered, while `first` waits for its reply at the step in hand.
 ///
 /// Errors: `first` comes back where there is no chain for it.
-fn ask_for(plan: &Plan, asked: &mut Asked, question: Box<Question>, first: Reply) -> Result<(), Reply> {
-    let Some(to) = chain_of(plan, asked, &question) else { return Err(first) };
+fn ask_for(plan: &Plan, asked: &mut Asked, question: Box<Question>, first: Reply) -> Option<Reply> {
+    let Some(to) = chain_of(plan, asked, &question) else { return Some(first) };
     let question = std::mem::replace(&mut asked.question, *question);
     let (chain, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
     asked.frames.push(Frame {
@@ -218,7 +218,7 @@ fn ask_for(plan: &Plan, asked: &mut Asked, question: Box<Question>, first: Reply
     asked.chain = to;
     asked.step = 0;
     asked.entry = 0;
-    Ok(())
+    None
 }
 
 /// Makes `question`, for `qtype`, the one in hand, which is asked from behind the step in hand on; `first` or `memo` wait for

@@ -3,9 +3,9 @@
 use super::build::Draft;
 use super::{
     acl, any, auto, autopath, bind, bufsize, cache, cancel, chaos, debug, dns64, dnstap, erratic, errors,
-    file, forward, header, health, hosts, k8s_external, kubedns_config, kubernetes, loadbalance, local, log,
-    loop_, metadata, minimal, multisocket, nsid, prometheus, ready, reload, rewrite, root, secondary, shed,
-    template, timeouts, transfer, view, whoami,
+    file, forward, header, health, hosts, https, https3, k8s_external, kubedns_config, kubernetes,
+    loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, prometheus, proxyproto, quic,
+    ready, reload, rewrite, root, secondary, shed, template, timeouts, tls, transfer, view, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -49,9 +49,6 @@ const fn refused(word: &'static str, instead: &'static str) -> Word {
     Word { word, support: Support::Refused { instead } }
 }
 
-/// Said of words that come later and change only what is seen or when.
-const LATER: &str = "not served by this version yet: remove the line";
-
 /// Said of back ends that we do not have.
 const BACK_END: &str =
     "this back end is not part of signpost: keep a server that has it for these zones and use a stub domain";
@@ -62,11 +59,11 @@ pub const WORDS: &[Word] = &[
     served(metadata::WORD, metadata::SYNTAX, metadata::HELP, metadata::parse),
     refused("geoip", "client locations are not looked up: remove the line"),
     served(cancel::WORD, cancel::SYNTAX, cancel::HELP, cancel::parse),
-    refused("proxyproto", LATER),
-    refused("quic", "DNS over QUIC is not served by this version yet: remove the block or the line"),
+    served(proxyproto::WORD, proxyproto::SYNTAX, proxyproto::HELP, proxyproto::parse),
+    served(quic::WORD, quic::SYNTAX, quic::HELP, quic::parse),
     refused("grpc_server", "DNS over gRPC is not served: clients can use UDP or TCP"),
-    refused("https", "DNS over HTTPS is not served by this version yet: remove the block or the line"),
-    refused("https3", "DNS over HTTP/3 is not served by this version yet: remove the block or the line"),
+    served(https::WORD, https::SYNTAX, https::HELP, https::parse),
+    served(https3::WORD, https3::SYNTAX, https3::HELP, https3::parse),
     served(timeouts::WORD, timeouts::SYNTAX, timeouts::HELP, timeouts::parse),
     served(multisocket::WORD, multisocket::SYNTAX, multisocket::HELP, multisocket::parse),
     served(reload::WORD, reload::SYNTAX, reload::HELP, reload::parse),
@@ -95,7 +92,7 @@ pub const WORDS: &[Word] = &[
     served(cache::WORD, cache::SYNTAX, cache::HELP, cache::parse),
     served(header::WORD, header::SYNTAX, header::HELP, header::parse),
     refused("dnssec", "zones are not signed: remove the line"),
-    refused("tls", "encrypted transports are not served by this version yet: remove the line"),
+    served(tls::WORD, tls::SYNTAX, tls::HELP, tls::parse),
     served(minimal::WORD, minimal::SYNTAX, minimal::HELP, minimal::parse),
     served(template::WORD, template::SYNTAX, template::HELP, template::parse),
     served(transfer::WORD, transfer::SYNTAX, transfer::HELP, transfer::parse),

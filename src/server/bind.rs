@@ -1,4 +1,4 @@
-//! Binding: one datagram socket and one listener for each address and worker, all or nothing.
+//! Binding: the sockets of each address, as many of them as there are threads to serve it, all or nothing.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -8,6 +8,8 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use super::kernel;
+use crate::chain::Socket;
+use crate::corefile::Transport as Scheme;
 
 /// Why an address cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -47,16 +49,23 @@ pub enum BindError {
     },
 }
 
-/// The sockets of one address, one of each kind for each worker.
+/// The sockets of one address that one thread serves.
+#[derive(Debug)]
+pub struct Sockets {
+    /// The datagram socket, where the scheme has one.
+    pub datagrams: Option<UdpSocket>,
+    /// The listener, where the scheme has one.
+    pub listener: Option<TcpListener>,
+}
+
+/// The sockets of one address.
 pub struct Group {
     /// What the plan asked for.
-    pub wanted: SocketAddr,
+    pub wanted: Socket,
     /// What was bound: the port is known.
     pub addr: SocketAddr,
-    /// Datagram sockets.
-    pub datagrams: Vec<UdpSocket>,
-    /// Listeners.
-    pub listeners: Vec<TcpListener>,
+    /// One for each thread.
+    pub sockets: Vec<Sockets>,
 }
 
 /// What became of an address.
@@ -64,7 +73,7 @@ pub enum Bound {
     /// It is served.
     Yes(Group),
     /// The kernel has no IPv6: the address is left out.
-    NoIpv6(SocketAddr),
+    NoIpv6(Socket),
 }
 
 /// Receive buffer that is asked for; the kernel may give less. Unit: bytes.
@@ -76,21 +85,31 @@ const BACKLOG: i32 = 1024;
 /// How often another free port is tried when any will do.
 const TRIES: usize = 32;
 
-/// Binds one address for `workers` workers.
+/// Whether a scheme needs a datagram socket, and whether a listener.
+fn kinds(scheme: Scheme) -> (bool, bool) {
+    match scheme {
+        Scheme::Dns => (true, true),
+        Scheme::Tls | Scheme::Https | Scheme::Grpc => (false, true),
+        Scheme::Https3 | Scheme::Quic => (true, false),
+    }
+}
+
+/// Binds one address for `threads` threads.
 ///
 /// First a socket without `SO_REUSEPORT` is bound and closed, so that a port which another process has is an error and
 /// not silently shared. With port 0 a port is chosen that is free for both protocols.
 ///
 /// Errors: `BindError`.
-pub fn bind(addr: SocketAddr, workers: usize) -> Result<Bound, BindError> {
+pub fn bind(socket: Socket, threads: usize) -> Result<Bound, BindError> {
+    let addr = socket.addr;
     let tries = if addr.port() == 0 { TRIES } else { 1 };
     let mut last = None;
     for _ in 0..tries {
-        match bind_once(addr, workers) {
+        match bind_once(socket, threads) {
             Ok(group) => return Ok(Bound::Yes(group)),
-            Err((_, Errno::AFNOSUPPORT)) if addr.is_ipv6() => return Ok(Bound::NoIpv6(addr)),
+            Err((_, Errno::AFNOSUPPORT)) if addr.is_ipv6() => return Ok(Bound::NoIpv6(socket)),
             Err((_, Errno::ADDRNOTAVAIL)) if addr.is_ipv6() && addr.ip().is_loopback() => {
-                return Ok(Bound::NoIpv6(addr));
+                return Ok(Bound::NoIpv6(socket));
             }
             Err((protocol, errno)) => last = Some(explain(addr, protocol, errno)),
         }
@@ -109,28 +128,50 @@ fn explain(addr: SocketAddr, protocol: &'static str, errno: Errno) -> BindError 
 }
 
 /// One try, with the protocol that failed.
-fn bind_once(addr: SocketAddr, workers: usize) -> Result<Group, (&'static str, Errno)> {
+fn bind_once(wanted: Socket, threads: usize) -> Result<Group, (&'static str, Errno)> {
     let udp = |errno| ("udp", errno);
     let tcp = |errno| ("tcp", errno);
-    let probe = open(addr, SocketType::DGRAM, false).map_err(udp)?;
-    let bound = local(&probe).map_err(udp)?;
-    let listener_probe = open(bound, SocketType::STREAM, false).map_err(tcp)?;
-    drop((probe, listener_probe));
-    let mut group = Group { wanted: addr, addr: bound, datagrams: Vec::new(), listeners: Vec::new() };
-    for _ in 0..workers {
-        let socket = open(bound, SocketType::DGRAM, true).map_err(udp)?;
-        // Best effort: the kernel's limit may be lower.
-        let _ = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER);
-        if bound.ip().is_unspecified() {
-            kernel::tell_local_address(socket.as_fd(), bound.is_ipv6())
-                .map_err(|error| udp(Errno::from_io_error(&error).unwrap_or(Errno::INVAL)))?;
-        }
-        group.datagrams.push(socket.into());
-        let socket = open(bound, SocketType::STREAM, true).map_err(tcp)?;
-        rustix::net::listen(&socket, BACKLOG).map_err(tcp)?;
-        group.listeners.push(socket.into());
+    let (datagrams, listener) = kinds(wanted.scheme);
+    let mut addr = wanted.addr;
+    let mut probes = Vec::new();
+    if datagrams {
+        let probe = open(addr, SocketType::DGRAM, false).map_err(udp)?;
+        addr = local(&probe).map_err(udp)?;
+        probes.push(probe);
     }
-    Ok(group)
+    if listener {
+        let probe = open(addr, SocketType::STREAM, false).map_err(tcp)?;
+        addr = local(&probe).map_err(tcp)?;
+        probes.push(probe);
+    }
+    drop(probes);
+    let mut sockets = Vec::new();
+    for _ in 0..threads {
+        let datagrams = datagrams.then(|| open_datagrams(addr, wanted.scheme)).transpose().map_err(udp)?;
+        let listener = listener.then(|| open_listener(addr)).transpose().map_err(tcp)?;
+        sockets.push(Sockets { datagrams, listener });
+    }
+    Ok(Group { wanted, addr, sockets })
+}
+
+/// A datagram socket that shares its port.
+fn open_datagrams(addr: SocketAddr, scheme: Scheme) -> Result<UdpSocket, Errno> {
+    let socket = open(addr, SocketType::DGRAM, true)?;
+    // Best effort: the kernel's limit may be lower.
+    let _ = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER);
+    // The library of QUIC asks for it itself.
+    if scheme == Scheme::Dns && addr.ip().is_unspecified() {
+        kernel::tell_local_address(socket.as_fd(), addr.is_ipv6())
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL))?;
+    }
+    Ok(socket.into())
+}
+
+/// A listener that shares its port.
+fn open_listener(addr: SocketAddr) -> Result<TcpListener, Errno> {
+    let socket = open(addr, SocketType::STREAM, true)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Opens and binds one socket, non-blocking.

@@ -10,6 +10,7 @@ use std::task::{Wake, Waker};
 use rustix::event::{EventfdFlags, Timespec, epoll};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use super::bind::Sockets;
 use super::kernel::{Inbox, Outbox, Sent};
 use super::link::{Accepted, Link, Ready, StreamId};
 use crate::forward::Network;
@@ -59,10 +60,8 @@ pub struct KernelLink {
     epoll: OwnedFd,
     /// The clock.
     clock: Clock,
-    /// Datagram sockets.
-    datagrams: Vec<Option<UdpSocket>>,
-    /// Listeners.
-    listeners: Vec<Option<TcpListener>>,
+    /// Datagram sockets and listeners by their number; `None` for those that were closed.
+    groups: Vec<Option<Sockets>>,
     /// Streams; a free place is `None`.
     streams: Vec<Option<TcpStream>>,
     /// Free places of `streams`.
@@ -79,36 +78,39 @@ pub struct KernelLink {
 const EVENTS: usize = 128;
 
 impl KernelLink {
-    /// A link over these sockets.
+    /// A link without sockets yet.
     ///
     /// Errors: those of epoll.
-    pub fn new(
-        datagrams: Vec<UdpSocket>,
-        listeners: Vec<TcpListener>,
-        wake: OwnedFd,
-        clock: Clock,
-    ) -> io::Result<Self> {
+    pub fn new(wake: OwnedFd, clock: Clock) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        for (index, socket) in datagrams.iter().enumerate() {
-            epoll::add(&epoll, socket, data(tag::DATAGRAMS, index), epoll::EventFlags::IN)?;
-        }
-        for (index, listener) in listeners.iter().enumerate() {
-            epoll::add(&epoll, listener, data(tag::LISTENER, index), epoll::EventFlags::IN)?;
-        }
         epoll::add(&epoll, &wake, data(tag::WAKE, 0), epoll::EventFlags::IN)?;
-        let datagrams = datagrams.into_iter().map(Some).collect();
-        let listeners = listeners.into_iter().map(Some).collect();
         Ok(Self {
             epoll,
             clock,
-            datagrams,
-            listeners,
+            groups: Vec::new(),
             streams: Vec::new(),
             free: Vec::new(),
             upstreams: Vec::new(),
             free_upstreams: Vec::new(),
             wake,
         })
+    }
+
+    /// What becomes readable when something is ready.
+    ///
+    /// Errors: no descriptors.
+    pub fn readiness(&self) -> io::Result<OwnedFd> {
+        self.epoll.try_clone()
+    }
+
+    /// The datagram socket with this number.
+    fn datagrams(&self, number: usize) -> Option<&UdpSocket> {
+        self.groups.get(number)?.as_ref()?.datagrams.as_ref()
+    }
+
+    /// The listener with this number.
+    fn listener(&self, number: usize) -> Option<&TcpListener> {
+        self.groups.get(number)?.as_ref()?.listener.as_ref()
     }
 
     /// A stream that is open.
@@ -180,24 +182,24 @@ impl Network for KernelLink {
 }
 
 impl Link for KernelLink {
-    type Sockets = (UdpSocket, TcpListener);
+    type Sockets = Sockets;
 
-    fn adopt(&mut self, (datagrams, listener): Self::Sockets) -> io::Result<usize> {
-        let number = self.datagrams.len();
-        epoll::add(&self.epoll, &datagrams, data(tag::DATAGRAMS, number), epoll::EventFlags::IN)?;
-        epoll::add(&self.epoll, &listener, data(tag::LISTENER, number), epoll::EventFlags::IN)?;
-        self.datagrams.push(Some(datagrams));
-        self.listeners.push(Some(listener));
+    fn adopt(&mut self, sockets: Sockets) -> io::Result<usize> {
+        let number = self.groups.len();
+        if let Some(socket) = &sockets.datagrams {
+            epoll::add(&self.epoll, socket, data(tag::DATAGRAMS, number), epoll::EventFlags::IN)?;
+        }
+        if let Some(listener) = &sockets.listener {
+            epoll::add(&self.epoll, listener, data(tag::LISTENER, number), epoll::EventFlags::IN)?;
+        }
+        self.groups.push(Some(sockets));
         Ok(number)
     }
 
     fn retire(&mut self, number: usize) {
         // Closing the descriptors also takes them out of the epoll set.
-        if let Some(socket) = self.datagrams.get_mut(number) {
-            socket.take();
-        }
-        if let Some(listener) = self.listeners.get_mut(number) {
-            listener.take();
+        if let Some(group) = self.groups.get_mut(number) {
+            group.take();
         }
     }
 
@@ -235,14 +237,14 @@ impl Link for KernelLink {
     }
 
     fn receive(&mut self, socket: usize, inbox: &mut Inbox) -> io::Result<usize> {
-        match self.datagrams.get(socket).and_then(Option::as_ref) {
+        match self.datagrams(socket) {
             Some(socket) => inbox.receive(socket.as_fd()),
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 
     fn send(&mut self, socket: usize, outbox: &mut Outbox) -> Sent {
-        match self.datagrams.get(socket).and_then(Option::as_ref) {
+        match self.datagrams(socket) {
             Some(socket) => outbox.send(socket.as_fd()),
             None => {
                 let refused = outbox.len();
@@ -253,7 +255,7 @@ impl Link for KernelLink {
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<Option<Accepted>> {
-        let Some(Some(listener)) = self.listeners.get(listener) else { return Ok(None) };
+        let Some(listener) = self.listener(listener) else { return Ok(None) };
         let (stream, peer) = match listener.accept() {
             Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -279,7 +281,7 @@ impl Link for KernelLink {
     }
 
     fn listen(&mut self, listener: usize, on: bool) {
-        if let Some(Some(socket)) = self.listeners.get(listener) {
+        if let Some(socket) = self.listener(listener) {
             let flags = if on { epoll::EventFlags::IN } else { epoll::EventFlags::empty() };
             let _ = epoll::modify(&self.epoll, socket, data(tag::LISTENER, listener), flags);
         }

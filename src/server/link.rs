@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::kernel::{Inbox, Outbox, Sent};
+use crate::chain::Entry;
 use crate::forward::Network;
 use crate::time::Tick;
 
@@ -46,6 +47,11 @@ pub trait Link: Network {
 
     /// Takes sockets in; returns the number of the datagram socket and listener. Errors: no descriptors.
     fn adopt(&mut self, sockets: Self::Sockets) -> io::Result<usize>;
+
+    /// Says how connections come in at the listener with this number from now on.
+    fn equip(&mut self, number: usize, entry: &Entry) {
+        let _ = (number, entry);
+    }
 
     /// Closes the sockets with this number, which is not used again.
     fn retire(&mut self, number: usize);

@@ -3,6 +3,7 @@
 //! ```text
 //!  sockets ─► Link ─► Worker ─┬─ datagrams ─► Pipeline ─► datagrams
 //!                             └─ Streams ──► Pipeline ─► Streams
+//!  sockets ─► gate (PROXY, TLS) ─► the same, and beside it HTTP and QUIC, on the threads of `encrypted`
 //! ```
 //!
 //! Invariants: nothing on the road of a query crosses a thread; a worker talks to the world only through its `Link`, so the
@@ -10,17 +11,22 @@
 //! `unsafe` stands in `kernel` alone.
 
 mod bind;
+mod encrypted;
+mod gate;
 mod kernel;
 mod kernel_link;
 mod link;
 pub mod memory;
+mod proxies;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod worker;
 mod workers;
 
-pub use bind::{BindError, Bound, Group, bind};
+pub use bind::{BindError, Bound, Group, Sockets, bind};
+pub use encrypted::encrypted_threads;
+pub use gate::GateLink;
 pub use kernel::{BATCH, Envelope, Inbox, Outbox, RECEIVE, SEND, Sent};
 pub use kernel_link::{KernelLink, wake_handle};
 pub use link::{Link, Ready, StreamId};

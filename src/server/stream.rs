@@ -174,6 +174,9 @@ pub(super) trait Answerer {
 
     /// What the plan says about the times of streams of a socket group.
     fn timeouts(&self, group: usize) -> Timeouts;
+
+    /// What is spoken on the streams of a socket group.
+    fn transport(&self, group: usize) -> Transport;
 }
 
 /// What became of a connection that waited.
@@ -350,7 +353,7 @@ impl Streams {
             let client = Client {
                 addr: stream.peer,
                 local: Some(stream.local),
-                transport: Transport::Tcp,
+                transport: answerer.transport(stream.group),
                 listener: answerer.listener(stream.group),
                 size: length,
             };

@@ -14,10 +14,10 @@ use hickory_proto::op::Message;
 use super::memory::{MemoryLink, World};
 use super::{Phase, StreamId, StreamLimits, Worker, WorkerOptions};
 use crate::chain::{
-    Active, Answer, Ask, Asked, Chain, Context, Flow, Listener, PipelineOptions, Plan, Reply, Served, Signal,
-    Step,
+    Active, Answer, Ask, Asked, Chain, Context, Entry, Flow, Listener, PipelineOptions, Plan, Reply, Served,
+    Signal, Step,
 };
-use crate::corefile::Zone;
+use crate::corefile::{Transport as Scheme, Zone};
 use crate::metrics::Counters;
 use crate::time::{Clock, Wall};
 use crate::wire::{Owner, Rcode, Section, parse_name, rtype};
@@ -104,12 +104,14 @@ fn plan(groups: &[u8], signal: &Arc<Signal>) -> Arc<Plan> {
         plan.chains.push(Chain::new(vec![step], vec![root.clone()], Vec::new(), false));
         let served = Served { zone: root.clone(), chain, tallies: None };
         plan.listeners.push(Listener {
+            scheme: Scheme::Dns,
             addr: group(index),
             label: String::new(),
             zones: vec![served],
             dropped: None,
             timeouts: Default::default(),
             shed: None,
+            entry: Entry::default(),
         });
     }
     Arc::new(plan)
@@ -155,7 +157,7 @@ impl Rig {
                 secrets: seeded(),
                 streams: None,
             },
-            groups: vec![group(0), group(1)],
+            groups: vec![group(0).into(), group(1).into()],
             stream,
             phase: phase.clone(),
         };

@@ -1,19 +1,22 @@
 //! A worker: one thread's loop over its link, its desk and its streams.
 
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use super::kernel::{BATCH, Envelope, Inbox, Outbox};
 use super::link::{Link, Ready, StreamId};
+use super::proxies::Proxies;
 use super::stream::{Admission, Answerer, StreamLimits, StreamReturn, Streams};
-use crate::chain::{Client, Outcome, Pipeline, PipelineOptions, Timeouts, Transfer, Transport};
+use crate::chain::{Client, Outcome, Pipeline, PipelineOptions, Plan, Socket, Timeouts, Transfer, Transport};
+use crate::corefile::Transport as Scheme;
 use crate::metrics::Counters;
 use crate::time::Tick;
+use crate::wire::MAX_MESSAGE;
 
 /// After so many batches of one socket the loop looks elsewhere.
 const BATCHES: usize = 4;
@@ -57,17 +60,16 @@ impl Phase {
 
 /// What a worker is told to do with its sockets while it runs.
 pub enum Order<S> {
-    /// Serve these sockets; the address is what the plan calls them.
-    Adopt(SocketAddr, S),
-    /// Empty and close the sockets of this address.
-    Retire(SocketAddr),
+    /// Serve these sockets; the name is what the plan calls them.
+    Adopt(Socket, S),
+    /// Empty and close the sockets of this name.
+    Retire(Socket),
 }
 
 /// Orders that wait for a worker, which is woken after they are put here.
 pub type Orders<S> = Arc<Mutex<Vec<Order<S>>>>;
 
 /// Where a reply goes.
-#[derive(Clone, Copy)]
 enum ReturnTo {
     /// To the sender of a datagram.
     Datagram {
@@ -78,6 +80,18 @@ enum ReturnTo {
     },
     /// To a stream.
     Stream(StreamReturn),
+    /// To whoever asked on its own.
+    Asker(oneshot::Sender<Option<Vec<u8>>>),
+}
+
+/// What became of a query that was asked with `Worker::ask`.
+pub(super) enum Given {
+    /// The reply.
+    Reply(Vec<u8>),
+    /// There will be none.
+    Silent,
+    /// The reply comes here, or `None` where there will be none.
+    Later(oneshot::Receiver<Option<Vec<u8>>>),
 }
 
 /// What a worker is made of.
@@ -86,8 +100,8 @@ pub struct WorkerOptions<S> {
     pub orders: Orders<S>,
     /// The desk.
     pub pipeline: PipelineOptions,
-    /// What the plan calls the address of each socket group.
-    pub groups: Vec<SocketAddr>,
+    /// What the plan calls each socket group.
+    pub groups: Vec<Socket>,
     /// The bounds of streams.
     pub stream: StreamLimits,
     /// Where the server is in its life.
@@ -118,6 +132,8 @@ pub struct Worker<L: Link> {
     drained_by: Option<Tick>,
     /// How many queries there were when late ones began.
     punctual: Option<u64>,
+    /// Where replies to `ask` are assembled.
+    reply: Vec<u8>,
 }
 
 /// The pipeline with what ties sockets to the plan.
@@ -125,9 +141,13 @@ struct Desk {
     /// The pipeline.
     pipeline: Pipeline<ReturnTo>,
     /// What the plan calls each socket group; `None` for one that was closed.
-    groups: Vec<Option<SocketAddr>>,
+    groups: Vec<Option<Socket>>,
+    /// What is spoken on the streams of each socket group, those that were closed included.
+    transports: Vec<Transport>,
     /// The plan's listener of each socket group; out of range where the plan has none.
     listeners: Vec<usize>,
+    /// Who may tell the addresses of clients, by socket group.
+    proxies: Proxies,
     /// The counters.
     counters: Arc<Counters>,
 }
@@ -143,17 +163,33 @@ impl Desk {
     }
 
     /// Takes a new plan, if there is one, and looks up the groups in it.
-    fn refresh(&mut self) {
+    fn refresh(&mut self, link: &mut impl Link) {
         if self.pipeline.refresh() || self.listeners.is_empty() {
             let plan = self.pipeline.plan();
             self.listeners = self
                 .groups
                 .iter()
                 .map(|group| {
-                    let listener = plan.listeners.iter().position(|listener| Some(listener.addr) == *group);
+                    let listener = plan.listeners.iter().position(|known| Some(known.socket()) == *group);
                     listener.unwrap_or(usize::MAX)
                 })
                 .collect();
+            for (number, listener) in self.listeners.iter().enumerate() {
+                if let Some(listener) = plan.listeners.get(*listener) {
+                    link.equip(number, &listener.entry);
+                    self.proxies.equip(number, listener.entry.proxy.as_ref());
+                }
+            }
+        }
+    }
+
+    /// Notes what is spoken on the streams of a group.
+    fn note(&mut self, number: usize, socket: Socket) {
+        if self.transports.len() <= number {
+            self.transports.resize(number + 1, Transport::Tcp);
+        }
+        if let Some(transport) = self.transports.get_mut(number) {
+            *transport = if socket.scheme == Scheme::Tls { Transport::Tls } else { Transport::Tcp };
         }
     }
 }
@@ -182,19 +218,28 @@ impl Answerer for Desk {
         let listener = self.pipeline.plan().listeners.get(self.listener(group));
         listener.map_or_else(Timeouts::default, |listener| listener.timeouts)
     }
+
+    fn transport(&self, group: usize) -> Transport {
+        self.transports.get(group).copied().unwrap_or(Transport::Tcp)
+    }
 }
 
 impl<L: Link> Worker<L> {
     /// A worker on `link`, whose sockets are those of `options.groups` in order.
-    pub fn new(link: L, options: WorkerOptions<L::Sockets>) -> Self {
+    pub fn new(mut link: L, options: WorkerOptions<L::Sockets>) -> Self {
         let counters = options.pipeline.counters.clone();
         let mut desk = Desk {
             pipeline: Pipeline::new(options.pipeline),
-            groups: options.groups.into_iter().map(Some).collect(),
+            groups: options.groups.iter().copied().map(Some).collect(),
+            transports: Vec::new(),
             listeners: Vec::new(),
+            proxies: Proxies::default(),
             counters,
         };
-        desk.refresh();
+        for (number, socket) in options.groups.into_iter().enumerate() {
+            desk.note(number, socket);
+        }
+        desk.refresh(&mut link);
         Self {
             orders: options.orders,
             link,
@@ -207,6 +252,7 @@ impl<L: Link> Worker<L> {
             phase: options.phase,
             drained_by: None,
             punctual: None,
+            reply: Vec::new(),
         }
     }
 
@@ -238,8 +284,45 @@ impl<L: Link> Worker<L> {
         self.desk.pipeline.waiting()
     }
 
+    /// Answers a message that did not come over the link.
+    ///
+    /// Cost: one copy of the reply.
+    pub(super) fn ask(&mut self, bytes: &[u8], client: Client) -> Given {
+        self.desk.refresh(&mut self.link);
+        let now = self.link.now();
+        let (sender, receiver) = oneshot::channel();
+        if self.reply.is_empty() {
+            self.reply.resize(MAX_MESSAGE, 0);
+        }
+        let to = ReturnTo::Asker(sender);
+        match self.desk.pipeline.answer(bytes, client, to, now, &mut self.reply) {
+            Outcome::Reply(length) => Given::Reply(self.reply.get(..length).unwrap_or_default().to_vec()),
+            Outcome::Silent => Given::Silent,
+            // Such transports carry no zones; what was begun ends here.
+            Outcome::Begun(_) => {
+                drop(self.desk.pipeline.transfer());
+                Given::Silent
+            }
+            Outcome::Waiting => {
+                self.desk.pipeline.drive(&mut self.link, now);
+                Given::Later(receiver)
+            }
+        }
+    }
+
+    /// The plan in force.
+    pub(super) fn plan(&mut self) -> Arc<Plan> {
+        self.desk.refresh(&mut self.link);
+        self.desk.pipeline.plan().clone()
+    }
+
+    /// The moment now.
+    pub(super) fn now(&self) -> Tick {
+        self.link.now()
+    }
+
     /// Whether the worker has drained: sockets empty, nothing waits, no stream is owed anything, or the time for it is up.
-    fn finished(&mut self) -> bool {
+    pub(super) fn finished(&mut self) -> bool {
         if !self.phase.draining() {
             return false;
         }
@@ -260,22 +343,33 @@ impl<L: Link> Worker<L> {
 
     /// One turn of the loop: waits for something, does it all.
     pub fn turn(&mut self) {
+        let until = self.next();
+        self.turn_until(until);
+    }
+
+    /// When something falls due; `None` where nothing does.
+    pub(super) fn next(&self) -> Option<Tick> {
         let deadlines = [
             self.desk.pipeline.next_deadline(),
             self.streams.next_deadline(),
             self.resting.iter().map(|(_, until)| *until).min(),
             self.drained_by.map(|by| by.min(self.link.now().plus(REST))),
         ];
-        let until = deadlines.into_iter().flatten().min();
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// One turn that waits no longer than `until`; says whether anything was ready.
+    pub(super) fn turn_until(&mut self, until: Option<Tick>) -> bool {
         let mut ready = std::mem::take(&mut self.ready);
         self.link.wait(until, &mut ready);
+        let any = !ready.is_empty();
         if self.punctual.is_none() && self.phase.leaving() {
             self.punctual = Some(self.desk.counters.answerable());
         }
         if ready.contains(&Ready::Woken) {
             self.obey();
         }
-        self.desk.refresh();
+        self.desk.refresh(&mut self.link);
         let mut woken = false;
         // Those who wait longest first.
         for &event in &ready {
@@ -319,6 +413,7 @@ impl<L: Link> Worker<L> {
             until > now
         });
         self.count_late();
+        any
     }
 
     /// Counts what came since no more queries should come. Cost: one branch a turn until then.
@@ -334,6 +429,13 @@ impl<L: Link> Worker<L> {
     fn obey(&mut self) {
         let orders = std::mem::take(&mut *self.orders.lock());
         for order in orders {
+            self.carry_out(order);
+        }
+    }
+
+    /// Carries out one order.
+    pub(super) fn carry_out(&mut self, order: Order<L::Sockets>) {
+        {
             match order {
                 Order::Adopt(wanted, sockets) => match self.link.adopt(sockets) {
                     Ok(number) => {
@@ -343,16 +445,20 @@ impl<L: Link> Worker<L> {
                         if let Some(group) = self.desk.groups.get_mut(number) {
                             *group = Some(wanted);
                         }
+                        self.desk.note(number, wanted);
                         self.desk.listeners.clear();
                     }
                     Err(error) => {
-                        tracing::error!(%error, "listening on {wanted}: a worker could not take the sockets")
+                        let Socket { scheme, addr } = wanted;
+                        tracing::error!(
+                            %error, "listening on {scheme}://{addr}: a worker could not take the sockets"
+                        );
                     }
                 },
                 Order::Retire(wanted) => {
                     let Some(number) = self.desk.groups.iter().position(|group| *group == Some(wanted))
                     else {
-                        continue;
+                        return;
                     };
                     self.connections(number, self.link.now());
                     while self.datagrams(number) {}
@@ -376,6 +482,7 @@ impl<L: Link> Worker<L> {
             // Port 0 cannot be answered, and another family cannot have come (W56).
             let Some(addr) = envelope.peer().filter(|addr| addr.port() != 0) else { continue };
             let bytes = self.inbox.bytes(index);
+            let Some((addr, bytes)) = self.desk.proxies.unwrap(socket, addr, bytes, now) else { continue };
             let client = Client {
                 addr,
                 local: envelope.local(),
@@ -463,6 +570,11 @@ impl<L: Link> Worker<L> {
             ReturnTo::Stream(to) => {
                 freed = true;
                 if !streams.deliver(link, to, reply, now) {
+                    desk.counters.orphaned.add(1);
+                }
+            }
+            ReturnTo::Asker(to) => {
+                if to.send(reply.map(<[u8]>::to_vec)).is_err() {
                     desk.counters.orphaned.add(1);
                 }
             }

@@ -1,16 +1,21 @@
-//! The crew: as many workers as the machine gives us processors, each on a thread of its own.
+//! The crew: as many workers as the machine gives us processors, each on a thread of its own, and the threads for what is
+//! encrypted, once there is something for them.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Waker;
 use std::thread::JoinHandle;
 
-use super::bind::Group;
+use super::bind::{Group, Sockets};
+use super::encrypted::{Encrypted, EncryptedOptions, encrypted_threads};
+use super::gate::GateLink;
 use super::kernel_link::{KernelLink, wake_handle};
+use super::link::Link as _;
 use super::stream::StreamLimits;
 use super::worker::{Order, Orders, Phase, Worker, WorkerOptions};
-use crate::chain::{Active, PipelineOptions};
+use crate::chain::{Active, PipelineOptions, Socket};
+use crate::corefile::Transport as Scheme;
 use crate::forward::{Random, Streams};
 use crate::metrics::Counters;
 use crate::time::Clock;
@@ -31,105 +36,184 @@ pub struct CrewOptions {
     pub streams: Option<Arc<dyn Streams>>,
 }
 
+/// One thread as the others see it.
+struct Hand {
+    /// The thread; `None` once it was waited for.
+    thread: Option<JoinHandle<()>>,
+    /// Wakes it.
+    waker: Waker,
+    /// Where it takes orders.
+    orders: Orders<Sockets>,
+}
+
+impl Hand {
+    /// Gives an order; the thread is to be woken then.
+    fn tell(&self, order: Order<Sockets>) {
+        self.orders.lock().push(order);
+    }
+}
+
 /// The running workers.
 pub struct Crew {
-    /// Their threads.
-    threads: Vec<JoinHandle<()>>,
-    /// Wake each of them.
-    wakers: Vec<Waker>,
+    /// Those who serve what is in the clear.
+    workers: Vec<Hand>,
+    /// Those who serve what is encrypted; nobody before there is something.
+    encrypted: Vec<Hand>,
     /// Where the server is in its life.
     phase: Arc<Phase>,
-    /// Their counters.
+    /// The counters of all of them, those for what is encrypted last.
     counters: Vec<Arc<Counters>>,
     /// The addresses that are served: what the plan calls each, and what was bound.
-    addresses: Vec<(SocketAddr, SocketAddr)>,
-    /// Where each worker takes orders.
-    orders: Vec<Orders<(UdpSocket, TcpListener)>>,
+    addresses: Vec<(Socket, SocketAddr)>,
+    /// What they have in common.
+    options: CrewOptions,
 }
 
 impl Crew {
-    /// Starts a worker for each socket of the groups; all groups have as many sockets as there are workers.
+    /// Starts `workers` workers; a group of plain DNS has as many sockets, any other one as many as `encrypted_threads`.
     ///
     /// Errors: no descriptors, no threads.
-    pub fn start(groups: Vec<Group>, workers: usize, options: &CrewOptions) -> io::Result<Self> {
-        let phase = Arc::new(Phase::default());
-        let wanted: Vec<SocketAddr> = groups.iter().map(|group| group.wanted).collect();
+    pub fn start(groups: Vec<Group>, workers: usize, options: CrewOptions) -> io::Result<Self> {
+        let all = workers + encrypted_threads(workers);
         let mut crew = Self {
-            threads: Vec::new(),
-            wakers: Vec::new(),
-            phase: phase.clone(),
-            counters: Vec::new(),
+            workers: Vec::new(),
+            encrypted: Vec::new(),
+            phase: Arc::default(),
+            counters: (0..all).map(|_| Arc::default()).collect(),
             addresses: groups.iter().map(|group| (group.wanted, group.addr)).collect(),
-            orders: Vec::new(),
+            options,
         };
-        let mut sockets: Vec<_> = groups
-            .into_iter()
-            .map(|group| (group.datagrams.into_iter(), group.listeners.into_iter()))
-            .collect();
+        let (plain, encrypted): (Vec<Group>, Vec<Group>) =
+            groups.into_iter().partition(|group| group.wanted.scheme == Scheme::Dns);
+        let wanted: Vec<Socket> = plain.iter().map(|group| group.wanted).collect();
+        let mut sockets: Vec<_> = plain.into_iter().map(|group| group.sockets.into_iter()).collect();
         for number in 0..workers {
-            let (event, waker) = wake_handle()?;
-            let mut datagrams = Vec::new();
-            let mut listeners = Vec::new();
-            for (udp, tcp) in &mut sockets {
-                datagrams.extend(udp.next());
-                listeners.extend(tcp.next());
-            }
-            let link = KernelLink::new(datagrams, listeners, event, options.clock.clone())?;
-            let counters = Arc::new(Counters::default());
-            let orders: Orders<(UdpSocket, TcpListener)> = Arc::default();
-            let worker_options = WorkerOptions {
-                orders: orders.clone(),
-                pipeline: PipelineOptions {
-                    active: options.active.clone(),
-                    waiting: options.waiting,
-                    seed: fastrand::u64(..),
-                    clock: options.clock.clone(),
-                    waker: waker.clone(),
-                    counters: counters.clone(),
-                    worker: number,
-                    secrets: (options.secrets)(),
-                    streams: options.streams.clone(),
-                },
-                groups: wanted.clone(),
-                stream: options.stream.share(workers),
-                phase: phase.clone(),
-            };
-            let thread = std::thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .spawn(move || Worker::new(link, worker_options).run())?;
-            crew.threads.push(thread);
-            crew.wakers.push(waker);
-            crew.counters.push(counters);
-            crew.orders.push(orders);
+            let own = sockets.iter_mut().filter_map(Iterator::next).collect();
+            let hand = crew.hire(number, &wanted, own, workers)?;
+            crew.workers.push(hand);
         }
+        crew.open(encrypted)?;
         Ok(crew)
+    }
+
+    /// A worker's desk, and the waker of its thread.
+    fn desk(&self, number: usize, waker: &Waker) -> PipelineOptions {
+        PipelineOptions {
+            active: self.options.active.clone(),
+            waiting: self.options.waiting,
+            seed: fastrand::u64(..),
+            clock: self.options.clock.clone(),
+            waker: waker.clone(),
+            counters: self.counters.get(number).cloned().unwrap_or_default(),
+            worker: number,
+            secrets: (self.options.secrets)(),
+            streams: self.options.streams.clone(),
+        }
+    }
+
+    /// Starts a worker.
+    fn hire(&self, number: usize, wanted: &[Socket], own: Vec<Sockets>, workers: usize) -> io::Result<Hand> {
+        let (event, waker) = wake_handle()?;
+        let mut link = KernelLink::new(event, self.options.clock.clone())?;
+        for sockets in own {
+            link.adopt(sockets)?;
+        }
+        let orders: Orders<Sockets> = Arc::default();
+        let options = WorkerOptions {
+            orders: orders.clone(),
+            pipeline: self.desk(number, &waker),
+            groups: wanted.to_vec(),
+            stream: self.options.stream.share(workers),
+            phase: self.phase.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || Worker::new(GateLink::new(link), options).run())?;
+        Ok(Hand { thread: Some(thread), waker, orders })
+    }
+
+    /// Starts a thread for what is encrypted.
+    fn hire_encrypted(&self, number: usize, threads: usize) -> io::Result<Hand> {
+        let (event, waker) = wake_handle()?;
+        let link = KernelLink::new(event, self.options.clock.clone())?;
+        let orders: Orders<Sockets> = Arc::default();
+        let options = EncryptedOptions {
+            orders: orders.clone(),
+            pipeline: self.desk(self.workers.len() + number, &waker),
+            stream: self.options.stream.share(threads),
+            per_client: self.options.stream.per_client,
+            threads,
+            phase: self.phase.clone(),
+        };
+        let encrypted = Encrypted::new(link, options)?;
+        let thread = std::thread::Builder::new().name(format!("encrypted-{number}")).spawn(move || {
+            if let Err(error) = encrypted.run() {
+                tracing::error!(%error, "a thread for encrypted transports could not start");
+            }
+        })?;
+        Ok(Hand { thread: Some(thread), waker, orders })
+    }
+
+    /// Gives groups of what is encrypted to their threads, which start with the first of them.
+    ///
+    /// Errors: no descriptors, no threads.
+    fn open(&mut self, groups: Vec<Group>) -> io::Result<()> {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let threads = encrypted_threads(self.workers.len());
+        while self.encrypted.len() < threads {
+            let hand = self.hire_encrypted(self.encrypted.len(), threads)?;
+            self.encrypted.push(hand);
+        }
+        for group in groups {
+            for (hand, sockets) in self.encrypted.iter().zip(group.sockets) {
+                hand.tell(Order::Adopt(group.wanted, sockets));
+            }
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// All threads.
+    fn hands(&self) -> impl Iterator<Item = &Hand> {
+        self.workers.iter().chain(&self.encrypted)
+    }
+
+    /// Wakes all of them.
+    fn wake(&self) {
+        self.hands().for_each(|hand| hand.waker.wake_by_ref());
     }
 
     /// The addresses that are served: what the plan calls each, and what was bound, the port known.
     #[must_use]
-    pub fn addresses(&self) -> &[(SocketAddr, SocketAddr)] {
+    pub fn addresses(&self) -> &[(Socket, SocketAddr)] {
         &self.addresses
     }
 
     /// Gives the workers the sockets of new addresses, and takes those of `gone` from them; the plan in force is the new
     /// one already. Sockets that go are emptied first.
-    pub fn change(&mut self, new: Vec<Group>, gone: &[SocketAddr]) {
+    ///
+    /// Errors: no thread for what is encrypted can be had; all else is done.
+    pub fn change(&mut self, new: Vec<Group>, gone: &[Socket]) -> io::Result<()> {
         for wanted in gone {
             self.addresses.retain(|(known, _)| known != wanted);
-            for orders in &self.orders {
-                orders.lock().push(Order::Retire(*wanted));
-            }
+            self.hands().for_each(|hand| hand.tell(Order::Retire(*wanted)));
         }
+        let mut encrypted = Vec::new();
         for group in new {
             self.addresses.push((group.wanted, group.addr));
-            let sockets = group.datagrams.into_iter().zip(group.listeners);
-            for (orders, sockets) in self.orders.iter().zip(sockets) {
-                orders.lock().push(Order::Adopt(group.wanted, sockets));
+            if group.wanted.scheme != Scheme::Dns {
+                encrypted.push(group);
+                continue;
+            }
+            for (hand, sockets) in self.workers.iter().zip(group.sockets) {
+                hand.tell(Order::Adopt(group.wanted, sockets));
             }
         }
-        for waker in &self.wakers {
-            waker.wake_by_ref();
-        }
+        let opened = self.open(encrypted);
+        self.wake();
+        opened
     }
 
     /// Each worker's counters.
@@ -141,20 +225,18 @@ impl Crew {
     /// Counts the queries that come from now on as late; they are answered.
     pub fn leave(&self) {
         self.phase.leave();
-        for waker in &self.wakers {
-            waker.wake_by_ref();
-        }
+        self.wake();
     }
 
     /// Empties the sockets, answers what waits, ends the workers; returns when they have ended.
     pub fn drain(&mut self) {
         self.phase.drain();
-        for waker in &self.wakers {
-            waker.wake_by_ref();
-        }
-        for thread in self.threads.drain(..) {
-            // A worker that panicked outside of a query has nothing left to drain; its panic was printed.
-            let _ = thread.join();
+        self.wake();
+        for hand in self.workers.iter_mut().chain(&mut self.encrypted) {
+            if let Some(thread) = hand.thread.take() {
+                // A worker that panicked outside of a query has nothing left to drain; its panic was printed.
+                let _ = thread.join();
+            }
         }
     }
 }

@@ -91,6 +91,8 @@ impl Head {
 pub struct Shape {
     /// The most bytes, header and OPT included.
     pub limit: usize,
+    /// Of what the length of a reply with OPT is to be a multiple, as far as `limit` goes; 0 for any length.
+    pub block: usize,
 }
 
 impl Shape {
@@ -99,15 +101,24 @@ impl Shape {
     pub fn datagram(edns: Option<&Edns>) -> Self {
         let limit = edns
             .map_or(PLAIN_UDP_REPLY, |edns| usize::from(edns.udp_size).clamp(PLAIN_UDP_REPLY, MAX_UDP_REPLY));
-        Self { limit }
+        Self { limit, block: 0 }
     }
 
     /// The bounds of a message on a stream.
     #[must_use]
     pub fn stream() -> Self {
-        Self { limit: MAX_MESSAGE }
+        Self { limit: MAX_MESSAGE, block: 0 }
+    }
+
+    /// The same, padded so that its length tells less (RFC 8467 §4.1).
+    #[must_use]
+    pub fn padded(self) -> Self {
+        Self { block: PADDING_BLOCK, ..self }
     }
 }
+
+/// The length that padded replies are a multiple of. Unit: bytes. Source: RFC 8467 §4.1.
+const PADDING_BLOCK: usize = 468;
 
 /// Bytes of our OPT without options.
 const OPT: usize = 11;
@@ -165,7 +176,9 @@ pub fn assemble(
         let extended = u8::try_from(head.rcode.0 >> 4).unwrap_or(0);
         let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
         let size = u16::try_from(MAX_UDP_REPLY).unwrap_or(u16::MAX).to_be_bytes();
-        let option = u16::try_from(options).unwrap_or(0).to_be_bytes();
+        let padding = padding(writer.at + OPT + options, shape);
+        let option =
+            u16::try_from(options + padding.map_or(0, |length| 4 + length)).unwrap_or(0).to_be_bytes();
         writer.bytes(&[0, 0, 41, size[0], size[1], extended, 0, dnssec_ok, 0, option[0], option[1]]);
         if let Some(nsid) = nsid {
             let length = u16::try_from(nsid.len()).unwrap_or(0).to_be_bytes();
@@ -177,6 +190,11 @@ pub fn assemble(
             let code = ede.code.to_be_bytes();
             writer.bytes(&[0, 15, length[0], length[1], code[0], code[1]]);
             writer.bytes(ede.text.as_bytes());
+        }
+        if let Some(length) = padding {
+            let [l0, l1] = u16::try_from(length).unwrap_or(0).to_be_bytes();
+            writer.bytes(&[0, 12, l0, l1]);
+            writer.zeros(length);
         }
     }
 
@@ -195,6 +213,16 @@ pub fn assemble(
     let length = writer.at;
     write_header(writer.out, header.id, flags, 1, counts);
     (length, cut)
+}
+
+/// How many bytes of padding make a whole block of a reply that has `length` without them; `None` where none are wanted or
+/// not even the option's head fits.
+fn padding(length: usize, shape: Shape) -> Option<usize> {
+    if shape.block == 0 || length + 4 > shape.limit {
+        return None;
+    }
+    let padded = (length + 4).next_multiple_of(shape.block).min(shape.limit);
+    Some(padded - length - 4)
 }
 
 /// Writes a reply that is a header and nothing else; returns its length.
@@ -258,6 +286,15 @@ impl Writer<'_> {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Appends zeros.
+    fn zeros(&mut self, count: usize) {
+        let end = self.at + count;
+        if let Some(to) = self.out.get_mut(self.at..end.min(self.limit)) {
+            to.fill(0);
+            self.at += to.len();
         }
     }
 

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 
 mod assemble;
 mod codec;
+mod freshness;
 mod message;
 mod mnemonic;
 mod name;
@@ -26,6 +27,7 @@ pub use codec::{
     CodecError, Decoded, Line, TextRecord, decode, encode, parse_type, record_from_text, record_texts,
     sections_to_records, service_binding,
 };
+pub use freshness::freshness;
 pub use message::{Malformed, NameBuf, Raw, Reader, expand, rdata};
 pub use mnemonic::{class_mnemonic, class_number, rcode_number, type_mnemonic, type_number};
 pub use name::{

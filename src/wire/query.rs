@@ -80,6 +80,10 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// Whether the client asked for the name of this server (RFC 5001).
     pub nsid: bool,
+    /// Whether the query was padded (RFC 7830).
+    pub padding: bool,
+    /// Whether the client asked how long it may keep its connection (RFC 7828).
+    pub keepalive: bool,
 }
 
 /// Why a message gets no ordinary answer.
@@ -171,11 +175,11 @@ impl Query {
             if edns.is_some() || !record.root || place < authorities {
                 return Err(Fault::WithQuestion(header, Rcode::FORMERR, None));
             }
-            let Some(nsid) = read_options(record.rdata) else {
-                return Err(Fault::WithQuestion(header, Rcode::FORMERR, None));
-            };
             let [_extended, version, flags, _zero] = record.ttl;
-            let found = Edns { udp_size: record.class, dnssec_ok: flags & 0x80 != 0, nsid };
+            let mut found = Edns { udp_size: record.class, dnssec_ok: flags & 0x80 != 0, ..Edns::default() };
+            if found.read_options(record.rdata).is_none() {
+                return Err(Fault::WithQuestion(header, Rcode::FORMERR, None));
+            }
             if version != 0 {
                 return Err(Fault::WithQuestion(header, Rcode::BADVERS, Some(found)));
             }
@@ -253,16 +257,22 @@ impl<'a> Extra<'a> {
     }
 }
 
-/// Walks the options of an OPT; says whether NSID was among them, `None` if one overruns (W25).
-///
-/// Cost: four bytes an option; nothing is kept of those that we do not know (rule K-011, W34).
-fn read_options(mut rdata: &[u8]) -> Option<bool> {
-    let mut nsid = false;
-    while !rdata.is_empty() {
-        let (fixed, tail) = rdata.split_first_chunk::<4>()?;
-        let [c0, c1, l0, l1] = *fixed;
-        rdata = tail.get(usize::from(u16::from_be_bytes([l0, l1]))..)?;
-        nsid |= u16::from_be_bytes([c0, c1]) == 3;
+impl Edns {
+    /// Walks the options of an OPT and notes those that we know; `None` if one overruns (W25).
+    ///
+    /// Cost: four bytes an option; nothing is kept of those that we do not know (rule K-011, W34).
+    fn read_options(&mut self, mut rdata: &[u8]) -> Option<()> {
+        while !rdata.is_empty() {
+            let (fixed, tail) = rdata.split_first_chunk::<4>()?;
+            let [c0, c1, l0, l1] = *fixed;
+            rdata = tail.get(usize::from(u16::from_be_bytes([l0, l1]))..)?;
+            match u16::from_be_bytes([c0, c1]) {
+                3 => self.nsid = true,
+                11 => self.keepalive = true,
+                12 => self.padding = true,
+                _ => {}
+            }
+        }
+        Some(())
     }
-    Some(nsid)
 }

@@ -204,7 +204,7 @@ impl Rig {
                 secrets,
                 streams: Some(streams.clone()),
             },
-            groups: vec![here()],
+            groups: vec![here().into()],
             stream: StreamLimits::default(),
             phase: phase.clone(),
         };

@@ -202,10 +202,39 @@ fn w31_keepalive_is_ignored() {
     answered(&Opt::new(4096).option(11, &[0, 100]));
 }
 
+/// A padded reply: blocks of 468 bytes, filled with zeros (RFC 8467 §4.1, RFC 7830 §3).
+fn padded(reply: &Reply) {
+    assert_eq!(reply.bytes.len() % 468, 0, "{} bytes", reply.bytes.len());
+    let options = reply.options();
+    let [(12, zeros)] = options.as_slice() else { panic!("padding alone: {options:?}") };
+    assert!(zeros.iter().all(|byte| *byte == 0));
+    assert_eq!(reply.answers.len(), 1);
+    assert!(!reply.has(TC));
+}
+
 #[test]
-fn w32_padding_is_not_returned() {
-    answered(&Opt::new(4096).option(12, &[0; 64]));
-    answered(&Opt::new(1232).option(12, &[0; 1000]));
+fn w32_padding_is_not_returned_in_the_clear() {
+    for opt in [Opt::new(4096).option(12, &[0; 64]), Opt::new(1232).option(12, &[0; 1000])] {
+        let message = web().opt(&opt);
+        Server::demo().probe_via(&message, &[Via::Udp, Via::Tcp]).accept(&[Verdict::Data]).each(|reply| {
+            assert_eq!(reply.options(), [], "no option comes back (rule K-011)");
+            assert_eq!(reply.answers.len(), 1);
+        });
+    }
+}
+
+#[test]
+fn w32_replies_to_padded_queries_are_padded_where_nobody_listens() {
+    for size in [0, 1, 64, 1000] {
+        let message = web().opt(&Opt::new(4096).option(12, &vec![0; size]));
+        Server::demo().probe_encrypted(&message).accept(&[Verdict::Data]).each(padded);
+    }
+    // Refusals as well, and no reply to a query that was not padded.
+    let refused = Message::query("web.shop.svc.cluster.local", A).question(&name("a"), A, 1);
+    Server::demo().probe_encrypted(&refused).accept(&[Verdict::Code(FORMERR)]);
+    Server::demo().probe_encrypted(&web().opt(&Opt::new(4096))).each(|reply| {
+        assert_eq!(reply.options(), []);
+    });
 }
 
 #[test]
@@ -218,6 +247,9 @@ fn w33_tcp_query_of_65535_bytes_has_the_normal_answer() {
         assert_eq!(reply.answers.len(), 1);
         assert!(!reply.has(TC));
     });
+    let outcome = Server::demo().probe_encrypted(&message);
+    assert!(outcome.0.len() >= 4, "by POST, over TLS and QUIC: {outcome:?}");
+    outcome.accept(&[Verdict::Data]).each(padded);
 }
 
 /// A question with 16,000 options without content.

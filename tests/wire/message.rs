@@ -267,6 +267,20 @@ impl Message {
         wire
     }
 
+    /// Whether an OPT that can be read speaks of keeping a TCP connection (RFC 7828).
+    pub(crate) fn speaks_of_tcp(&self) -> bool {
+        self.sections[3].iter().filter_map(|record| record.strip_prefix(&[0, 0, 41])).any(|record| {
+            let mut options = record.get(8..).unwrap_or_default();
+            while let [c0, c1, l0, l1, rest @ ..] = options {
+                if [*c0, *c1] == [0, 11] {
+                    return true;
+                }
+                options = rest.get(usize::from(u16::from_be_bytes([*l0, *l1]))..).unwrap_or_default();
+            }
+            false
+        })
+    }
+
     /// The bytes with their length before them, for a stream.
     pub(crate) fn frame(&self) -> Vec<u8> {
         frame(&self.bytes())

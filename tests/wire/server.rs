@@ -4,11 +4,12 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use signpost::app::{Running, ServeOptions, serve};
 
+use crate::encrypted::{Asker, Certificate, KEYS, Over};
 use crate::logs;
 use crate::message::{Message, Reply, TXT, name};
 
@@ -28,6 +29,8 @@ pub(crate) enum Via {
     Udp,
     /// A stream.
     Tcp,
+    /// Something encrypted.
+    Encrypted(Over),
 }
 
 /// What came back, in one word.
@@ -120,6 +123,8 @@ pub(crate) struct Server {
     pub(crate) addresses: Vec<SocketAddr>,
     /// Its manifests, where they are of this test.
     pub(crate) folder: Option<tempfile::TempDir>,
+    /// Clients over each encrypted transport, where it is served over them.
+    askers: Mutex<Vec<Asker>>,
 }
 
 impl Drop for Server {
@@ -145,25 +150,37 @@ pub(crate) fn demo_folder() -> std::path::PathBuf {
 }
 
 /// The demo's server, shared by the tests that only ask.
-static DEMO: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+static DEMO: OnceLock<Arc<Server>> = OnceLock::new();
 /// The server with large answers, shared likewise.
-static LARGE: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+static LARGE: OnceLock<Arc<Server>> = OnceLock::new();
 
 /// The running one, or a new one.
-fn shared(place: &Mutex<Weak<Server>>, start: impl FnOnce() -> Server) -> Arc<Server> {
-    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = place.upgrade() {
-        return running;
-    }
-    let server = Arc::new(start());
-    *place = Arc::downgrade(&server);
-    server
+fn shared(place: &OnceLock<Arc<Server>>, start: impl FnOnce() -> Server) -> Arc<Server> {
+    place.get_or_init(|| Arc::new(start())).clone()
+}
+
+/// The longest message that is asked by GET, whose place is the head of a request.
+const GET: usize = 8_000;
+
+/// The same Corefile, served over every encrypted transport too.
+fn everywhere(text: &str, certificate: &Certificate) -> String {
+    text.replacen(". {", &format!(". {KEYS} {{\n {}", certificate.line()), 1)
 }
 
 impl Server {
-    /// The demo's server.
+    /// The demo's server, over every transport.
     pub(crate) fn demo() -> Arc<Self> {
-        shared(&DEMO, || Self::demo_with(|_| {}))
+        shared(&DEMO, || Self::start_everywhere(&demo_folder(), None))
+    }
+
+    /// A server over every transport.
+    fn start_everywhere(manifests: &Path, folder: Option<tempfile::TempDir>) -> Self {
+        let certificate = Certificate::new();
+        let server = Self::start(&everywhere(&corefile(manifests, ""), &certificate), folder, |_| {});
+        server.wait();
+        let askers = Over::all().into_iter().map(|over| Asker::new(over, server.running(), &certificate));
+        *server.askers.lock().unwrap_or_else(PoisonError::into_inner) = askers.collect();
+        server
     }
 
     /// A server of its own over the demo, with options changed.
@@ -175,7 +192,13 @@ impl Server {
 
     /// The server with large answers.
     pub(crate) fn large() -> Arc<Self> {
-        shared(&LARGE, || Self::large_with(|_| {}))
+        shared(&LARGE, || {
+            // It outlives the tests.
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
+            large::write(folder.path());
+            let manifests = folder.path().to_owned();
+            Self::start_everywhere(&manifests, Some(folder))
+        })
     }
 
     /// A server of its own with large answers, with options changed.
@@ -200,7 +223,7 @@ impl Server {
         let addresses = running.addresses();
         assert!(!addresses.is_empty(), "the server listens nowhere");
         assert!(addresses.iter().all(|address| address.port() != 0), "real ports: {addresses:?}");
-        Self { running: Some(running), addresses, folder }
+        Self { running: Some(running), addresses, folder, askers: Mutex::default() }
     }
 
     /// The handle.
@@ -223,9 +246,34 @@ impl Server {
         *self.addresses.iter().find(|address| address.is_ipv4()).expect("it listens on 127.0.0.1")
     }
 
-    /// Asks on every address over UDP and TCP.
+    /// Asks on every address over UDP and TCP, and over each encrypted transport.
     pub(crate) fn probe(&self, message: &Message) -> Outcome {
-        self.probe_via(message, &[Via::Udp, Via::Tcp])
+        let mut outcome = self.probe_via(message, &[Via::Udp, Via::Tcp]);
+        outcome.0.extend(self.probe_encrypted(message).0);
+        outcome
+    }
+
+    /// Asks over each encrypted transport; nothing where it is served over none.
+    pub(crate) fn probe_encrypted(&self, message: &Message) -> Outcome {
+        let mut askers = self.askers.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = message.bytes();
+        let mut exchanges = Vec::new();
+        for asker in askers.iter_mut() {
+            let gets = matches!(asker.over, Over::Get1 | Over::Get2 | Over::Get3);
+            // Whoever speaks of TCP over QUIC breaks its rules: tests/transports.rs looks at what comes of it.
+            let of_tcp = asker.over == Over::Quic && message.speaks_of_tcp();
+            if gets && bytes.len() > GET || of_tcp {
+                continue;
+            }
+            let via = Via::Encrypted(asker.over);
+            let reply = asker.ask(&bytes).map(|bytes| Reply::read(&bytes));
+            if let Some(reply) = &reply {
+                check(message, via, reply);
+            }
+            exchanges.push(Exchange { via, server: asker.to, reply });
+        }
+        assert!(plain(self.v4()), "I1: a plain query is answered after {message:?}");
+        Outcome(exchanges)
     }
 
     /// Asks on every address over these transports, and checks the invariants after each.
@@ -236,6 +284,7 @@ impl Server {
                 let reply = match via {
                     Via::Udp => ask_udp(server, message),
                     Via::Tcp => ask_tcp(server, message),
+                    Via::Encrypted(_) => unreachable!("these have addresses of their own"),
                 };
                 // I1 on a fresh socket as well.
                 assert!(plain(server), "I1: a plain query is answered after {message:?}");

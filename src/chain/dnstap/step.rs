@@ -102,6 +102,9 @@ fn socket(transport: Transport) -> Socket {
     match transport {
         Transport::Udp => Socket::Udp,
         Transport::Tcp => Socket::Tcp,
+        Transport::Tls => Socket::Tls,
+        Transport::Https | Transport::Https3 => Socket::Https,
+        Transport::Quic => Socket::Quic,
     }
 }
 

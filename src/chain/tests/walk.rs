@@ -133,12 +133,14 @@ fn the_line_of_a_panic_has_its_message_and_place_and_with_stacktrace_the_road_th
         chain.stacktrace = stacktrace;
         plan.chains.push(chain);
         plan.listeners.push(Listener {
+            scheme: Scheme::Dns,
             addr: SocketAddr::from(([127, 0, 0, 1], 53)),
             label: String::new(),
             zones: vec![Served { zone: root, chain: 0, tallies: None }],
             dropped: None,
             timeouts: Default::default(),
             shed: None,
+            entry: Entry::default(),
         });
         let mut desk = Desk::new(Arc::new(plan), 4);
         let text = written(|| assert_eq!(code(&desk.ask("panic.").reply()), 2));
@@ -204,12 +206,14 @@ fn with_debug_a_panic_ends_the_process() {
     plan.chains.push(Chain::new(chain(&diary), vec![root.clone()], Vec::new(), true));
     let served = Served { zone: root, chain: 0, tallies: None };
     plan.listeners.push(Listener {
+        scheme: Scheme::Dns,
         addr: SocketAddr::from(([127, 0, 0, 1], 53)),
         label: String::new(),
         zones: vec![served],
         dropped: None,
         timeouts: Default::default(),
         shed: None,
+        entry: Entry::default(),
     });
     let mut desk = Desk::new(Arc::new(plan), 4);
     let _ = catch_unwind(AssertUnwindSafe(|| desk.ask("panic.")));

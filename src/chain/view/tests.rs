@@ -14,7 +14,8 @@ fn asked() -> Asked {
     asked.client.local = Some("10.0.0.53".parse().unwrap());
     asked.client.size = 41;
     asked.query.header = Header { id: 77, flags: 0x0100 };
-    asked.query.edns = Some(Edns { udp_size: 1232, dnssec_ok: true, nsid: false });
+    asked.query.edns =
+        Some(Edns { udp_size: 1232, dnssec_ok: true, nsid: false, keepalive: false, padding: false });
     asked.question = Question::new(&parse_name("Example.COM.").unwrap(), 28).unwrap();
     asked
 }
@@ -23,6 +24,8 @@ fn asked() -> Asked {
 fn holds_of(text: &str, asked: &Asked) -> Option<bool> {
     let test = read(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
     let listener = Listener {
+        scheme: crate::corefile::Transport::Dns,
+        entry: crate::chain::Entry::default(),
         addr: "10.0.0.53:1053".parse().unwrap(),
         label: String::new(),
         zones: Vec::new(),

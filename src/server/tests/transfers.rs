@@ -67,6 +67,8 @@ fn rig(records: usize) -> (Rig, Arc<AtomicUsize>) {
     plan.chains.push(Chain::new(vec![Box::new(giving)], vec![root.clone()], Vec::new(), false));
     let zones = vec![Served { zone: root, chain: 0, tallies: None }];
     plan.listeners.push(Listener {
+        scheme: crate::corefile::Transport::Dns,
+        entry: crate::chain::Entry::default(),
         addr: group(0),
         label: String::new(),
         zones,

@@ -1,0 +1,245 @@
+//! Connections over HTTP and QUIC: how many there may be, and how long each may stay.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use crate::metrics::Traffic;
+
+/// Bytes of replies that may wait for a peer to read them, beyond which no more queries of it are answered.
+const OWED: usize = 128 * 1024;
+
+/// Bytes of queries of one connection that are kept while they are incomplete.
+const KEPT: usize = 256 * 1024;
+
+/// How often a connection is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The times that connections may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Times {
+    /// Without a query; a fifth of it once more than half the places are taken.
+    pub(super) idle: Duration,
+    /// From a query's first byte to its last.
+    pub(super) partial: Duration,
+    /// That a byte of a reply may wait for the peer to read it.
+    pub(super) write: Duration,
+}
+
+/// One connection.
+pub(super) struct Guest {
+    /// The client.
+    client: IpAddr,
+    /// Whether it takes a place.
+    counted: Cell<bool>,
+    /// Queries under way.
+    busy: Cell<usize>,
+    /// Bytes of replies that it has not read.
+    owed: Cell<usize>,
+    /// Bytes of queries that are not whole.
+    kept: Cell<usize>,
+    /// When something last came of it.
+    active: Cell<Instant>,
+    /// Rung when less is owed.
+    freed: Notify,
+    /// Rung when it must make room for another.
+    evicted: Notify,
+}
+
+impl Guest {
+    /// Begins a query.
+    pub(super) fn begin(self: &Rc<Self>) -> Query {
+        self.busy.set(self.busy.get() + 1);
+        Query { guest: self.clone(), kept: 0 }
+    }
+
+    /// Notes that something came of it.
+    pub(super) fn alive(&self) {
+        self.active.set(Instant::now());
+    }
+
+    /// Returns when it has read enough of its replies to be given another.
+    pub(super) async fn readable(&self) {
+        while self.owed.get() >= OWED {
+            self.freed.notified().await;
+        }
+    }
+
+    /// Notes that it is owed so many bytes.
+    pub(super) fn owe(self: &Rc<Self>, bytes: usize) -> Debt {
+        self.owed.set(self.owed.get() + bytes);
+        Debt { guest: self.clone(), bytes }
+    }
+
+    /// Whether nothing of it is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.busy.get() == 0 && self.owed.get() == 0
+    }
+
+    /// Returns when it must make room for another.
+    pub(super) async fn evicted(&self) {
+        self.evicted.notified().await;
+    }
+
+    /// Returns when its time is up: it was idle for too long, or it does not read.
+    pub(super) async fn overdue(&self, guests: &Guests, times: &Times) {
+        loop {
+            sleep(LOOK).await;
+            let quiet = self.active.get().elapsed();
+            let idle = if guests.crowded() { times.idle / 5 } else { times.idle };
+            if self.is_idle() && quiet >= idle || self.owed.get() > 0 && quiet >= times.write {
+                return;
+            }
+        }
+    }
+
+    /// Returns when nothing of it is under way.
+    pub(super) async fn done(&self) {
+        while !self.is_idle() {
+            sleep(LOOK / 10).await;
+        }
+    }
+}
+
+/// A query under way.
+pub(super) struct Query {
+    /// Whose it is.
+    guest: Rc<Guest>,
+    /// Bytes that are kept of it.
+    kept: usize,
+}
+
+impl Query {
+    /// Keeps so many bytes more of it; false where its connection keeps too many.
+    pub(super) fn keep(&mut self, bytes: usize) -> bool {
+        self.kept += bytes;
+        let kept = self.guest.kept.get() + bytes;
+        self.guest.kept.set(kept);
+        kept <= KEPT
+    }
+}
+
+impl Drop for Query {
+    fn drop(&mut self) {
+        let guest = &self.guest;
+        guest.busy.set(guest.busy.get().saturating_sub(1));
+        guest.kept.set(guest.kept.get().saturating_sub(self.kept));
+        guest.alive();
+    }
+}
+
+/// Bytes that a peer has not read.
+pub(super) struct Debt {
+    /// Whose they are.
+    guest: Rc<Guest>,
+    /// How many.
+    bytes: usize,
+}
+
+impl Debt {
+    /// Some of them were read.
+    pub(super) fn pay(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.guest.owed.set(self.guest.owed.get().saturating_sub(bytes));
+        self.guest.alive();
+        self.guest.freed.notify_waiters();
+    }
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        self.pay(self.bytes);
+    }
+}
+
+/// The connections of a listener on this thread.
+pub(super) struct Guests {
+    /// They.
+    all: RefCell<Vec<Rc<Guest>>>,
+    /// Where those of all threads are counted.
+    traffic: Arc<Traffic>,
+    /// The most of them, as last heard.
+    most: Cell<usize>,
+}
+
+/// A place that a connection takes; given back when dropped.
+pub(super) struct Place {
+    /// Among whom.
+    guests: Rc<Guests>,
+    /// The connection.
+    pub(super) guest: Rc<Guest>,
+}
+
+impl Guests {
+    /// Nobody yet.
+    pub(super) fn new(traffic: Arc<Traffic>) -> Self {
+        Self { all: RefCell::default(), traffic, most: Cell::new(usize::MAX) }
+    }
+
+    /// Returns when there are none.
+    pub(super) async fn gone(&self) {
+        while self.len() > 0 {
+            sleep(LOOK / 10).await;
+        }
+    }
+
+    /// How many there are on this thread.
+    pub(super) fn len(&self) -> usize {
+        self.all.borrow().len()
+    }
+
+    /// Whether more than half of the places are taken.
+    pub(super) fn crowded(&self) -> bool {
+        self.traffic.connections() > self.most.get() / 2
+    }
+
+    /// Takes a connection of a client in, one of `most` in all and of `per_client` from there; `None` where there is no
+    /// place. With all places taken, the connection that has been idle longest makes room.
+    pub(super) fn admit(self: &Rc<Self>, client: IpAddr, most: usize, per_client: usize) -> Option<Place> {
+        self.most.set(most);
+        let mut all = self.all.borrow_mut();
+        if all.iter().filter(|guest| guest.client == client).count() >= per_client {
+            self.traffic.refused();
+            return None;
+        }
+        if !self.traffic.enter(most) {
+            let idle = all.iter().filter(|guest| guest.is_idle() && guest.counted.get());
+            if let Some(oldest) = idle.min_by_key(|guest| guest.active.get()) {
+                oldest.counted.set(false);
+                oldest.evicted.notify_one();
+                self.traffic.leave();
+            }
+            if !self.traffic.enter(most) {
+                self.traffic.refused();
+                return None;
+            }
+        }
+        let guest = Rc::new(Guest {
+            client,
+            counted: Cell::new(true),
+            busy: Cell::new(0),
+            owed: Cell::new(0),
+            kept: Cell::new(0),
+            active: Cell::new(Instant::now()),
+            freed: Notify::new(),
+            evicted: Notify::new(),
+        });
+        all.push(guest.clone());
+        Some(Place { guests: self.clone(), guest })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.guests.all.borrow_mut().retain(|guest| !Rc::ptr_eq(guest, &self.guest));
+        if self.guest.counted.get() {
+            self.guests.traffic.leave();
+        }
+    }
+}
