@@ -97,6 +97,7 @@ impl World {
         let (api, upstream) = (FakeApi::start(), Upstream::start());
         api.apply_all([
             namespace("shop"),
+            namespace("other"),
             service("shop", "web", "10.96.0.1"),
             slice("shop", "web-1", "web", &["10.1.0.9"]),
             // One host, two owners.
@@ -107,7 +108,7 @@ impl World {
         api.fault(Fault::status(500).calls(&[Call::InitialWatch]).times(1));
         let folder = tempfile::tempdir().unwrap();
         let search = folder.path().join("resolv.conf");
-        std::fs::write(&search, "search shop.svc.cluster.local svc.cluster.local cluster.local\n").unwrap();
+        std::fs::write(&search, "search other.svc.cluster.local svc.cluster.local cluster.local\n").unwrap();
         let hosts = folder.path().join("hosts");
         std::fs::write(&hosts, "192.0.2.9 printer.office.example\n").unwrap();
         // Nobody listens on the second port: its questions are refused by the network, and it is put aside.
@@ -154,7 +155,7 @@ impl World {
             ("no.shop.svc.cluster.local.", 1),
             ("printer.office.example.", 1),
             // Walked through the search list by autopath.
-            ("printer.office.example.shop.svc.cluster.local.", 1),
+            ("printer.office.example.other.svc.cluster.local.", 1),
             ("www.example.com.", 1),
             ("www.example.com.", 1),
             ("www.example.com.", 28),
