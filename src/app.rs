@@ -12,6 +12,7 @@ use self::registry::{Caches, Registry, Tallies, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
+use self::weights::WeightFiles;
 use self::zones::Zones;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
@@ -30,6 +31,7 @@ mod registry;
 mod reload;
 mod upkeep;
 mod upstreams;
+mod weights;
 mod zones;
 
 /// Why a server did not start.
@@ -198,6 +200,8 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         counts: Arc::default(),
         caches: Caches::default(),
         hosts: HostsFiles::default(),
+        weights: WeightFiles::default(),
+        families: Arc::default(),
         zones: Zones::new(options.clock.clone()),
         translations: Arc::default(),
         completions: Arc::default(),
@@ -224,6 +228,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (polled, completions) = (polls.clone(), registry.completions.clone());
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
+    let families = registry.families.clone();
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
@@ -233,6 +238,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         reloaded.write(&mut text);
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
+        exposition::families(&mut text, &families);
         exposition::completions(&mut text, &completions);
         if plan.admin.health.is_some() {
             polled.write(&mut text);

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod cluster;
+mod words;
 
 pub use cluster::{ClusterCounts, ClusterNumbers, ServiceKind};
+pub use words::{Families, Family, Labels, PerWorker};
 
 /// A number that only its worker adds to.
 #[derive(Default, Debug)]

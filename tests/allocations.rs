@@ -489,7 +489,25 @@ const HOSTS: &str = "\
         allow_ipv4
     }
     any
-    loadbalance
+    view all {
+        expr incidr(client_ip(), '0.0.0.0/0') && size() > 0 && !(bufsize() == 7)
+    }
+    cancel 2s
+    nsid
+    local
+    chaos
+    header {
+        query set rd
+        response set ra
+    }
+    acl {
+        drop net 198.51.100.0/24 203.0.113.7
+        block type HTTPS
+        allow
+    }
+    loadbalance weighted none {
+        prefer 10.0.0.2/32
+    }
     minimal
     hosts none {
         10.0.0.1 a.example.org b.example.org
@@ -521,6 +539,8 @@ fn hosts_and_the_words_around_it_allocate_nothing() {
         ("a.example.org.", 255, 0, 1),
         ("1.0.0.10.in-addr.arpa.", 12, 0, 2),
         ("missing.example.org.", 1, 2, 0),
+        ("a.example.org.", 65, 5, 0),
+        ("x.localhost.", 28, 0, 1),
         ("0123456789abcdef.0123456789abcdef.", 13, 2, 0),
     ] {
         for edns in [false, true] {

@@ -1,4 +1,5 @@
-//! The words that stand beside `forward`, over real sockets: `hosts`, `dns64`, `loop`, `any`, `minimal`, `bufsize`.
+//! The words that stand beside `forward`, over real sockets: `hosts`, `dns64`, `loop`, `any`, `minimal`, `bufsize`, `acl`,
+//! `view`, `loadbalance`, and those that say one thing.
 //!
 //! Replies are read by hickory, an independent judge.
 #![allow(clippy::unwrap_used, reason = "a test fails where something cannot be had")]
@@ -6,6 +7,8 @@
 
 #[path = "beside/coredns.rs"]
 mod coredns;
+#[path = "beside/coredns_words.rs"]
+mod coredns_words;
 #[path = "beside/dns64.rs"]
 mod dns64;
 #[path = "beside/hosts.rs"]
@@ -14,5 +17,9 @@ mod hosts;
 mod loops;
 #[path = "beside/shapes.rs"]
 mod shapes;
+#[path = "beside/small.rs"]
+mod small;
+#[path = "beside/views.rs"]
+mod views;
 #[path = "beside/world.rs"]
 mod world;

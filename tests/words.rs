@@ -172,6 +172,53 @@ fn every_word_that_is_served_is_served_in_its_shortest_form_and_errors_in_its_lo
             "transfer example.org {\n        to * 10.240.1.1\n        to [2001:db8::1]:5300 2001:db8::2\n        source \
              2001:db8::53\n    }\n    transfer sub.example.org {\n        to 10.0.0.1\n    }",
         ),
+        ("root", "root /etc/coredns"),
+        ("cancel", "cancel"),
+        ("cancel", "cancel 1s500ms"),
+        (
+            "timeouts",
+            "timeouts {\n        read 3\n        write 5s\n        idle 24h\n        maxtcpqueries -1\n    }",
+        ),
+        ("multisocket", "multisocket"),
+        ("multisocket", "multisocket 1024"),
+        ("nsid", "nsid"),
+        ("nsid", "nsid Use The Force"),
+        ("shed", "shed"),
+        ("local", "local"),
+        ("local", "local {\n        localhost_prefix off\n    }"),
+        ("chaos", "chaos"),
+        ("chaos", "chaos CoreDNS-001 info@coredns.io me"),
+        ("acl", "acl"),
+        (
+            "acl",
+            "acl a.example.org 10.0.0.0/24 {\n        Allow NET 192.168.1.0/24 2001:db8::1 type A aaaa TYPE65\n        \
+             filter type *\n        drop net * type ANY\n        block\n    }",
+        ),
+        (
+            "header",
+            "header {\n        response set ra AA\n        query clear rd\n        response clear rd\n    }",
+        ),
+        ("erratic", "erratic"),
+        (
+            "erratic",
+            "erratic {\n        drop\n        truncate 5\n        delay 3 50ms\n        large\n    }",
+        ),
+        ("view", "view empty"),
+        (
+            "view",
+            "view split {\n        expr incidr(client_ip(), '10.0.0.0/8') && type() in ['A', 'AAAA']\n        \
+             expr metadata('kubernetes/client-namespace') != 'kube-system'\n    }",
+        ),
+        ("loadbalance", "loadbalance round_robin {\n        prefer 10.9.20.0/24 2001:db8::/32\n    }"),
+        (
+            "loadbalance",
+            "loadbalance weighted db.weights {\n        reload 0s\n        prefer 10.0.0.0/8\n    }",
+        ),
+        (
+            "log",
+            "log example.org {\n        class denial error\n        format json kubernetes/service /view/name\n    }",
+        ),
+        ("log", "log . \"{combined} {/log/class}\" {\n        format text\n    }"),
         // As k3s and minikube write it.
         (
             "hosts",

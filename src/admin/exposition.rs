@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::chain::{Completions, DROPPED, Plan, Translations, word_at};
 use crate::forward::Loops;
 use crate::metrics::{
-    Bounds, ClusterNumbers, Counters, DURATION, FIELDS, HistogramSum, LATENCY, PROGRAMMING, SIZE,
+    Bounds, ClusterNumbers, Counters, DURATION, FIELDS, Families, HistogramSum, LATENCY, PROGRAMMING, SIZE,
     ServiceKind, TallySum, sum,
 };
 
@@ -88,7 +88,12 @@ pub fn server(text: &mut Exposition, plan: &Plan, counters: &[Arc<Counters>]) {
             let mut words: Vec<&str> = chain.words.clone();
             words.dedup();
             for word in words {
-                let labels = [("server", server), ("zone", served.zone.text()), ("view", ""), ("name", word)];
+                let labels = [
+                    ("server", server),
+                    ("zone", served.zone.text()),
+                    ("view", chain.view_name()),
+                    ("name", word),
+                ];
                 text.value("coredns_plugin_enabled", &labels, 1);
             }
         }
@@ -238,14 +243,32 @@ pub fn words(text: &mut Exposition, translations: &Translations, loops: &Loops) 
     }
 }
 
+/// The view of a zone that is served; empty without one.
+fn view<'a>(plan: &'a Plan, served: &crate::chain::Served) -> &'a str {
+    plan.chains.get(served.chain).map_or("", |chain| chain.view_name())
+}
+
+/// Adds what single words count.
+pub fn families(text: &mut Exposition, families: &Families) {
+    families.each(|family, values| {
+        text.family(family.name, "counter", family.help);
+        for (labels, count) in values {
+            let labels: Vec<(&str, &str)> =
+                labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            text.value(family.name, &labels, count);
+        }
+    });
+}
+
 /// Calls `visit` with the label `server` of every zone that is served.
 fn each_zone(plan: &Plan, mut visit: impl FnMut(&str, &crate::chain::Served)) {
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut seen: Vec<(&str, &str, &str)> = Vec::new();
     for listener in &plan.listeners {
         for served in &listener.zones {
+            let place = (listener.label.as_str(), served.zone.text(), view(plan, served));
             // The two families of a wildcard are one server.
-            if !seen.contains(&(&listener.label, served.zone.text())) {
-                seen.push((&listener.label, served.zone.text()));
+            if !seen.contains(&place) {
+                seen.push(place);
                 visit(&listener.label, served);
             }
         }
@@ -256,7 +279,8 @@ fn each_zone(plan: &Plan, mut visit: impl FnMut(&str, &crate::chain::Served)) {
 fn each_tally(plan: &Plan, mut visit: impl FnMut(&[(&str, &str)], &TallySum<'_>)) {
     each_zone(plan, |server, served| {
         if let Some(tallies) = &served.tallies {
-            visit(&[("server", server), ("zone", served.zone.text()), ("view", "")], &TallySum(tallies));
+            let labels = [("server", server), ("zone", served.zone.text()), ("view", view(plan, served))];
+            visit(&labels, &TallySum(tallies));
         }
     });
     let mut seen: Vec<&str> = Vec::new();

@@ -179,7 +179,7 @@ impl Watched {
 }
 
 /// Reads a file unless it is in the state `known`; links are followed, so that one that points elsewhere is another file.
-fn read(path: &Path, known: Option<Stamp>) -> io::Result<Option<(Stamp, String)>> {
+pub(super) fn read(path: &Path, known: Option<Stamp>) -> io::Result<Option<(Stamp, String)>> {
     let mut file = File::open(path)?;
     let stamp = stamp(&file.metadata()?);
     if Some(stamp) == known {

@@ -11,15 +11,16 @@ use super::ServeError;
 use super::hosts::HostsFiles;
 use super::looker::Looker;
 use super::upstreams::Upstreams;
+use super::weights::WeightFiles;
 use super::zones::Zones;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::chain::{
     self, Completions, Folder, FolderSpec, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations,
-    ZoneFile,
+    Weights, WeightsFault, WeightsSpec, ZoneFile,
 };
 use crate::corefile::Zone;
 use crate::forward::{Group, GroupSpec, Loops, TargetFault, search_list};
-use crate::metrics::{ClusterCounts, Tally};
+use crate::metrics::{ClusterCounts, Families, Family, Labels, PerWorker, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
@@ -71,19 +72,27 @@ pub(super) struct ZoneTally {
     server: String,
     /// Label `zone`.
     zone: String,
+    /// Label `view`.
+    view: String,
     /// One a worker.
     workers: Arc<[Tally]>,
 }
 
 impl Tallies {
-    /// The tallies of a zone of a server, made if there are none.
-    fn get(&self, server: &str, zone: &str, workers: usize) -> Arc<[Tally]> {
+    /// The tallies of a zone in a view of a server, made if there are none.
+    fn get(&self, server: &str, zone: &str, view: &str, workers: usize) -> Arc<[Tally]> {
         let mut known = self.0.lock();
-        if let Some(found) = known.iter().find(|tally| tally.server == server && tally.zone == zone) {
+        let same = |tally: &&ZoneTally| tally.server == server && tally.zone == zone && tally.view == view;
+        if let Some(found) = known.iter().find(same) {
             return found.workers.clone();
         }
         let made: Arc<[Tally]> = (0..workers).map(|_| Tally::new(chain::ANSWERERS)).collect();
-        known.push(ZoneTally { server: server.to_owned(), zone: zone.to_owned(), workers: made.clone() });
+        known.push(ZoneTally {
+            server: server.to_owned(),
+            zone: zone.to_owned(),
+            view: view.to_owned(),
+            workers: made.clone(),
+        });
         made
     }
 }
@@ -93,8 +102,8 @@ impl Tallies {
 pub(super) struct Caches {
     /// Caches that some plan holds.
     held: Vec<Weak<Cache>>,
-    /// Counts by server and zones; kept over all plans, so that counters never fall.
-    counts: Vec<(String, String, Arc<Counts>)>,
+    /// Counts by server, zones and view; kept over all plans, so that counters never fall.
+    counts: Vec<([String; 3], Arc<Counts>)>,
 }
 
 /// The long-lived parts.
@@ -111,6 +120,10 @@ pub(super) struct Registry {
     pub(super) caches: Caches,
     /// Files of hosts.
     pub(super) hosts: HostsFiles,
+    /// Files of weights.
+    pub(super) weights: WeightFiles,
+    /// Where single words count; kept over all plans.
+    pub(super) families: Arc<Families>,
     /// Zones of records.
     pub(super) zones: Zones,
     /// Where `dns64` counts; kept over all plans.
@@ -160,13 +173,13 @@ impl Parts for Registry {
         })
     }
 
-    fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
+    fn cache_counts(&mut self, server: &str, zones: &str, view: &str) -> Arc<Counts> {
         let counts = &mut self.caches.counts;
-        if let Some((.., known)) = counts.iter().find(|known| known.0 == server && known.1 == zones) {
+        if let Some((_, known)) = counts.iter().find(|(labels, _)| *labels == [server, zones, view]) {
             return known.clone();
         }
         let made = Arc::new(Counts::new(self.workers));
-        counts.push((server.to_owned(), zones.to_owned(), made.clone()));
+        counts.push(([server, zones, view].map(ToOwned::to_owned), made.clone()));
         made
     }
 
@@ -203,8 +216,32 @@ impl Parts for Registry {
         self.loops.clone()
     }
 
+    fn weights(&mut self, spec: &WeightsSpec) -> Result<Arc<Weights>, WeightsFault> {
+        self.weights.get(spec)
+    }
+
+    fn counter(&mut self, family: &'static Family, labels: Labels<'_>) -> Arc<PerWorker> {
+        self.families.counter(family, labels, self.workers)
+    }
+
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
-        self.tallies.get(server, zone, self.workers)
+        self.tallies.get(server, zone, "", self.workers)
+    }
+
+    fn view_tallies(&mut self, server: &str, zone: &str, view: &str) -> Arc<[Tally]> {
+        self.tallies.get(server, zone, view, self.workers)
+    }
+
+    fn hostname(&self) -> String {
+        std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .map(|name| name.trim().to_owned())
+            .ok()
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "localhost".to_owned())
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        path.is_dir()
     }
 
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
@@ -218,6 +255,7 @@ impl Registry {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
         self.upstreams.begin();
         self.hosts.begin();
+        self.weights.begin();
         self.zones.begin();
     }
 
@@ -225,6 +263,7 @@ impl Registry {
     pub(super) fn commit(&mut self) {
         self.stores.retain(|fed| fed.used);
         self.hosts.commit();
+        self.weights.commit();
         self.zones.commit();
     }
 
@@ -240,12 +279,14 @@ impl Registry {
         self.stores.retain(|fed| fed.feeder.is_some());
         self.stores.iter_mut().for_each(|fed| fed.used = true);
         self.hosts.abandon();
+        self.weights.abandon();
         self.zones.abandon();
     }
 
     /// Starts the sources that are not running.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
         self.hosts.feed()?;
+        self.weights.feed()?;
         self.zones.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };

@@ -10,7 +10,7 @@ use crate::forward::Upstream;
 use crate::time::Tick;
 use crate::wire::{Query, Question, Sections, Shape, assemble};
 
-/// How long a query may take in all, waiting included: below glibc's 5 seconds (rule F-03 as section 0 decides).
+/// How long a query may take in all at most, waiting included: below glibc's 5 seconds (rule F-03 as section 0 decides).
 pub const BUDGET: Duration = Duration::from_secs(4);
 
 /// How deep questions may be asked on behalf of others (rule K-133, RELIABILITY U10: 11 links of a chain).
@@ -71,6 +71,8 @@ pub(super) struct Frame {
     pub(super) step: usize,
     /// Where its walk began.
     pub(super) entry: usize,
+    /// The second header word of the query as it was then: a block that changes it does so for its own questions alone.
+    pub(super) flags: u16,
     /// What the step drafted so far.
     pub(super) held: Held,
     /// The reply to the question that waits, where the other one is asked to go with it (`Step::also`).
@@ -117,6 +119,10 @@ pub struct Asked {
     pub(super) errand: bool,
     /// Whether only what is at hand is wanted: nobody is asked for it.
     pub at_hand: bool,
+    /// How long it may take in all, waiting included.
+    pub(super) budget: Duration,
+    /// What a step that waits wants to know when it is resumed.
+    pub(super) noted: u64,
     /// Which upstream answered, if any did.
     pub upstream: Option<Arc<Upstream>>,
     /// Place in the list of words of the step that answered, for metrics.
@@ -150,6 +156,8 @@ impl Default for Asked {
             hurried: false,
             errand: false,
             at_hand: false,
+            budget: BUDGET,
+            noted: 0,
             upstream: None,
             answered_by: super::words::NOBODY,
             drafts: Vec::new(),
@@ -176,6 +184,16 @@ impl Asked {
         Self { question: question.clone(), original: Some(Box::new(question.clone())), ..Self::default() }
     }
 
+    /// Gives up all frames: the client's own question is in hand again.
+    pub(super) fn unwind(&mut self) {
+        if let Some(outermost) = self.frames.drain(..).next() {
+            self.question = outermost.question;
+            self.query.header.flags = outermost.flags;
+            self.chain = outermost.chain;
+            self.step = outermost.step;
+        }
+    }
+
     /// Gives a draft back for reuse.
     pub fn reclaim(&mut self, sections: Sections) {
         if self.drafts.len() < 2 {
@@ -198,6 +216,6 @@ impl Asked {
     /// When it must be answered at the latest.
     #[must_use]
     pub fn deadline(&self) -> Tick {
-        self.arrived.plus(BUDGET)
+        self.arrived.plus(self.budget)
     }
 }

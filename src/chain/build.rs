@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::acl::Acl;
 use super::auto::{Folder, FolderSpec};
 use super::autopath::{Completions, PendingSearch};
 use super::cache;
@@ -12,14 +13,18 @@ use super::dns64::Translations;
 use super::file::ZoneFile;
 use super::hosts::{Hosts, HostsSpec};
 use super::k8s_external;
+use super::loadbalance::{Weights, WeightsFault, WeightsSpec};
 use super::plan::{Admin, Chain, Health, Listener, Plan, Ready, Served};
 use super::reload::Reload;
-use super::step::Step;
+use super::shed::Shed;
+use super::step::{Stand, Step};
+use super::timeouts::Timeouts;
+use super::view::View;
 use super::words::{self, Support};
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
 use crate::forward::{Group, GroupSpec, Loops, TargetFault};
-use crate::metrics::Tally;
+use crate::metrics::{Family, Labels, PerWorker, Tally};
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
 use crate::store::{Store, Wanted};
@@ -66,9 +71,10 @@ pub trait Parts {
         Arc::new(Cache::new(spec.clone()))
     }
 
-    /// Where the questions to the cache of these zones on a server are counted; the running counts where there are any.
-    fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
-        let _ = (server, zones);
+    /// Where the questions to the cache of these zones in a view of a server are counted; the running counts where there
+    /// are any.
+    fn cache_counts(&mut self, server: &str, zones: &str, view: &str) -> Arc<Counts> {
+        let _ = (server, zones, view);
         Arc::new(Counts::new(1))
     }
 
@@ -104,6 +110,21 @@ pub trait Parts {
         Arc::default()
     }
 
+    /// The weights of a file, read; those that are kept already where they are equal.
+    ///
+    /// Unless somebody keeps them, no file is read.
+    ///
+    /// Errors: what is wrong with the file.
+    fn weights(&mut self, spec: &WeightsSpec) -> Result<Arc<Weights>, WeightsFault> {
+        Ok(Arc::new(Weights::new(spec.clone())))
+    }
+
+    /// A counter of a word, the running one where there is one; unless somebody keeps it, nobody reads it.
+    fn counter(&mut self, family: &'static Family, labels: Labels<'_>) -> Arc<PerWorker> {
+        let _ = (family, labels);
+        Arc::new(PerWorker::new(1))
+    }
+
     /// Where `autopath` counts.
     fn completions(&mut self) -> Arc<Completions> {
         Arc::default()
@@ -126,6 +147,23 @@ pub trait Parts {
 
     /// Where the queries of a zone of a server are counted, a tally a worker; the running ones where there are any.
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]>;
+
+    /// The same for a zone in a view; the same tallies unless somebody tells views apart.
+    fn view_tallies(&mut self, server: &str, zone: &str, view: &str) -> Arc<[Tally]> {
+        let _ = view;
+        self.tallies(server, zone)
+    }
+
+    /// The name of this machine.
+    fn hostname(&self) -> String {
+        "localhost".to_owned()
+    }
+
+    /// Whether there is such a folder now.
+    fn is_folder(&self, path: &Path) -> bool {
+        let _ = path;
+        true
+    }
 
     /// The machine's own addresses by interface, loopback included.
     fn interfaces(&self) -> Vec<(String, IpAddr)>;
@@ -160,6 +198,16 @@ pub(super) struct Draft<'a> {
     pub(super) steps: Vec<Box<dyn Step>>,
     /// `cache`, which is laid once all steps are there.
     pub(super) cache: Option<cache::Line>,
+    /// `root`: the folder of relative paths.
+    pub(super) root: Option<PathBuf>,
+    /// The rules of all `acl` lines, once somebody read them.
+    pub(super) acl: Option<Arc<Acl>>,
+    /// `view`.
+    pub(super) view: Option<Arc<View>>,
+    /// `shed`.
+    pub(super) sheds: bool,
+    /// `timeouts`.
+    pub(super) timeouts: Timeouts,
     /// `bind`'s addresses.
     pub(super) bind: Option<Vec<IpAddr>>,
     /// `debug`.
@@ -196,6 +244,24 @@ impl Draft<'_> {
     /// The zones of the block's keys.
     pub(super) fn zones(&self) -> Vec<Zone> {
         self.block.zones().cloned().collect()
+    }
+
+    /// Checks that no line of this word stands before this one in the block.
+    pub(super) fn once(&self, directive: &Directive) -> Result<(), Error> {
+        match self.block.all(&directive.word.text).next() {
+            Some(first) if !std::ptr::eq(first, directive) => {
+                Err(directive.error("stands twice in this block"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The path of a file that the block names: a relative one is below `root`.
+    pub(super) fn path(&self, written: impl AsRef<Path>) -> PathBuf {
+        match &self.root {
+            Some(root) => root.join(written),
+            None => written.as_ref().to_owned(),
+        }
     }
 
     /// The addresses that are our own for this block (rule K-059a): those of `bind`, or all that are not loopback.
@@ -272,6 +338,8 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
     let mut warnings: Vec<String> = Vec::new();
     let mut listeners: BTreeMap<(u16, IpAddr), Vec<Served>> = BTreeMap::new();
     let mut counted: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
+    let mut shedding: BTreeSet<(u16, IpAddr)> = BTreeSet::new();
+    let mut timeouts: BTreeMap<(u16, IpAddr), Timeouts> = BTreeMap::new();
     let mut laid: Vec<(usize, cache::Laid)> = Vec::new();
     for block in &spec.blocks {
         let mut draft = read_block(block, options, parts, wants)?;
@@ -304,16 +372,31 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
                 if draft.metrics.is_some() {
                     counted.insert((port, address));
                 }
+                if draft.sheds {
+                    shedding.insert((port, address));
+                }
+                timeouts.entry((port, address)).or_default().add(draft.timeouts);
                 for zone in &key.zones {
-                    if zones.iter().any(|served| served.zone == *zone) {
+                    let before = zones.iter().find(|served| {
+                        let viewed = plan.chains.get(served.chain).is_some_and(|chain| chain.view.is_some());
+                        served.zone == *zone && !viewed
+                    });
+                    if before.is_some() && draft.view.is_none() {
                         let address = SocketAddr::new(address, port);
                         return Err(key.error(format!("{zone} is already served on {address}")));
+                    }
+                    if before.is_some() {
+                        warnings.push(format!(
+                            "{}: the view of {zone} is never reached: a block without a view stands before it",
+                            key.at
+                        ));
                     }
                     // A block in which nothing answers refuses (rule S-02).
                     if !draft.steps.is_empty() {
                         let tallies = draft.metrics.as_ref().map(|_| {
                             let bound = (!address.is_unspecified()).then_some(address);
-                            draft.parts.tallies(&server_label(bound, port), zone.text())
+                            let view = draft.view.as_ref().map_or("", |view| view.name());
+                            draft.parts.view_tallies(&server_label(bound, port), zone.text(), view)
                         });
                         zones.push(Served { zone: zone.clone(), chain, tallies });
                     }
@@ -331,6 +414,8 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
         }
         let mut chain = Chain::new(draft.steps, zones, draft.metadata, draft.debug);
         chain.stacktrace = draft.stacktrace;
+        chain.view = draft.view;
+        chain.sheds = draft.sheds;
         plan.chains.push(chain);
     }
     plan.listeners = listeners
@@ -340,11 +425,18 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
             let bound = (!address.is_unspecified()).then_some(address);
             let label = server_label(bound, port);
             let dropped = counted.contains(&(port, address)).then(|| parts.tallies(&label, DROPPED));
-            Listener { addr: SocketAddr::new(address, port), label, zones, dropped }
+            let shed = shedding.contains(&(port, address)).then(|| Shed::new(&label, parts));
+            let timeouts = timeouts.get(&(port, address)).copied().unwrap_or_default();
+            Listener { addr: SocketAddr::new(address, port), label, zones, dropped, timeouts, shed }
         })
         .collect();
+    for (number, chain) in plan.chains.iter().enumerate() {
+        let place = Stand { listeners: &plan.listeners, chain: number, view: chain.view_name() };
+        chain.steps.iter().for_each(|step| step.placed(&place, parts));
+    }
     for (chain, cache) in laid {
-        let counted = cache.count(&plan.listeners, chain, parts);
+        let view = plan.chains.get(chain).map_or("", Chain::view_name);
+        let counted = cache.count(&Stand { listeners: &plan.listeners, chain, view }, parts);
         if let Some(chain) = plan.chains.get_mut(chain) {
             chain.cache = Some(counted);
         }
@@ -369,6 +461,11 @@ fn read_block<'a>(
         wants,
         steps: Vec::new(),
         cache: None,
+        root: None,
+        acl: None,
+        view: None,
+        sheds: false,
+        timeouts: Timeouts::default(),
         bind: None,
         debug: false,
         stacktrace: false,

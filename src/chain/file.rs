@@ -100,7 +100,7 @@ fn read(stanza: &Directive, draft: &mut Draft<'_>, zones: &mut Vec<Fixed>) -> Re
     }
     let fallthrough = Arc::new(through);
     for zone in origins {
-        let spec = ZoneFile { path: PathBuf::from(&path.text), origin: zone.clone(), reload, by_mtime };
+        let spec = ZoneFile { path: draft.path(&path.text), origin: zone.clone(), reload, by_mtime };
         let held = draft.parts.zone_file(&spec).map_err(|why| path.error(why))?;
         zones.push(Fixed { zone, held, replica: None, fallthrough: fallthrough.clone() });
     }

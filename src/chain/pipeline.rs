@@ -10,12 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::asked::{Asked, Client, Transport};
+use super::asked::{Asked, BUDGET, Client, Transport};
 use super::caught::{Catching, catch};
 use super::cut::{CutNames, rotate_answers};
 use super::notify;
 use super::plan::{Active, Chain, Plan};
 use super::share::Share;
+use super::shed;
 use super::signal::Signal;
 use super::step::{Answer, Context, Errand, Reply, Sent};
 use super::transfer::Transfer;
@@ -25,9 +26,7 @@ use super::words;
 use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, Random, Streams};
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
-use crate::wire::{
-    CLASS_IN, Ede, Fault, Head, Query, Rcode, Section, Sections, Shape, assemble, bare, rtype,
-};
+use crate::wire::{CLASS_IN, Ede, Fault, Head, Query, Rcode, Sections, Shape, assemble, bare, rtype};
 
 /// What became of a query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,6 +151,12 @@ impl<R> Pipeline<R> {
         &self.plan
     }
 
+    /// This worker's place in tallies.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
     /// How many queries wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -179,6 +184,7 @@ impl<R> Pipeline<R> {
         asked.answered_by = words::NOBODY;
         asked.patience = None;
         asked.at_hand = false;
+        asked.budget = BUDGET;
         asked.failed_before = false;
         asked.hurried = false;
         asked.upstream = None;
@@ -197,14 +203,14 @@ impl<R> Pipeline<R> {
         };
         let plan = self.plan.clone();
         let whole = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
-        let refused = asked.question.qclass != CLASS_IN || whole && !client.transport.carries_transfers();
+        let refused = whole && !client.transport.carries_transfers();
         asked.place = usize::MAX;
-        let listener = plan.listeners.get(client.listener).filter(|_| !refused);
-        let chosen = listener.and_then(|listener| {
-            let place = listener.choose(&asked.question)?;
-            let chain = listener.zones.get(place)?.chain;
-            let takes = !whole || plan.chains.get(chain).is_some_and(|chain| chain.transfers);
-            takes.then_some((place, chain))
+        let chosen = if refused { None } else { plan.choose(asked, &asked.question) };
+        // Of other classes only what a word of the block is about (rule K-013), of whole zones only what it gives away.
+        let chosen = chosen.filter(|(_, chain)| {
+            let chain = plan.chains.get(*chain);
+            (asked.question.qclass == CLASS_IN || chain.is_some_and(|chain| chain.other_classes))
+                && (!whole || chain.is_some_and(|chain| chain.transfers))
         });
         let Some((place, chain)) = chosen else {
             return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), &plan, out));
@@ -240,7 +246,7 @@ impl<R> Pipeline<R> {
             asked.question = *errand.question;
             // Its records must not point into a question section that there will never be.
             asked.original = Some(Box::new(asked.question.clone()));
-            asked.client.listener = errand.listener;
+            asked.client = errand.client;
             asked.arrived = now;
             asked.errand = true;
             asked.chain = errand.chain;
@@ -296,7 +302,7 @@ impl<R> Pipeline<R> {
         let catching = catching(chain);
         catch(catching, || walk(plan, asked, resumed, &mut context)).unwrap_or_else(|caught| {
             self.counters.panics.add(1);
-            self.unwind();
+            self.asked.unwind();
             tracing::error!(
                 question = ?self.asked.sent(),
                 client = %self.asked.client.addr,
@@ -334,7 +340,7 @@ impl<R> Pipeline<R> {
             let Some(waiter) = self.table.place(share) else {
                 self.counters.table_full.add(1);
                 let Some(group) = group else {
-                    self.unwind();
+                    self.asked.unwind();
                     let reply = Reply::code(Rcode::SERVFAIL).because(Ede::TOO_BUSY);
                     return self.served(reply, plan, return_to, out);
                 };
@@ -369,6 +375,11 @@ impl<R> Pipeline<R> {
             self.asked.reclaim(reply.sections);
             return Ended::Done(None, None);
         }
+        if shed::takes(&reply, &self.asked, plan, self.worker) {
+            self.counters.dropped.add(1);
+            self.asked.reclaim(reply.sections);
+            return Ended::Done(return_to, None);
+        }
         Ended::Done(return_to, Some(self.finish(reply, plan, out)))
     }
 
@@ -390,16 +401,6 @@ impl<R> Pipeline<R> {
         self.asked.swap_drafts(&mut asked);
         self.table.take(until, Parked { asked, plan: plan.clone(), signal, share, return_to });
         self.counters.waited.add(1);
-    }
-
-    /// Gives up the frames of the query in hand: the client's own question is in hand again.
-    fn unwind(&mut self) {
-        let asked = &mut *self.asked;
-        if let Some(outermost) = asked.frames.drain(..).next() {
-            asked.question = outermost.question;
-            asked.chain = outermost.chain;
-            asked.step = outermost.step;
-        }
     }
 
     /// Assembles a reply to the query in hand; returns its length.
@@ -428,8 +429,7 @@ impl<R> Pipeline<R> {
             && !chain.writers.is_empty()
         {
             let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
-            let answers = !reply.sections.range(Section::Answer).is_empty();
-            let sent = Sent { rcode: reply.head.rcode, flags, answers, size: length, at: self.clock.now() };
+            let sent = Sent::new(&reply, flags, length, self.clock.now());
             let told = catch(catching(Some(chain)), || {
                 for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
                     if let Some(step) = chain.steps.get(*step) {
@@ -532,7 +532,7 @@ impl<R> Pipeline<R> {
         if matches!(walked, Walk::Transfer(_))
             || late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..))
         {
-            self.unwind();
+            self.asked.unwind();
             walked = Walk::Reply(Reply::code(Rcode::SERVFAIL));
         }
         let mut out = std::mem::take(&mut self.out);

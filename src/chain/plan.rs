@@ -7,7 +7,10 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::cache::Cached;
 use super::reload::Reload;
+use super::shed::Shed;
 use super::step::Step;
+use super::timeouts::Timeouts;
+use super::view::View;
 use crate::corefile::Zone;
 use crate::forward::{Loops, Suspect};
 use crate::metrics::Tally;
@@ -52,9 +55,14 @@ impl Plan {
     #[must_use]
     pub fn notified(&self, listener: usize, question: &Question, from: IpAddr) -> bool {
         let Some(listener) = self.listeners.get(listener) else { return false };
-        let served = listener.choose(question).and_then(|place| listener.zones.get(place));
-        let chain = served.and_then(|served| self.chains.get(served.chain));
-        chain.is_some_and(|chain| chain.steps.iter().any(|step| step.notified(question, from.to_canonical())))
+        let takes =
+            |chain: &Chain| chain.steps.iter().any(|step| step.notified(question, from.to_canonical()));
+        let chain = |served: &Served| self.chains.get(served.chain);
+        // A primary is no client: of several views of a zone that one counts which follows it.
+        let admits =
+            |served: &Served| chain(served).is_some_and(|chain| chain.view.is_none() || takes(chain));
+        let served = listener.choose(question, admits).and_then(|place| listener.zones.get(place));
+        served.and_then(chain).is_some_and(takes)
     }
 
     /// Whom to tell that a zone (wire form, lower case) has changed: where from, where to. Each once.
@@ -88,6 +96,21 @@ impl Plan {
     #[must_use]
     pub fn debugs(&self) -> bool {
         self.chains.iter().any(|chain| chain.debug)
+    }
+
+    /// The block for a question on the listener of the query in hand: its place among the listener's zones, and its chain
+    /// (rules K-001, S-02); `None`: REFUSED.
+    ///
+    /// Cost: as `Listener::choose`, and the conditions of the views that stand on the way.
+    #[must_use]
+    pub fn choose(&self, asked: &Asked, question: &Question) -> Option<(usize, usize)> {
+        let listener = self.listeners.get(asked.client.listener)?;
+        let place = listener.choose(question, |served| {
+            let chain = self.chains.get(served.chain);
+            let view = chain.and_then(|chain| Some((chain, chain.view.as_ref()?)));
+            view.is_none_or(|(chain, view)| view.admits(asked, question, listener, chain))
+        })?;
+        Some((place, listener.zones.get(place)?.chain))
     }
 
     /// All steps.
@@ -134,10 +157,14 @@ pub struct Listener {
     pub addr: SocketAddr,
     /// Label `server` of metrics.
     pub label: String,
-    /// What is served here, most labels first.
+    /// What is served here, most labels first; blocks of one zone in the order of the file.
     pub zones: Vec<Served>,
     /// Where queries are counted that reach no block, a tally a worker; none without a `prometheus` behind this address.
     pub dropped: Option<Arc<[Tally]>>,
+    /// What `timeouts` says about the streams of this address.
+    pub timeouts: Timeouts,
+    /// Where `shed` counts, if a block behind this address has it.
+    pub shed: Option<Shed>,
 }
 
 /// A zone on a listener.
@@ -154,14 +181,18 @@ pub struct Served {
 impl Listener {
     /// The place in `zones` for a question: the block of the longest zone (rules K-001, S-02); `None`: REFUSED.
     ///
+    /// Of several blocks of a zone the first counts that `admits`; where none does, the next shorter zone.
     /// A DS question belongs to the parent: the block of the zone above, where there is one.
     /// Cost: one comparison of bytes a zone.
     #[must_use]
-    pub fn choose(&self, question: &Question) -> Option<usize> {
+    pub fn choose(&self, question: &Question, admits: impl Fn(&Served) -> bool) -> Option<usize> {
         let mut exact = None;
-        for (place, Served { zone, .. }) in self.zones.iter().enumerate() {
-            match question.below(zone.wire(), zone.labels()) {
-                Some(0) if question.qtype == rtype::DS && zone.labels() > 0 => exact = Some(place),
+        for (place, served) in self.zones.iter().enumerate() {
+            let zone = &served.zone;
+            match question.below(zone.wire(), zone.labels()).filter(|_| admits(served)) {
+                Some(0) if question.qtype == rtype::DS && zone.labels() > 0 => {
+                    exact = exact.or(Some(place));
+                }
                 Some(_) => return Some(place),
                 None => {}
             }
@@ -181,8 +212,14 @@ pub struct Chain {
     pub debug: bool,
     /// Whether the line about a panic carries the road there (`errors { stacktrace }`, rule S-17).
     pub stacktrace: bool,
+    /// For which queries the block is, where `view` says so.
+    pub view: Option<Arc<View>>,
+    /// Whether `shed` stands here.
+    pub sheds: bool,
     /// Whether any step forwards: RA (rule K-004).
     pub forwards: bool,
+    /// Whether any step is about classes beside IN.
+    pub other_classes: bool,
     /// Whether any step lets anybody transfer zones: else AXFR and IXFR are refused at the door (rule K-061).
     pub transfers: bool,
     /// The steps that write down what was sent.
@@ -204,18 +241,28 @@ impl Chain {
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
         let words = steps.iter().map(|step| step.word()).collect();
+        let other_classes = steps.iter().any(|step| step.other_classes());
         Self {
             zones,
             steps,
             debug,
             stacktrace: false,
+            view: None,
+            sheds: false,
             forwards,
+            other_classes,
             transfers,
             writers,
             cache: None,
             words,
             published,
         }
+    }
+
+    /// The name of its view, as metrics print it; empty without one.
+    #[must_use]
+    pub fn view_name(&self) -> &str {
+        self.view.as_ref().map_or("", |view| view.name())
     }
 
     /// The value of a metadata label for a query, where `metadata` is on for its name (rule K-250).

@@ -4,15 +4,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asked::Asked;
+use super::asked::{Asked, Client};
 use super::autopath::Memo;
-use super::plan::{Chain, Plan};
+use super::build::Parts;
+use super::plan::{Chain, Listener, Plan};
 use super::signal::Signal;
 use super::transfer::{Policy, Whole};
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
 use crate::time::{Clock, Tick};
-use crate::wire::{Ede, Head, Query, Question, Rcode, Sections};
+use crate::wire::{Ede, Head, Query, Question, Rcode, Section, Sections, rtype};
 
 /// What a step decides.
 #[derive(Debug)]
@@ -160,8 +161,8 @@ pub struct Errand {
     pub(super) question: Box<Question>,
     /// Header and EDNS of the query that brought it up.
     pub(super) query: Query,
-    /// The listener of that query, for questions on behalf of it.
-    pub(super) listener: usize,
+    /// Who asked that query, for questions on behalf of it: they must not learn what they may not ask (rule S-08).
+    pub(super) client: Client,
     /// The chain.
     pub(super) chain: usize,
     /// The step that wants it.
@@ -198,10 +199,32 @@ impl<'a> Context<'a> {
         self.errands.push(Errand {
             question: Box::new(asked.question.clone()),
             query: asked.query,
-            listener: asked.client.listener,
+            client: asked.client,
             chain: asked.chain,
             step,
         });
+    }
+}
+
+/// Where a chain stands, once all listeners are known.
+#[derive(Clone, Copy)]
+pub struct Stand<'a> {
+    /// The plan's listeners.
+    pub listeners: &'a [Listener],
+    /// The chain.
+    pub chain: usize,
+    /// Its view; empty without one.
+    pub view: &'a str,
+}
+
+impl<'a> Stand<'a> {
+    /// The label `server` of each listener that the chain stands behind, `None` for the others.
+    pub fn servers(&self) -> impl Iterator<Item = Option<&'a str>> {
+        let chain = self.chain;
+        self.listeners.iter().map(move |listener| {
+            let here = listener.zones.iter().any(|served| served.chain == chain);
+            here.then_some(listener.label.as_str())
+        })
     }
 }
 
@@ -214,10 +237,31 @@ pub struct Sent {
     pub flags: u16,
     /// Whether the answer section held a record.
     pub answers: bool,
+    /// Whether the authority section held an SOA.
+    pub soa: bool,
+    /// Whether the authority section held an NS.
+    pub ns: bool,
     /// Bytes of the reply.
     pub size: usize,
     /// When it was made.
     pub at: Tick,
+}
+
+impl Sent {
+    /// What was made of a reply. Cost: a look at the types of its authority section.
+    pub(super) fn new(reply: &Reply, flags: u16, size: usize, at: Tick) -> Self {
+        let sections = &reply.sections;
+        let authority = sections.records().get(sections.range(Section::Authority)).unwrap_or_default();
+        Self {
+            rcode: reply.head.rcode,
+            flags,
+            answers: !sections.range(Section::Answer).is_empty(),
+            soa: authority.iter().any(|record| record.rtype == rtype::SOA),
+            ns: authority.iter().any(|record| record.rtype == rtype::NS),
+            size,
+            at,
+        }
+    }
 }
 
 /// A step of the chain.
@@ -254,6 +298,16 @@ pub trait Step: Send + Sync {
     fn join(&self, asked: &mut Asked, first: Reply, second: Reply, server: &str) -> Reply {
         let _ = (asked, second, server);
         first
+    }
+
+    /// Whether it is to be asked questions of other classes than IN too (rule K-013).
+    fn other_classes(&self) -> bool {
+        false
+    }
+
+    /// Whether it is asked whatever the class, since it says who may ask: the block accepts no other class because of it.
+    fn guards(&self) -> bool {
+        false
     }
 
     /// Sees what was sent, if the query passed here and `writes_down` says so.
@@ -327,6 +381,11 @@ pub trait Step: Send + Sync {
 
     /// Writes what was kept for later: the plan is not in force any more.
     fn close(&self) {}
+
+    /// Learns where its queries come in, once all listeners are known: for those who count by server.
+    fn placed(&self, place: &Stand<'_>, parts: &mut dyn Parts) {
+        let _ = (place, parts);
+    }
 
     /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.
     fn ready(&self) -> bool {

@@ -11,7 +11,7 @@ use super::transfer::{Records, Whole};
 use super::words;
 use crate::forward::Group;
 use crate::time::Tick;
-use crate::wire::{Ede, Question, Rcode, Sections};
+use crate::wire::{CLASS_IN, Ede, Question, Rcode, Sections};
 
 /// How a walk of the chain ended.
 pub(super) enum Walk {
@@ -40,6 +40,15 @@ pub(super) fn walk(
         let answered = joined.is_none();
         let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
             (Some(reply), ..) => Flow::Reply(reply),
+            // Whoever knows only IN is not asked about other classes, and nobody else is (rule K-013).
+            (None, Some(step), None)
+                if asked.question.qclass != CLASS_IN && !step.other_classes() && !step.guards() =>
+            {
+                Flow::Next
+            }
+            (None, None, None) if asked.question.qclass != CLASS_IN => {
+                Flow::Reply(Reply::code(Rcode::REFUSED))
+            }
             // The end of the chain: nobody answered (rule S-03).
             (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
             (None, Some(step), None) => step.ask(asked, context),
@@ -85,6 +94,7 @@ pub(super) fn walk(
                 }
                 let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
                 let question = std::mem::replace(&mut asked.question, frame.question);
+                asked.query.header.flags = frame.flags;
                 asked.chain = frame.chain;
                 asked.step = frame.step;
                 asked.entry = frame.entry;
@@ -135,12 +145,10 @@ fn descend(
     if asked.frames.len() >= MAX_FRAMES {
         return Some(Answer::Nobody { held });
     }
-    let listener = plan.listeners.get(asked.client.listener);
-    let chain = listener.and_then(|listener| Some(listener.zones.get(listener.choose(&question)?)?.chain));
-    let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
+    let Some((_, chain)) = plan.choose(asked, &question) else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
-    let (from, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None, memo: None });
+    let (from, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
+    asked.frames.push(Frame { question, chain: from, step, entry, flags, held, first: None, memo: None });
     asked.chain = chain;
     asked.step = 0;
     asked.entry = 0;
@@ -158,8 +166,8 @@ fn ask_behind(
 ) {
     let question = std::mem::replace(&mut asked.question, question);
     asked.question.qtype = qtype;
-    let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain, step, entry, held: None, first, memo });
+    let (chain, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
+    asked.frames.push(Frame { question, chain, step, entry, flags, held: None, first, memo });
     asked.step = step + 1;
     asked.entry = step + 1;
 }

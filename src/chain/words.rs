@@ -2,9 +2,10 @@
 
 use super::build::Draft;
 use super::{
-    any, auto, autopath, bind, bufsize, cache, debug, dns64, errors, file, forward, health, hosts,
-    k8s_external, kubernetes, loadbalance, log, loop_, metadata, minimal, prometheus, ready, reload,
-    secondary, transfer, whoami,
+    acl, any, auto, autopath, bind, bufsize, cache, cancel, chaos, debug, dns64, erratic, errors, file,
+    forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loop_, metadata,
+    minimal, multisocket, nsid, prometheus, ready, reload, root, secondary, shed, timeouts, transfer, view,
+    whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -57,19 +58,19 @@ const BACK_END: &str =
 
 /// All words, in the order of the chain.
 pub const WORDS: &[Word] = &[
-    refused("root", LATER),
+    served(root::WORD, root::SYNTAX, root::HELP, root::parse),
     served(metadata::WORD, metadata::SYNTAX, metadata::HELP, metadata::parse),
     refused("geoip", "client locations are not looked up: remove the line"),
-    refused("cancel", LATER),
+    served(cancel::WORD, cancel::SYNTAX, cancel::HELP, cancel::parse),
     refused("proxyproto", LATER),
     refused("quic", "DNS over QUIC is not served by this version yet: remove the block or the line"),
     refused("grpc_server", "DNS over gRPC is not served: clients can use UDP or TCP"),
     refused("https", "DNS over HTTPS is not served by this version yet: remove the block or the line"),
     refused("https3", "DNS over HTTP/3 is not served by this version yet: remove the block or the line"),
-    refused("timeouts", LATER),
-    refused("multisocket", "there is one socket a worker already: remove the line"),
+    served(timeouts::WORD, timeouts::SYNTAX, timeouts::HELP, timeouts::parse),
+    served(multisocket::WORD, multisocket::SYNTAX, multisocket::HELP, multisocket::parse),
     served(reload::WORD, reload::SYNTAX, reload::HELP, reload::parse),
-    refused("nsid", LATER),
+    served(nsid::WORD, nsid::SYNTAX, nsid::HELP, nsid::parse),
     served(bufsize::WORD, bufsize::SYNTAX, bufsize::HELP, bufsize::parse),
     served(bind::WORD, bind::SYNTAX, bind::HELP, bind::parse),
     served(debug::WORD, debug::SYNTAX, debug::HELP, debug::parse),
@@ -77,25 +78,22 @@ pub const WORDS: &[Word] = &[
     served(ready::WORD, ready::SYNTAX, ready::HELP, ready::parse),
     served(health::WORD, health::SYNTAX, health::HELP, health::parse),
     refused("pprof", "there is no Go runtime to profile: remove the line"),
-    refused("shed", LATER),
+    served(shed::WORD, shed::SYNTAX, shed::HELP, shed::parse),
     served(prometheus::WORD, prometheus::SYNTAX, prometheus::HELP, prometheus::parse),
     served(errors::WORD, errors::SYNTAX, errors::HELP, errors::parse),
     served(log::WORD, log::SYNTAX, log::HELP, log::parse),
     refused("dnstap", LATER),
-    refused("local", LATER),
+    served(local::WORD, local::SYNTAX, local::HELP, local::parse),
     served(dns64::WORD, dns64::SYNTAX, dns64::HELP, dns64::parse),
     served(any::WORD, any::SYNTAX, any::HELP, any::parse),
-    refused("chaos", LATER),
+    served(chaos::WORD, chaos::SYNTAX, chaos::HELP, chaos::parse),
     served(loadbalance::WORD, loadbalance::SYNTAX, loadbalance::HELP, loadbalance::parse),
     refused("tsig", "signed transfers are not served: remove the line"),
     refused("rewrite", LATER),
     served(autopath::WORD, autopath::SYNTAX, autopath::HELP, autopath::parse),
-    refused(
-        "acl",
-        "not served by this version yet, and not ignored: use a network policy, and remove the line",
-    ),
+    served(acl::WORD, acl::SYNTAX, acl::HELP, acl::parse),
     served(cache::WORD, cache::SYNTAX, cache::HELP, cache::parse),
-    refused("header", LATER),
+    served(header::WORD, header::SYNTAX, header::HELP, header::parse),
     refused("dnssec", "zones are not signed: remove the line"),
     refused("tls", "encrypted transports are not served by this version yet: remove the line"),
     served(minimal::WORD, minimal::SYNTAX, minimal::HELP, minimal::parse),
@@ -114,11 +112,11 @@ pub const WORDS: &[Word] = &[
     served(loop_::WORD, loop_::SYNTAX, loop_::HELP, loop_::parse),
     served(forward::WORD, forward::SYNTAX, forward::HELP, forward::parse),
     refused("grpc", "gRPC upstreams are not asked: remove the line"),
-    refused("erratic", LATER),
+    served(erratic::WORD, erratic::SYNTAX, erratic::HELP, erratic::parse),
     served(whoami::WORD, whoami::SYNTAX, whoami::HELP, whoami::parse),
     refused("on", "no commands are run: remove the line"),
     refused("sign", "zones are not signed: remove the line"),
-    refused("view", LATER),
+    served(view::WORD, view::SYNTAX, view::HELP, view::parse),
     refused("nomad", BACK_END),
 ];
 

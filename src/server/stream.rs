@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::link::{Accepted, Link, StreamId};
-use crate::chain::{Client, Outcome, Transfer, Transport};
+use crate::chain::{Client, Outcome, Timeouts, Transfer, Transport};
 use crate::time::Tick;
 use crate::wire::MAX_MESSAGE;
 
@@ -70,6 +70,31 @@ pub(super) struct StreamReturn {
     generation: u64,
 }
 
+/// The bounds of one stream: those of all, as far as `timeouts` says nothing else about its address.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// How long it may be without a query.
+    idle: Duration,
+    /// How long a message may take.
+    partial: Duration,
+    /// How long a byte of a reply may wait for the peer.
+    write: Duration,
+    /// How many more queries it may send; `None` for any number.
+    left: Option<u32>,
+}
+
+impl Bounds {
+    /// Those of a stream that begins.
+    fn new(limits: &StreamLimits, timeouts: Timeouts) -> Self {
+        Self {
+            idle: timeouts.idle.unwrap_or(limits.idle),
+            partial: timeouts.read.unwrap_or(limits.partial),
+            write: timeouts.write.unwrap_or(limits.write),
+            left: timeouts.queries.flatten(),
+        }
+    }
+}
+
 /// One stream.
 struct Stream {
     /// Told apart from earlier streams of the same index.
@@ -80,6 +105,8 @@ struct Stream {
     local: IpAddr,
     /// The socket group that took it.
     group: usize,
+    /// Its bounds.
+    bounds: Bounds,
     /// Bytes read and not yet taken as queries.
     input: Vec<u8>,
     /// Replies not yet taken by the peer.
@@ -144,6 +171,9 @@ pub(super) trait Answerer {
 
     /// The plan's listener behind a socket group.
     fn listener(&self, group: usize) -> usize;
+
+    /// What the plan says about the times of streams of a socket group.
+    fn timeouts(&self, group: usize) -> Timeouts;
 }
 
 /// What became of a connection that waited.
@@ -180,7 +210,7 @@ impl Streams {
         &mut self,
         link: &mut impl Link,
         accepted: Accepted,
-        group: usize,
+        (group, timeouts): (usize, Timeouts),
         now: Tick,
     ) -> Admission {
         let client = accepted.peer.ip();
@@ -199,6 +229,7 @@ impl Streams {
         }
         *self.clients.entry(client).or_default() += 1;
         self.generation += 1;
+        let bounds = Bounds::new(&self.limits, timeouts);
         self.streams.insert(
             accepted.stream.0,
             Stream {
@@ -206,6 +237,7 @@ impl Streams {
                 peer: accepted.peer,
                 local: accepted.local,
                 group,
+                bounds,
                 input: Vec::new(),
                 output: Vec::new(),
                 written: 0,
@@ -218,13 +250,13 @@ impl Streams {
                 interest: (true, false),
             },
         );
-        self.note(now.plus(self.idle_limit()));
+        self.note(now.plus(self.idle_limit(bounds.idle)));
         Admission::Taken
     }
 
     /// How long a stream may be idle now (RFC 7766 §6.2.3).
-    fn idle_limit(&self) -> Duration {
-        if self.streams.len() * 2 > self.limits.connections { self.limits.idle / 5 } else { self.limits.idle }
+    fn idle_limit(&self, idle: Duration) -> Duration {
+        if self.streams.len() * 2 > self.limits.connections { idle / 5 } else { idle }
     }
 
     /// Remembers a deadline.
@@ -334,8 +366,20 @@ impl Streams {
             }
             stream.active = now;
             taken += 2 + length;
+            if let Some(left) = &mut stream.bounds.left {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    // Nothing more is read; the stream is closed once it got what it is owed.
+                    stream.ended = true;
+                    stream.input.clear();
+                    taken = 0;
+                    break;
+                }
+            }
         }
-        if taken > 0 {
+        if stream.input.is_empty() {
+            stream.began = None;
+        } else if taken > 0 {
             stream.input.drain(..taken);
             // The next message began at the latest now; its deadline does not move again until it is whole.
             stream.began = (!stream.input.is_empty()).then_some(now);
@@ -343,17 +387,18 @@ impl Streams {
         if stream.input.is_empty() && stream.input.capacity() > 4096 {
             stream.input = Vec::new();
         }
-        let deadline = stream.began.map(|began| began.plus(self.limits.partial));
-        let idle = stream.active.plus(self.idle_limit());
+        let bounds = stream.bounds;
+        let deadline = stream.began.map(|began| began.plus(bounds.partial));
+        let idle = stream.active.plus(self.idle_limit(bounds.idle));
         self.note(deadline.map_or(idle, |deadline| deadline.min(idle)));
         Some(())
     }
 
     /// Writes what the peer takes, and closes a stream that is done.
     fn write(&mut self, link: &mut impl Link, id: StreamId, now: Tick) {
-        let write_limit = self.limits.write;
-        let (in_flight, partial) = (self.limits.in_flight, self.limits.partial);
+        let in_flight = self.limits.in_flight;
         let Some(stream) = self.streams.get_mut(&id.0) else { return };
+        let Bounds { write: write_limit, partial, .. } = stream.bounds;
         // A transfer goes on once the peer took all of a message, some messages a turn: others have theirs in between.
         for _ in 0..=TRANSFER_MESSAGES {
             while stream.written < stream.output.len() {
@@ -422,8 +467,9 @@ impl Streams {
         if let Some(reply) = reply {
             queue(stream, reply);
         }
+        let idle = stream.bounds.idle;
         self.write(link, to.id, now);
-        self.note(now.plus(self.idle_limit()));
+        self.note(now.plus(self.idle_limit(idle)));
         true
     }
 
@@ -452,7 +498,6 @@ impl Streams {
         if self.next_check.is_none_or(|next| next > now) {
             return;
         }
-        let idle_limit = self.idle_limit();
         let mut next: Option<Tick> = None;
         let mut expired = Vec::new();
         for (index, stream) in &self.streams {
@@ -460,9 +505,9 @@ impl Streams {
             // its turn, and one that we do not read on, are not late.
             let incomplete = stream.began.filter(|_| stream.interest.0 && !has_message(&stream.input));
             let deadlines = [
-                incomplete.map(|began| began.plus(self.limits.partial)),
+                incomplete.map(|began| began.plus(stream.bounds.partial)),
                 stream.owed.map(|(deadline, _)| deadline),
-                stream.is_idle().then(|| stream.active.plus(idle_limit)),
+                stream.is_idle().then(|| stream.active.plus(self.idle_limit(stream.bounds.idle))),
             ];
             for deadline in deadlines.into_iter().flatten() {
                 if deadline <= now {

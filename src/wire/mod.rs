@@ -19,7 +19,7 @@ mod name;
 mod query;
 mod sections;
 
-pub use assemble::{Head, Shape, assemble, bare};
+pub use assemble::{Flags, Head, Shape, assemble, bare};
 pub use codec::{CodecError, sections_to_records, service_binding};
 pub use message::{Malformed, NameBuf, Raw, Reader, expand, rdata};
 pub use name::{

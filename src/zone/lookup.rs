@@ -58,8 +58,13 @@ impl Zone {
         match verdict {
             Verdict::Outside(_) | Verdict::TooLong | Verdict::Endless => {}
             Verdict::Data => asking.along(),
-            Verdict::NoData | Verdict::Empty | Verdict::Missing | Verdict::Referral => {
+            Verdict::NoData | Verdict::Empty | Verdict::Missing => {
+                asking.prove_wildcards();
                 asking.glue(Section::Answer);
+            }
+            Verdict::Referral => {
+                asking.prove_wildcards();
+                asking.glue(Section::Authority);
             }
         }
         verdict
@@ -70,7 +75,10 @@ impl Zone {
     pub fn complete(&self, question: &Question, dnssec_ok: bool, denied: bool, sections: &mut Sections) {
         let mut asking = Asking { zone: self, question, proofs: dnssec_ok, sections };
         match denied {
-            true => asking.soa(),
+            true => {
+                asking.soa();
+                asking.prove_wildcards();
+            }
             false => asking.along(),
         }
     }
@@ -161,14 +169,7 @@ impl Asking<'_> {
                     Led::End(Verdict::Missing)
                 }
                 Place::Below(node) => self.substitute(node, name, owner, &mut target),
-                Place::Node(node) => self.data(node, name, owner, &mut target),
-                Place::Wildcard(node) => {
-                    let led = self.data(node, name, owner, &mut target);
-                    if matches!(led, Led::End(Verdict::Data)) {
-                        self.prove_absence(name);
-                    }
-                    led
-                }
+                Place::Node(node) | Place::Wildcard(node) => self.data(node, name, owner, &mut target),
             };
             let id = match led {
                 Led::End(verdict) => return verdict,
@@ -288,6 +289,7 @@ impl Asking<'_> {
         if let Some(apex) = self.zone.apex().filter(|_| !asked_apex) {
             self.authority(apex, rtype::NS);
         }
+        self.prove_wildcards();
         self.glue(Section::Answer);
     }
 
@@ -302,7 +304,6 @@ impl Asking<'_> {
             let kind = if zone.set(node, rtype::DS).is_empty() { rtype::NSEC } else { rtype::DS };
             self.authority(node, kind);
         }
-        self.glue(Section::Authority);
     }
 
     /// Drafts the denial of a type; `node` is the name or the wildcard, `None` for a name without records.
@@ -350,6 +351,31 @@ impl Asking<'_> {
             && let Some(node) = self.zone.before(name.lower())
         {
             self.authority(node, rtype::NSEC);
+        }
+    }
+
+    /// Drafts the proofs that names in the answer are not there themselves: a wildcard stood for them (RFC 4035 §3.1.3.3).
+    fn prove_wildcards(&mut self) {
+        if !self.proofs {
+            return;
+        }
+        let mut before = [0_u8; MAX_NAME];
+        let mut known = 0;
+        for index in self.sections.range(Section::Answer) {
+            let Some(record) = self.sections.records().get(index) else { break };
+            let mut owner = [0_u8; MAX_NAME];
+            let length = self.sections.owner_name(record, self.question, &mut owner);
+            if owner.get(..length) == before.get(..known) {
+                continue;
+            }
+            (before, known) = (owner, length);
+            let Ok(name) = Question::new(owner.get(..length).unwrap_or_default(), self.question.qtype) else {
+                continue;
+            };
+            let inside = name.below(&self.zone.origin, self.zone.labels).is_some();
+            if inside && matches!(self.zone.place(&name, name.qtype), Place::Wildcard(_)) {
+                self.prove_absence(&name);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, MX, PTR, TXT};
 use super::world::{Upstream, exchange, query, show, start, until};
 
 /// A CoreDNS; ends when it is dropped.
-struct CoreDns(Child);
+pub(super) struct CoreDns(Child);
 
 impl Drop for CoreDns {
     fn drop(&mut self) {
@@ -16,6 +16,27 @@ impl Drop for CoreDns {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Starts a CoreDNS with a Corefile for a port, and waits until it listens there.
+pub(super) fn coredns(
+    binary: &std::ffi::OsStr,
+    folder: &std::path::Path,
+    corefile: impl Fn(u16) -> String,
+) -> (CoreDns, SocketAddr) {
+    let port = {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let path = folder.join(format!("Corefile{port}"));
+    std::fs::write(&path, corefile(port)).unwrap();
+    let mut child = Command::new(binary);
+    child.arg("-conf").arg(&path).stdin(Stdio::null());
+    let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let child = CoreDns(child);
+    let addr = SocketAddr::from(([127, 0, 0, 1], port));
+    until("CoreDNS", || std::net::TcpStream::connect(addr).is_ok());
+    (child, addr)
 }
 
 /// What the upstream holds.
@@ -71,17 +92,14 @@ fn coredns_answers_the_same() {
     )
     .unwrap();
     let upstream = Upstream::start(LINES);
-    for (number, words) in [
+    for words in [
         "",
         "minimal",
         "any",
         "dns64 {\n allow_ipv4\n }",
         "dns64 {\n prefix 2001:db8::/64\n allow_ipv4\n translate_all\n }\n minimal",
         "bufsize 512",
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ] {
         for options in [
             "",
             "fallthrough",
@@ -98,18 +116,7 @@ fn coredns_answers_the_same() {
                 )
             };
             let ours = start(&corefile(0));
-            let port = {
-                let free = TcpListener::bind("127.0.0.1:0").unwrap();
-                free.local_addr().unwrap().port()
-            };
-            let path = folder.path().join(format!("Corefile{number}"));
-            std::fs::write(&path, corefile(port)).unwrap();
-            let mut child = Command::new(&binary);
-            child.arg("-conf").arg(&path).stdin(Stdio::null());
-            let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let _theirs = CoreDns(child);
-            let theirs = SocketAddr::from(([127, 0, 0, 1], port));
-            until("CoreDNS", || std::net::TcpStream::connect(theirs).is_ok());
+            let (_theirs, theirs) = coredns(&binary, folder.path(), corefile);
             for (name, rtype) in QUESTIONS {
                 // CoreDNS hides what there is even where it has nothing to put in its place (rule S-20).
                 if words.contains("translate_all")

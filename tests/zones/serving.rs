@@ -220,3 +220,18 @@ fn files_of_a_folder_come_change_and_go() {
     });
     assert!(ask(server, "example.org.", NS).starts_with("NoError aa | authority example.org. 9 SOA"));
 }
+
+#[test]
+fn relative_paths_are_below_the_root() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("zones")).unwrap();
+    fs::write(folder.path().join("db"), EXAMPLE).unwrap();
+    fs::write(folder.path().join("zones/db.other.test"), "@ 9 SOA a b 1 2 3 4 5\nx 9 A 192.0.2.7\n").unwrap();
+    let running = start(&format!(
+        ".:0 {{\n bind 127.0.0.1\n file db example.org\n auto {{\n directory zones\n }}\n root {}\n}}\n",
+        folder.path().display()
+    ));
+    let server = running.addresses()[0];
+    assert!(ask(server, "web.example.org.", A).starts_with("NoError aa | web"));
+    assert!(ask(server, "x.other.test.", A).starts_with("NoError aa | x.other.test. 9 A 192.0.2.7"));
+}

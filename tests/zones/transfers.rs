@@ -140,6 +140,15 @@ fn an_ixfr_is_the_soa_for_who_has_the_zone_and_all_of_it_for_others() {
 }
 
 #[test]
+fn acl_comes_before_transfers() {
+    let (running, _folder) =
+        server_with("acl {\n block type AXFR net 127.0.0.0/8\n }\n transfer {\n to *\n }");
+    let server = running.addresses()[0];
+    assert_eq!(transfer(server, "example.org.", None).code, ResponseCode::Refused);
+    assert_eq!(transfer(server, "example.org.", Some(1)).records.len(), 29, "IXFR is another type");
+}
+
+#[test]
 fn those_who_are_named_are_told_at_start_and_when_a_zone_changes() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();

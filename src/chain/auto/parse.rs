@@ -1,6 +1,5 @@
 //! The stanza's text.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::Regex;
@@ -78,7 +77,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
         return Err(directive.error("names no folder").hint("write `directory DIR` inside it"));
     };
     let pattern = Regex::new(&pattern).map_err(|error| dir.error(error.to_string()))?;
-    let spec = FolderSpec { dir: PathBuf::from(&dir.text), pattern, template, reload };
+    let spec = FolderSpec { dir: draft.path(&dir.text), pattern, template, reload };
     let folder = draft.parts.zone_folder(&spec).map_err(|why| dir.error(why))?;
     let zones = Zones::Folder { served, folder, fallthrough: through };
     draft.steps.push(Box::new(Authority { word: WORD, zones }));

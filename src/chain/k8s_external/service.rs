@@ -150,18 +150,8 @@ impl Look<'_> {
             }
             rtype::SRV => {
                 let reply = (Owner::Question, ttl, self.limit);
-                let (question, left) = (self.question, self.left);
-                services(
-                    listed,
-                    |port| part_wished(port, wish),
-                    reply,
-                    self.rng,
-                    |rdata| {
-                        rdata.bytes(run);
-                        rdata.zone(question, left);
-                    },
-                    sections,
-                );
+                let tail = (run, self.question.suffix(self.left));
+                services(listed, |port| part_wished(port, wish), reply, self.rng, tail, sections);
             }
             _ => {}
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::service::{has_port, has_rdata, weight};
 use crate::store::PartPort;
-use crate::wire::{Owner, Rdata, Section, Sections};
+use crate::wire::{MAX_NAME, Owner, Section, Sections};
 
 /// The part of a reply that one SRV record of ours takes at least. Unit: bytes.
 const SRV_RECORD: usize = 30;
@@ -34,7 +34,8 @@ impl<'a> Listed<'a> {
 
 /// Drafts one SRV record for each name and port, and the addresses of each name (K-108 to K-112).
 ///
-/// `tail` writes what stands behind an endpoint's own labels: its Service and the zone. At most as many records as can fit
+/// `tail` is what stands behind an endpoint's own labels, wire form in two pieces: its Service and the zone. A name that would
+/// be longer than names can be has no record. At most as many records as can fit
 /// and one more are drafted, from a random start where there are more.
 /// Cost: sorts the list.
 pub(in crate::chain) fn services(
@@ -42,9 +43,11 @@ pub(in crate::chain) fn services(
     matches: impl Fn(&PartPort) -> bool,
     (owner, ttl, limit): (Owner, u32, usize),
     rng: &mut fastrand::Rng,
-    tail: impl Fn(&mut Rdata<'_>),
+    tail: (&[u8], &[u8]),
     sections: &mut Sections,
 ) {
+    let room = MAX_NAME.saturating_sub(tail.0.len() + tail.1.len());
+    listed.retain(|endpoint| endpoint.name.len() <= room);
     let ports = |endpoint: &Listed<'_>| -> Vec<u16> {
         endpoint.ports.iter().filter(|port| matches(port)).filter_map(|port| port.port).collect()
     };
@@ -76,7 +79,8 @@ pub(in crate::chain) fn services(
                     rdata.word(weight(entries));
                     rdata.word(number);
                     rdata.bytes(&endpoint.name);
-                    tail(rdata);
+                    rdata.bytes(tail.0);
+                    rdata.bytes(tail.1);
                 });
                 if sections.records().len() == from + 1 {
                     targets.push((id, group));
@@ -93,5 +97,43 @@ pub(in crate::chain) fn services(
                 sections.push_address(Section::Additional, Owner::Target(id), ttl, address);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Protocol;
+
+    #[test]
+    fn a_name_that_would_be_too_long_has_no_record_and_the_others_have_theirs() {
+        let ports = [PartPort { name: "http".into(), protocol: Protocol::Tcp, port: Some(80) }];
+        let (long, short) = ([b'x'; 63], [b'y'; 5]);
+        let ip: IpAddr = [10, 0, 0, 1].into();
+        // The Service and the zone take 128 and 6 bytes: of the 121 that are left, 128 do not fit and 70 do.
+        let service = [&[63][..], &long, &[63], &long].concat();
+        let listed = vec![
+            Listed::new(&[&long, &long], ip, &ports),
+            Listed::new(&[&short, &long], ip, &ports),
+            Listed::new(&[b"", b"ep"], ip, &ports),
+        ];
+        let mut sections = Sections::default();
+        let mut rng = fastrand::Rng::with_seed(1);
+        let reply = (Owner::Question, 5, 65_535);
+        services(listed, |_| true, reply, &mut rng, (&service, b"\x04test\0"), &mut sections);
+        let targets: Vec<usize> = sections
+            .records()
+            .iter()
+            .map(|record| sections.target(record).len())
+            .filter(|&len| len > 4)
+            .collect();
+        assert_eq!(targets, [137, 204], "ep first, then the one of 70 bytes; glue aside");
+        let weights: Vec<u8> = sections
+            .records()
+            .iter()
+            .filter_map(|record| sections.rdata(record).get(3).copied())
+            .take(2)
+            .collect();
+        assert_eq!(weights, [50, 50]);
     }
 }

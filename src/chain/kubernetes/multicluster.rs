@@ -132,20 +132,10 @@ impl Lookup<'_> {
         key: &[u8],
         sections: &mut Sections,
     ) {
-        let (question, left) = (self.question, self.left);
         let reply = (self.owner, self.options.ttl, self.limit);
-        services(
-            listed,
-            matches,
-            reply,
-            self.rng,
-            |rdata| {
-                rdata.bytes(key);
-                rdata.label(b"svc");
-                rdata.zone(question, left);
-            },
-            sections,
-        );
+        let service = [key, b"\x03svc"].concat();
+        let tail = (service.as_slice(), self.question.suffix(self.left));
+        services(listed, matches, reply, self.rng, tail, sections);
     }
 }
 

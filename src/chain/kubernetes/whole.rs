@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::transfer::{Records, Whole};
 use super::{Kubernetes, Lookup, ServedZone};
-use crate::store::{Member, Naming, Part, Port, Protocol, Service, Spec, octets};
+use crate::store::{Member, Naming, Need, Part, Port, Protocol, Service, Spec, octets};
 use crate::wire::{MAX_NAME, Owner, Question, Rdata, Section, Sections, rtype};
 
 /// Weight of SRV records in front of cluster addresses (K-240).
@@ -65,7 +65,7 @@ impl Kubernetes {
         if served.forms.multicluster {
             return Whole::NotMine;
         }
-        if !self.options.store.synced() {
+        if !self.options.store.knows(Need::Cluster) {
             return Whole::NotReady;
         }
         // Before the Services: who has an older serial than what it got asks again.

@@ -66,7 +66,14 @@ fn rig(records: usize) -> (Rig, Arc<AtomicUsize>) {
     let mut plan = Plan::default();
     plan.chains.push(Chain::new(vec![Box::new(giving)], vec![root.clone()], Vec::new(), false));
     let zones = vec![Served { zone: root, chain: 0, tallies: None }];
-    plan.listeners.push(Listener { addr: group(0), label: String::new(), zones, dropped: None });
+    plan.listeners.push(Listener {
+        addr: group(0),
+        label: String::new(),
+        zones,
+        dropped: None,
+        timeouts: crate::chain::Timeouts::default(),
+        shed: None,
+    });
     rig.active.swap(Arc::new(plan));
     (rig, made)
 }

@@ -206,7 +206,7 @@ fn signatures_and_proofs_go_along_where_they_are_wanted() {
     let text = format!(
         "@ 60 SOA a b 1 2 3 4 5\n@ {}@ NS a\n@ {}@ NSEC m SOA NS RRSIG NSEC\n@ {}m A 192.0.2.1\nm {}m NSEC \
          *.w A RRSIG NSEC\nm {}*.w TXT x\n*.w {}*.w NSEC sub TXT RRSIG NSEC\n*.w {}sub NS a.test.\nsub NSEC @ NS RRSIG \
-         NSEC\nsub {}",
+         NSEC\nsub {}*.c CNAME m\n*.c {}",
         sig("SOA"),
         sig("NS"),
         sig("NSEC"),
@@ -214,7 +214,8 @@ fn signatures_and_proofs_go_along_where_they_are_wanted() {
         sig("NSEC"),
         sig("TXT"),
         sig("NSEC"),
-        sig("NSEC")
+        sig("NSEC"),
+        sig("CNAME")
     );
     let zone = zone(&text).unwrap();
     let types = |text: String| -> String {
@@ -230,7 +231,9 @@ fn signatures_and_proofs_go_along_where_they_are_wanted() {
     assert_eq!(types(say(&zone, "m.example.org.", rtype::A, false)), "A NS - ");
     assert_eq!(ask("m.example.org.", rtype::TXT), "- SOA RRSIG NSEC RRSIG - ");
     assert_eq!(ask("n.example.org.", rtype::TXT), "- SOA RRSIG NSEC RRSIG NSEC RRSIG - ");
-    assert_eq!(ask("x.w.example.org.", rtype::TXT), "TXT RRSIG NSEC RRSIG NS RRSIG - ");
+    assert_eq!(ask("x.w.example.org.", rtype::TXT), "TXT RRSIG NS RRSIG NSEC RRSIG - ");
+    assert_eq!(ask("x.c.example.org.", rtype::A), "CNAME RRSIG A RRSIG NS RRSIG NSEC RRSIG - ");
+    assert_eq!(ask("x.c.example.org.", rtype::MX), "CNAME RRSIG SOA RRSIG NSEC RRSIG NSEC RRSIG - ");
     assert_eq!(ask("w.example.org.", rtype::TXT), "- SOA RRSIG NSEC RRSIG - ");
     assert_eq!(ask("x.sub.example.org.", rtype::TXT), "- NS NSEC RRSIG - ");
 }
