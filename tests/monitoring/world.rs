@@ -115,6 +115,7 @@ impl World {
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let text = format!(
             ".:0 {{\n bind 127.0.0.1\n errors\n health 127.0.0.1:0\n prometheus 127.0.0.1:0\n \
+             shed\n local\n acl acl.example {{\n  block type A\n  filter type AAAA\n  drop type TXT\n }}\n \
              dns64 {{\n  allow_ipv4\n }}\n autopath {search}\n hosts {hosts} {{\n  fallthrough\n }}\n \
              kubernetes cluster.local in-addr.arpa {{\n  endpoint {api}\n  startup_timeout 0s\n  fallthrough in-addr.arpa\n }}\n \
              k8s_external apps.example {{\n  ingress\n }}\n \
@@ -128,6 +129,10 @@ impl World {
         let world = Self { running, _api: api, _upstream: upstream, _folder: folder };
         until("the first lists", || world.running.synced());
         world.ask();
+        // Dropped: no reply comes.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(&query("a.acl.example.", 16), world.running.addresses()[0]).unwrap();
+        until("a query is dropped", || world.scrape().contains("\ncoredns_acl_dropped_requests_total{"));
         // Ports are taken at random out of a pool of 64, and kept for 10 s.
         let mut asked = 0..;
         until("a port is used again", || {
@@ -160,6 +165,10 @@ impl World {
             ("www.example.com.", 1),
             ("www.example.com.", 28),
             ("nothing.example.com.", 16),
+            ("a.localhost.", 1),
+            // Refused, and answered with nothing.
+            ("a.acl.example.", 1),
+            ("a.acl.example.", 28),
         ] {
             self.udp(name, qtype);
             let message = query(name, qtype);
