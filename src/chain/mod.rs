@@ -50,6 +50,7 @@ mod multisocket;
 mod network;
 mod notify;
 mod nsid;
+mod parts;
 mod pipeline;
 mod plan;
 mod prometheus;

@@ -97,6 +97,7 @@ impl World {
         let (api, upstream) = (FakeApi::start(), Upstream::start());
         api.apply_all([
             namespace("shop"),
+            namespace("other"),
             service("shop", "web", "10.96.0.1"),
             slice("shop", "web-1", "web", &["10.1.0.9"]),
             // One host, two owners.
@@ -107,9 +108,13 @@ impl World {
         api.fault(Fault::status(500).calls(&[Call::InitialWatch]).times(1));
         let folder = tempfile::tempdir().unwrap();
         let search = folder.path().join("resolv.conf");
-        std::fs::write(&search, "search shop.svc.cluster.local svc.cluster.local cluster.local\n").unwrap();
+        std::fs::write(&search, "search other.svc.cluster.local svc.cluster.local cluster.local\n").unwrap();
         let hosts = folder.path().join("hosts");
         std::fs::write(&hosts, "192.0.2.9 printer.office.example\n").unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (cert, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
         // Nobody listens on the second port: its questions are refused by the network, and it is put aside.
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let text = format!(
@@ -121,8 +126,11 @@ impl World {
              dns64 {{\n  allow_ipv4\n }}\n autopath {search}\n hosts {hosts} {{\n  fallthrough\n }}\n \
              kubernetes cluster.local in-addr.arpa {{\n  endpoint {api}\n  startup_timeout 0s\n  fallthrough in-addr.arpa\n }}\n \
              k8s_external apps.example {{\n  ingress\n }}\n \
-             cache 30\n loop\n forward . {up} {silent} {{\n  policy sequential\n }}\n}}\n",
+             cache 30\n loop\n forward . {up} {silent} {{\n  policy sequential\n }}\n}}\n\
+             https://.:0 https3://.:0 quic://.:0 {{\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n tls {cert} {key}\n whoami\n}}\n",
             search = search.display(),
+            cert = cert.display(),
+            key = key.display(),
             tap = folder.path().join("tap").display(),
             hosts = hosts.display(),
             api = api.url(),
@@ -132,6 +140,10 @@ impl World {
         let world = Self { running, _api: api, _upstream: upstream, _folder: folder };
         until("the first lists", || world.running.synced());
         world.ask();
+        // Dropped: no reply comes.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(&query("dropped.example.", 1), world.running.addresses()[0]).unwrap();
+        until("a query is dropped", || world.scrape().contains("\ncoredns_acl_dropped_requests_total{"));
         // Ports are taken at random out of a pool of 64, and kept for 10 s.
         let mut asked = 0..;
         until("a port is used again", || {
@@ -154,15 +166,12 @@ impl World {
     /// Asks for a name of each kind, over both transports.
     pub(crate) fn ask(&self) {
         let server = self.running.addresses()[0];
-        // Nobody answers this one.
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.send_to(&query("dropped.example.", 1), server).unwrap();
         for (name, qtype) in [
             ("web.shop.svc.cluster.local.", 1),
             ("no.shop.svc.cluster.local.", 1),
             ("printer.office.example.", 1),
             // Walked through the search list by autopath.
-            ("printer.office.example.shop.svc.cluster.local.", 1),
+            ("printer.office.example.other.svc.cluster.local.", 1),
             ("www.example.com.", 1),
             ("www.example.com.", 1),
             ("www.example.com.", 28),
