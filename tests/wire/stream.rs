@@ -472,7 +472,15 @@ fn w66_connections_of_one_client_are_capped() {
         (0..14).map(|_| connect_from(one, server.v4(), None).expect("a connection")).collect();
     let alive = held.iter_mut().filter_map(|stream| served(stream).then_some(())).count();
     assert_eq!(alive, 8, "as many as one client may have");
-    assert!(server.counter("connections_refused") >= 6);
+    // A client may see the end of its connection before it is counted.
+    let counted = (0..200).any(|_| {
+        let enough = server.counter("connections_refused") >= 6;
+        if !enough {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        enough
+    });
+    assert!(counted, "{} refusals", server.counter("connections_refused"));
     assert!(plain(server.v4()), "UDP goes on");
     let mut other = connect_from(Ipv4Addr::new(127, 0, 0, 2), server.v4(), None).expect("a connection");
     assert!(served(&mut other), "another client is served");
