@@ -1,11 +1,100 @@
 //! One Service and everything that is answered under its name.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use super::change::{Protocol, Revision, ServiceObject, ServiceSpec};
-use super::{Endpoints, Namespace, ServiceKey};
+use super::change::{Protocol, ServiceObject, ServiceSpec};
+use super::identity::Version;
+use super::intern::Interned;
+use super::{Endpoints, Namespace};
+
+/// IPv4 addresses of a Service: nearly always one, which then lies where the Service lies.
+#[derive(Clone)]
+pub enum FewV4 {
+    /// The only one.
+    One([u8; 4]),
+    /// Any other number.
+    Any(Box<[[u8; 4]]>),
+}
+
+impl From<Vec<[u8; 4]>> for FewV4 {
+    fn from(all: Vec<[u8; 4]>) -> Self {
+        match all.as_slice() {
+            &[only] => Self::One(only),
+            _ => Self::Any(all.into()),
+        }
+    }
+}
+
+impl Deref for FewV4 {
+    type Target = [[u8; 4]];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Any(all) => all,
+        }
+    }
+}
+
+impl PartialEq for FewV4 {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for FewV4 {}
+
+impl fmt::Debug for FewV4 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// How long a key may be to lie inside its Service. Unit: bytes.
+const SHORT: usize = 38;
+
+/// `SVC.NS` in wire form, lower case, no final zero, where the Service itself lies: a look-up reads one place less.
+enum Key {
+    /// Bytes, and how many count.
+    Short(u8, [u8; SHORT]),
+    /// What is longer.
+    Long(Box<[u8]>),
+}
+
+impl Key {
+    /// The key of these bytes.
+    fn new(run: &[u8]) -> Self {
+        let mut bytes = [0; SHORT];
+        match (u8::try_from(run.len()), bytes.get_mut(..run.len())) {
+            (Ok(len), Some(to)) => {
+                to.copy_from_slice(run);
+                Self::Short(len, bytes)
+            }
+            _ => Self::Long(run.into()),
+        }
+    }
+
+    /// The bytes.
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        String::from_utf8_lossy(self.as_bytes()).fmt(f)
+    }
+}
+
+/// The place of a Service in the index of addresses; it keeps it as long as it exists.
+pub(super) type Slot = u32;
 
 /// What makes a Service's names, ready for the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,7 +104,7 @@ pub enum Spec {
     /// ClusterIP, NodePort, LoadBalancer.
     Cluster {
         /// IPv4 cluster addresses.
-        v4: Box<[[u8; 4]]>,
+        v4: FewV4,
         /// IPv6 cluster addresses.
         v6: Box<[[u8; 16]]>,
     },
@@ -28,7 +117,7 @@ pub enum Spec {
 }
 
 /// A port of a Service.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Port {
     /// Its name in lower case, empty for none.
     pub name: Box<str>,
@@ -41,20 +130,22 @@ pub struct Port {
 /// A Service, immutable: replaced whole when anything of it changes.
 #[derive(Debug)]
 pub struct Service {
-    /// `SVC.NS` in wire form, lower case.
-    key: ServiceKey,
+    /// How it is found.
+    key: Key,
+    /// Where the index of addresses has it.
+    pub(super) slot: Slot,
+    /// The list in which the object was last seen.
+    pub(super) mark: AtomicU32,
     /// Its namespace.
     namespace: Arc<Namespace>,
     /// What it is.
     spec: Spec,
     /// Its ports.
-    ports: Box<[Port]>,
+    ports: Option<Arc<[Port]>>,
     /// Its ready endpoints.
     endpoints: Endpoints,
-    /// UID and version of the object; empty for an orphan.
-    pub(super) revision: Revision,
-    /// The list in which the object was last seen.
-    pub(super) mark: AtomicU32,
+    /// Version of the object; none for an orphan.
+    pub(super) version: Version,
 }
 
 /// The part of a Service that its object gives.
@@ -63,19 +154,19 @@ pub(super) struct Definition {
     /// What it is.
     pub(super) spec: Spec,
     /// Its ports.
-    pub(super) ports: Box<[Port]>,
-    /// UID and version.
-    pub(super) revision: Revision,
+    pub(super) ports: Option<Arc<[Port]>>,
+    /// Its version.
+    pub(super) version: Version,
 }
 
 impl Definition {
     /// No object.
     pub(super) fn orphan() -> Self {
-        Self { spec: Spec::Orphan, ports: Box::default(), revision: Revision::default() }
+        Self { spec: Spec::Orphan, ports: None, version: Version::default() }
     }
 
     /// Cuts a Service object down.
-    pub(super) fn build(object: ServiceObject) -> Self {
+    pub(super) fn build(object: ServiceObject, interned: &mut Interned<Port>) -> Self {
         let spec = match object.spec {
             ServiceSpec::Headless => Spec::Headless,
             ServiceSpec::Cluster(addresses) => {
@@ -98,16 +189,13 @@ impl Definition {
                 }
             }
         };
-        let ports = object
-            .ports
-            .into_iter()
-            .map(|port| Port {
-                name: port.name.to_ascii_lowercase().into(),
-                protocol: port.protocol,
-                port: port.port,
-            })
-            .collect();
-        Self { spec, ports, revision: object.revision }
+        let version = Version::of(&object.revision);
+        let ports = object.ports.into_iter().map(|port| Port {
+            name: port.name.to_ascii_lowercase().into(),
+            protocol: port.protocol,
+            port: port.port,
+        });
+        Self { spec, ports: interned.share(ports.collect()), version }
     }
 
     /// Whether another version answers the same (rule K-265).
@@ -119,27 +207,28 @@ impl Definition {
 impl Service {
     /// Puts a Service together.
     pub(super) fn build(
-        key: ServiceKey,
+        (key, slot): (&[u8], Slot),
         namespace: Arc<Namespace>,
         definition: Definition,
         endpoints: Endpoints,
         mark: u32,
     ) -> Self {
         Self {
-            key,
+            key: Key::new(key),
+            slot,
+            mark: AtomicU32::new(mark),
             namespace,
             spec: definition.spec,
             ports: definition.ports,
             endpoints,
-            revision: definition.revision,
-            mark: AtomicU32::new(mark),
+            version: definition.version,
         }
     }
 
     /// `SVC.NS` in wire form, lower case, no final zero.
     #[must_use]
-    pub fn key(&self) -> &ServiceKey {
-        &self.key
+    pub fn key(&self) -> &[u8] {
+        self.key.as_bytes()
     }
 
     /// Its namespace; the Service has names only while that exists.
@@ -157,7 +246,7 @@ impl Service {
     /// Its ports.
     #[must_use]
     pub fn ports(&self) -> &[Port] {
-        &self.ports
+        self.ports.as_deref().unwrap_or_default()
     }
 
     /// Its ready endpoints.
@@ -190,6 +279,6 @@ impl Service {
 
     /// What its object gave.
     pub(super) fn definition(&self) -> Definition {
-        Definition { spec: self.spec.clone(), ports: self.ports.clone(), revision: self.revision.clone() }
+        Definition { spec: self.spec.clone(), ports: self.ports.clone(), version: self.version }
     }
 }

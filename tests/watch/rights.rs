@@ -81,12 +81,12 @@ fn the_cluster_role_that_ships_grants_what_is_used_and_nothing_else() {
 }
 
 #[test]
-fn requests_say_who_asks_and_ask_for_json() {
+fn requests_say_who_asks_and_in_which_languages() {
     let world = World::shop();
     for request in world.api.requests() {
         let header = |name: &str| request.headers.get(name).map_or("", String::as_str);
         assert!(header("user-agent").starts_with("signpost/"), "user-agent {:?}", header("user-agent"));
-        assert!(header("accept").starts_with("application/json"), "accept {:?}", header("accept"));
+        assert_eq!(header("accept"), "application/vnd.kubernetes.protobuf,application/json");
         assert!(!request.query.contains_key("limit") || request.call != Call::InitialWatch);
         assert_eq!(request.resource.map(Resource::path), Some(request.path.as_str()));
     }

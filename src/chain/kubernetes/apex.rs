@@ -38,7 +38,7 @@ impl Lookup<'_> {
                 Spec::Cluster { .. } => addresses.extend(service.cluster_ips()),
                 Spec::Headless => {
                     let members = service.endpoints().parts().iter().flat_map(|part| part.members());
-                    addresses.extend(members.map(crate::store::Member::ip));
+                    addresses.extend(members.map(|member| member.ip()));
                 }
                 Spec::Orphan | Spec::External(_) | Spec::ExternalInvalid => {}
             }
@@ -93,8 +93,8 @@ impl Lookup<'_> {
             return services;
         }
         for &ip in self.options.own.iter().filter(|ip| !ip.is_loopback()) {
-            for key in store.reverse().endpoint(ip) {
-                if let Some(service) = store.service(&key)
+            for known in store.reverse().endpoint(ip) {
+                if let Some(service) = store.service(known.key())
                     && matches!(service.spec(), Spec::Cluster { .. } | Spec::Headless)
                     && self.options.exposes(service.namespace())
                     && !services.iter().any(|known| known.key() == service.key())

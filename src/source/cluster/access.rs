@@ -1,6 +1,6 @@
 //! How an API server is reached: in-cluster, by a kubeconfig, or by its address.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -186,6 +186,8 @@ pub(super) struct Connection {
     counts: Arc<ClusterCounts>,
     /// Label `host`: that of the last client that was made.
     host: RefCell<Rc<str>>,
+    /// Whether this server said that it takes no request for protobuf.
+    only_json: Cell<bool>,
     /// The client, if there is one now.
     client: RefCell<Option<Client>>,
     /// The last client that could be made: used on where files are gone for the moment.
@@ -210,6 +212,7 @@ impl Connection {
             timing,
             counts,
             host: RefCell::new("".into()),
+            only_json: Cell::new(false),
             client: RefCell::new(None),
             last: RefCell::new(None),
         }
@@ -261,8 +264,19 @@ impl Connection {
             .map_err(|error| Trouble::Connection(chain(&error)))
     }
 
+    /// Whether this server takes requests for protobuf, as far as is known.
+    pub(super) fn takes_protobuf(&self) -> bool {
+        !self.only_json.get()
+    }
+
+    /// Remembers that it does not, until the client is made anew.
+    pub(super) fn only_json(&self) {
+        self.only_json.set(true);
+    }
+
     /// Forgets the client: the next one reads CA, token and kubeconfig anew, and resolves the host anew.
     pub(super) fn renew(&self) {
+        self.only_json.set(false);
         self.client.borrow_mut().take();
     }
 }

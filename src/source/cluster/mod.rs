@@ -1,8 +1,8 @@
 //! A cluster's API server: one list and watch for each kind, told as one stream of changes.
 //!
 //! ```text
-//!  Access ─► Connection ─► kube's Client::send ─► bytes ─► split ─► object::decode ─► Change ─► Feed ─► Sink
-//!                 ▲ made anew when files or trust change        │
+//!  Access ─► Connection ─► kube's Client::send ─► bytes ─► encoding ─► object::decode ─► Change ─► Feed ─► Sink
+//!                 ▲ made anew when files or trust change   (split, protobuf)
 //!                 └───────── Reflector (one a kind): list ─► watch ─► resume, relist, back off
 //! ```
 //!
@@ -11,8 +11,10 @@
 
 mod access;
 mod backoff;
+mod encoding;
 mod event;
 mod feed;
+mod protobuf;
 mod reflect;
 mod request;
 mod split;

@@ -28,6 +28,13 @@ pub(super) fn resource(kind: Kind) -> &'static str {
     }
 }
 
+/// Whether an API server has protobuf for a kind: built-in kinds are, those that a CRD defines never.
+pub(super) fn speaks_protobuf(kind: Kind) -> bool {
+    match kind {
+        Kind::Services | Kind::EndpointSlices | Kind::Namespaces | Kind::Pods => true,
+    }
+}
+
 /// The RBAC rule that a kind needs, in words.
 pub(super) fn rule(kind: Kind) -> &'static str {
     match kind {

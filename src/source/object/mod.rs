@@ -1,7 +1,8 @@
-//! One object at the door: JSON in, an [`Object`] of our fields out, and the list of what was left out.
+//! One object at the door: JSON or protobuf in, an [`Object`] of our fields out, and the list of what was left out.
 //!
 //! ```text
-//!  text or tree ── serde ──► raw (lenient fields, borrowed) ── cut ──► Cut { key, object, faults }
+//!  text or tree ── serde ────► raw (lenient fields, borrowed) ── cut ──► Cut { key, object, faults }
+//!  protobuf ────── protobuf ─┘
 //! ```
 //!
 //! Invariants:
@@ -16,6 +17,7 @@ mod fault;
 pub(crate) mod field;
 mod moment;
 mod part;
+pub(crate) mod protobuf;
 pub(crate) mod raw;
 
 #[cfg(test)]
@@ -26,6 +28,7 @@ use serde::Deserialize;
 pub use self::cut::Cut;
 pub(crate) use self::cut::{cut_namespace, cut_pod, cut_service, cut_slice, service_port};
 pub use self::fault::Fault;
+pub use self::protobuf::{Malformed, decode_protobuf};
 pub(crate) use self::part::{
     Names, address, hostname, is_label, key, pairs, port_number, port_protocol, slice_ports, target,
 };
