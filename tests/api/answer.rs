@@ -113,6 +113,11 @@ pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &He
                 shared.answered(number, 200);
                 return connection.reply(200, "", text.as_bytes()).await.into();
             }
+            Fault::Garbled => {
+                shared.answered(number, 200);
+                connection.content_type = protobuf::CONTENT_TYPE;
+                return connection.reply(200, "", &[0xff; 64]).await.into();
+            }
             Fault::Close => return After::Close,
             Fault::Hang => {
                 while connection.more().await.is_some() {}

@@ -19,6 +19,8 @@ mod reflect;
 mod request;
 mod split;
 mod start;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod trouble;
 
