@@ -68,7 +68,16 @@ fn main() {
                 for _ in 0..REPLIES {
                     let edns = query.edns.as_ref();
                     let shape = Shape::datagram(edns);
-                    length = assemble(query.header, black_box(&question), &head, edns, black_box(&draft), shape, &mut out).0;
+                    length = assemble(
+                        query.header,
+                        black_box(&question),
+                        &head,
+                        edns,
+                        black_box(&draft),
+                        shape,
+                        &mut out,
+                    )
+                    .0;
                 }
                 clock.now().since(begin).as_secs_f64() * 1e9 / f64::from(REPLIES)
             })

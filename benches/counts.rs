@@ -54,7 +54,8 @@ fn count(work: usize, times: usize) -> anyhow::Result<f64> {
     if !output.status.success() {
         bail!("valgrind ended with {}:\n{text}", output.status);
     }
-    let line = text.lines().find_map(|line| line.split_once("Collected :")).context("valgrind tells no count")?;
+    let line =
+        text.lines().find_map(|line| line.split_once("Collected :")).context("valgrind tells no count")?;
     Ok(line.1.trim().parse()?)
 }
 
@@ -68,7 +69,9 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     if Command::new("valgrind").arg("--version").output().is_err() {
-        println!("nothing is counted: there is no valgrind here (it is in the package `valgrind` of most distributions)");
+        println!(
+            "nothing is counted: there is no valgrind here (it is in the package `valgrind` of most distributions)"
+        );
         return Ok(());
     }
     let known: BTreeMap<String, f64> = std::fs::read_to_string(TABLE)
@@ -84,7 +87,10 @@ fn main() -> anyhow::Result<()> {
     for (work, (what, ..)) in WORK.iter().enumerate() {
         let each = (count(work, QUERIES.1)? - count(work, QUERIES.0)?) / more;
         let before = known.get(*what).copied();
-        println!("{what:<40} {each:>8.0} {:>8}", before.map_or("-".to_owned(), |before| format!("{before:.0}")));
+        println!(
+            "{what:<40} {each:>8.0} {:>8}",
+            before.map_or("-".to_owned(), |before| format!("{before:.0}"))
+        );
         let _ = writeln!(table, "{what}\t{each:.0}");
         if before.is_none_or(|before| each > before * SLACK) {
             above.push(*what);

@@ -114,7 +114,8 @@ fn main() -> anyhow::Result<()> {
         "Services", "endpoints", "MiB", "B each", "blocks", "RSS MiB", "10 relists", "RSS MiB"
     );
     for at in 0..SIZES.len() {
-        let status = std::process::Command::new(std::env::current_exe()?).arg(format!("--size={at}")).status()?;
+        let status =
+            std::process::Command::new(std::env::current_exe()?).arg(format!("--size={at}")).status()?;
         anyhow::ensure!(status.success(), "measuring ended with {status}");
     }
     Ok(())

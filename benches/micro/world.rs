@@ -1,18 +1,20 @@
 //! A cluster in a store with the pipeline in front of it, all in this process: what a query costs without sockets.
 
+#![allow(dead_code, reason = "each bench uses a part of it")]
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Waker;
 
 use signpost::chain::{
-    self, Active, Asked, BuildOptions, Client, Context, Flow, Outcome, Parts, Pipeline, PipelineOptions, Reply,
-    Step, StoreSpec, Transport,
+    self, Active, Asked, BuildOptions, Client, Context, Flow, Outcome, Parts, Pipeline, PipelineOptions,
+    Reply, Step, StoreSpec, Transport,
 };
 use signpost::corefile::{self, NoImports};
 use signpost::metrics::{Counters, Tally};
 use signpost::store::change::{
-    Endpoint, EndpointAddress, NamespaceObject, Revision, ServiceObject, ServicePort, ServiceSpec, SliceObject,
-    SlicePort,
+    Endpoint, EndpointAddress, NamespaceObject, Revision, ServiceObject, ServicePort, ServiceSpec,
+    SliceObject, SlicePort,
 };
 use signpost::store::{Change, Kind, Object, ObjectKey, Protocol, Sink as _, Store, Wanted, Writer};
 use signpost::time::{Clock, Wall};
@@ -75,7 +77,7 @@ impl Parts for OneStore {
     }
 
     fn tallies(&mut self, _: &str, _: &str) -> Arc<[Tally]> {
-        Arc::new([Tally::new(64)])
+        Arc::new([Tally::new(chain::ANSWERERS)])
     }
 
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
@@ -199,7 +201,6 @@ pub(crate) fn fill(writer: &mut Writer, size: Size, version: usize) {
 pub(crate) const LARGE_SERVICE: usize = 99_999;
 
 /// Adds the large headless Service.
-#[allow(dead_code, reason = "not every bench has it")]
 pub(crate) fn add_large(writer: &mut Writer) {
     writer.change(Change::Upsert(service(LARGE_SERVICE, true, 1)));
     for at in 0..LARGE.0 {
@@ -216,7 +217,6 @@ pub(crate) fn large_slice(at: usize, version: usize) -> Object {
 
 impl World {
     /// A cluster of some size.
-    #[allow(dead_code, reason = "not every bench asks")]
     pub(crate) fn new(size: Size) -> Self {
         let clock = Clock::manual(Wall(1_700_000_000));
         let mut parts = OneStore { store: None, clock: clock.clone() };
@@ -242,7 +242,6 @@ impl World {
     }
 
     /// Answers a query over UDP; the bytes of the reply.
-    #[allow(dead_code, reason = "not every bench asks")]
     pub(crate) fn answer(&mut self, query: &[u8]) -> &[u8] {
         let client = Client {
             addr: SocketAddr::from(([10, 244, 0, 9], 43_210)),
@@ -260,7 +259,6 @@ impl World {
 }
 
 /// A query with EDNS, as resolvers send it.
-#[allow(dead_code, reason = "not every bench asks")]
 pub(crate) fn query(name: &str, qtype: u16) -> Vec<u8> {
     let mut bytes = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     bytes.extend_from_slice(&parse_name(name).expect("a name"));
@@ -270,7 +268,6 @@ pub(crate) fn query(name: &str, qtype: u16) -> Vec<u8> {
 }
 
 /// What is asked: a word for it, the type, and the name for a number below the number of Services.
-#[allow(dead_code, reason = "not every bench asks")]
 pub(crate) const WORK: &[(&str, u16, u8, u16, fn(usize) -> String)] = &[
     ("A of a ClusterIP Service", 1, 0, 1, |number| service_name(number + usize::from(number % 10 == 0))),
     ("A of a headless Service, 5 records", 1, 0, 5, |number| service_name(number / 10 * 10)),
@@ -278,7 +275,8 @@ pub(crate) const WORK: &[(&str, u16, u8, u16, fn(usize) -> String)] = &[
         format!("_http._tcp.{}", service_name(number / 10 * 10))
     }),
     ("A of one endpoint of 5,000", 1, 0, 1, |number| {
-        let [.., high, middle, low] = (4_000_000 + number % LARGE.0 * 2 * LARGE.1 + 1 + number % 98).to_be_bytes();
+        let [.., high, middle, low] =
+            (4_000_000 + number % LARGE.0 * 2 * LARGE.1 + 1 + number % 98).to_be_bytes();
         format!("10-{}-{middle}-{low}.{}", 128 + (high & 127), service_name(LARGE_SERVICE))
     }),
     ("PTR of an endpoint", 12, 0, 1, |number| {
@@ -290,23 +288,21 @@ pub(crate) const WORK: &[(&str, u16, u8, u16, fn(usize) -> String)] = &[
 ];
 
 /// The name of a Service in full.
-#[allow(dead_code, reason = "not every bench asks")]
 fn service_name(number: usize) -> String {
     format!("{}.{}.svc.cluster.local.", name_of(number), namespace_of(number))
 }
 
 /// The queries of a kind of work for some numbers.
-#[allow(dead_code, reason = "not every bench asks")]
 pub(crate) fn queries(work: usize, numbers: impl Iterator<Item = usize>) -> Vec<Vec<u8>> {
     let (_, qtype, _, _, name) = WORK.get(work).expect("a kind of work");
     numbers.map(|number| query(&name(number), *qtype)).collect()
 }
 
 /// Asserts that a reply is the one that is meant: code and number of answers.
-#[allow(dead_code, reason = "not every bench asks")]
 pub(crate) fn check(work: usize, reply: &[u8]) {
     let &(what, _, code, answers, _) = WORK.get(work).expect("a kind of work");
-    let got = (reply.get(3).map(|byte| byte & 15), reply.get(6..8).map(|two| u16::from_be_bytes([two[0], two[1]])));
+    let got =
+        (reply.get(3).map(|byte| byte & 15), reply.get(6..8).map(|two| u16::from_be_bytes([two[0], two[1]])));
     assert_eq!(got, (Some(code), Some(answers)), "{what}: another answer than the one that is meant");
 }
 

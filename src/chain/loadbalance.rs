@@ -52,7 +52,7 @@ impl Step for LoadBalance {
     }
 
     fn tell(&self, _: &mut Asked, reply: &mut Reply, context: &mut Context<'_>) {
-        if reply.head.rcode != Rcode::NOERROR {
+        if reply.head.rcode != Rcode::NOERROR || reply.sections.records().len() < 2 {
             return;
         }
         for section in [Section::Answer, Section::Authority, Section::Additional] {

@@ -139,6 +139,8 @@ pub struct Chain {
     pub zones: Vec<Zone>,
     /// The steps.
     pub steps: Vec<Box<dyn Step>>,
+    /// The place of each step's word in the list of words, for metrics.
+    pub(super) places: Vec<usize>,
     /// Whether a panic ends the process instead of the query (`debug`, rule S-07).
     pub debug: bool,
     /// Whether the line about a panic carries the road there (`errors { stacktrace }`, rule S-17).
@@ -162,8 +164,20 @@ impl Chain {
         let forwards = steps.iter().any(|step| step.forwards());
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
+        let places = steps.iter().map(|step| super::words::place(step.word())).collect();
         let words = steps.iter().map(|step| step.word()).collect();
-        Self { zones, steps, debug, stacktrace: false, forwards, writers, cache: None, words, published }
+        Self {
+            zones,
+            steps,
+            places,
+            debug,
+            stacktrace: false,
+            forwards,
+            writers,
+            cache: None,
+            words,
+            published,
+        }
     }
 
     /// The value of a metadata label for a query, where `metadata` is on for its name (rule K-250).

@@ -6,7 +6,6 @@ use super::asked::{Asked, Frame, MAX_FRAMES};
 use super::plan::Plan;
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Flow, Reply};
-use super::words;
 use crate::forward::Group;
 use crate::time::Tick;
 use crate::wire::{Question, Rcode, Sections};
@@ -32,7 +31,8 @@ pub(super) fn walk(
 ) -> Walk {
     let mut joined: Option<Reply> = None;
     loop {
-        let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice()).unwrap_or_default();
+        let chain = plan.chains.get(asked.chain);
+        let steps = chain.map(|chain| chain.steps.as_slice()).unwrap_or_default();
         let answered = joined.is_none();
         let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
             (Some(reply), ..) => Flow::Reply(reply),
@@ -52,9 +52,9 @@ pub(super) fn walk(
             Flow::Reply(mut reply) => {
                 if asked.frames.is_empty()
                     && answered
-                    && let Some(step) = steps.get(asked.step)
+                    && let Some(&place) = chain.and_then(|chain| chain.places.get(asked.step))
                 {
-                    asked.answered_by = words::place(step.word());
+                    asked.answered_by = place;
                 }
                 let mut also = None;
                 for place in (asked.entry..asked.step.min(steps.len())).rev() {

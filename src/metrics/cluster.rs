@@ -84,6 +84,12 @@ impl ClusterCounts {
         *self.0.lock().failures.entry((resource, reason)).or_default() += 1;
     }
 
+    /// How many lists came to their end, of all resources together.
+    #[must_use]
+    pub fn lists(&self) -> u64 {
+        self.0.lock().lists.values().sum()
+    }
+
     /// All numbers as of now.
     #[must_use]
     pub fn read(&self) -> ClusterNumbers {

@@ -21,7 +21,7 @@ mod worker;
 mod workers;
 
 pub use bind::{BindError, Bound, Group, bind};
-pub use kernel::{BATCH, Envelope, Inbox, Outbox, RECEIVE, SEND, Sent};
+pub use kernel::{BATCH, Envelope, Inbox, Outbox, RECEIVE, SEND, Sent, give_back};
 pub use kernel_link::{KernelLink, wake_handle};
 pub use link::{Link, Ready, StreamId};
 pub use stream::StreamLimits;

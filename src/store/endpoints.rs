@@ -54,10 +54,8 @@ impl Merged {
         let mut by_name = Vec::new();
         let mut by_pod_name = Vec::new();
         let named = parts.iter().any(|part| part.names.is_some());
-        let pods = parts
-            .iter()
-            .filter_map(|part| part.names.as_ref())
-            .any(|names| !names.by_pod_name.is_empty());
+        let pods =
+            parts.iter().filter_map(|part| part.names.as_ref()).any(|names| !names.by_pod_name.is_empty());
         // What is beyond 65,535 slices can't be placed and is left out.
         for (part_at, part) in (0..u16::MAX).zip(&parts) {
             let places = (0..u16::MAX).map(|at| (part_at, at));

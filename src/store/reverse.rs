@@ -154,7 +154,8 @@ impl Reverse {
                     piece.len() < PIECE
                 });
                 drop(table);
-                if piece.iter().any(|(_, _, service)| service.as_ref().is_some_and(|service| judge(service))) {
+                if piece.iter().any(|(_, _, service)| service.as_ref().is_some_and(|service| judge(service)))
+                {
                     return true;
                 }
                 match piece.last() {

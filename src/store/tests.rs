@@ -141,7 +141,8 @@ fn cluster_keys(store: &Store, address: IpAddr) -> Vec<Vec<u8>> {
 
 /// The Services that an address belongs to as an endpoint.
 fn endpoint_keys(store: &Store, address: IpAddr) -> Vec<Vec<u8>> {
-    let mut keys: Vec<Vec<u8>> = store.reverse().endpoint(address).map(|service| service.key().to_vec()).collect();
+    let mut keys: Vec<Vec<u8>> =
+        store.reverse().endpoint(address).map(|service| service.key().to_vec()).collect();
     keys.sort();
     keys
 }

@@ -74,7 +74,8 @@ pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &He
     });
     let speaks = *shared.speaks.lock();
     let accept = head.headers.get("accept").map_or("", String::as_str);
-    let wants_protobuf = accept.split(',').next().is_some_and(|first| first.trim().starts_with(protobuf::CONTENT_TYPE));
+    let wants_protobuf =
+        accept.split(',').next().is_some_and(|first| first.trim().starts_with(protobuf::CONTENT_TYPE));
     connection.content_type = match (wants_protobuf && speaks == Speaks::Both, call) {
         (false, _) => JSON,
         (true, Call::Watch | Call::InitialWatch) => protobuf::WATCH_TYPE,
@@ -245,7 +246,8 @@ async fn list(
     let body = match connection.content_type {
         JSON => json_list(shared, resource, &metadata, &all[from..to]).into_bytes(),
         _ => {
-            let items: Vec<_> = all[from..to].iter().map(|object| shared.protobuf(resource, object)).collect();
+            let items: Vec<_> =
+                all[from..to].iter().map(|object| shared.protobuf(resource, object)).collect();
             let items: Vec<&[u8]> = items.iter().map(|item| &**item).collect();
             protobuf::list(resource, &metadata, &items)
         }
@@ -390,7 +392,9 @@ impl Watch {
             };
             for event in events {
                 let (line, ends) = match event {
-                    Event::Raw { line, ends, .. } if self.protobuf => (protobuf::line(self.resource, &line), ends),
+                    Event::Raw { line, ends, .. } if self.protobuf => {
+                        (protobuf::line(self.resource, &line), ends)
+                    }
                     Event::Raw { line, ends, .. } => ([&*line, b"\n"].concat(), ends),
                     Event::Change { version, old, new, .. } => match self.line(version, old, new) {
                         Some(line) => (line, false),
@@ -435,7 +439,8 @@ impl Watch {
 
     /// An ERROR event and the end.
     async fn fail(&self, connection: &mut Connection, code: u16) -> std::io::Result<After> {
-        let line = format!("{{\"type\":\"ERROR\",\"object\":{}}}", status_object(code, "too old resource version"));
+        let line =
+            format!("{{\"type\":\"ERROR\",\"object\":{}}}", status_object(code, "too old resource version"));
         let event = match self.protobuf {
             true => protobuf::line(self.resource, line.as_bytes()),
             false => (line + "\n").into_bytes(),

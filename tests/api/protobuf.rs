@@ -115,8 +115,12 @@ const PORT: &[Field] = &[
 ];
 
 /// discovery/v1 EndpointPort.
-const SLICE_PORT: &[Field] =
-    &[("name", 1, Type::Text), ("protocol", 2, Type::Text), ("port", 3, Type::Number), ("appProtocol", 4, Type::Text)];
+const SLICE_PORT: &[Field] = &[
+    ("name", 1, Type::Text),
+    ("protocol", 2, Type::Text),
+    ("port", 3, Type::Number),
+    ("appProtocol", 4, Type::Text),
+];
 
 /// discovery/v1 EndpointSlice.
 const SLICE: &[Field] = &[
@@ -132,7 +136,11 @@ const ENDPOINT: &[Field] = &[
     (
         "conditions",
         2,
-        Type::Message(&[("ready", 1, Type::Flag), ("serving", 2, Type::Flag), ("terminating", 3, Type::Flag)]),
+        Type::Message(&[
+            ("ready", 1, Type::Flag),
+            ("serving", 2, Type::Flag),
+            ("terminating", 3, Type::Flag),
+        ]),
     ),
     ("hostname", 3, Type::Text),
     ("targetRef", 4, Type::Message(REFERENCE)),
@@ -360,7 +368,9 @@ fn framed(frame: &[u8]) -> Vec<u8> {
 /// The frame of a line of JSON that a test says to a watch: the same event, or the same nonsense.
 pub fn line(resource: Resource, line: &[u8]) -> Vec<u8> {
     let Ok(said) = serde_json::from_slice::<Value>(line) else { return framed(line) };
-    let (Some(kind), Value::Object(_)) = (said["type"].as_str(), &said["object"]) else { return framed(line) };
+    let (Some(kind), Value::Object(_)) = (said["type"].as_str(), &said["object"]) else {
+        return framed(line);
+    };
     if said["object"]["kind"] == "Status" {
         return event(kind, ("v1", "Status"), &message(STATUS, &said["object"]));
     }

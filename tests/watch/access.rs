@@ -14,10 +14,12 @@ use crate::world::{QUICK, SOON, SYNC, Setup, Steady, World, pass, shop, until};
 const RESUME: Duration = Duration::from_secs(5);
 
 /// HTTPS.
-const TLS: StartOptions = StartOptions { tls: true, client_certificates: false, down: false, speaks: Speaks::Both };
+const TLS: StartOptions =
+    StartOptions { tls: true, client_certificates: false, down: false, speaks: Speaks::Both };
 
 /// HTTPS that wants a client's certificate.
-const MUTUAL: StartOptions = StartOptions { tls: true, client_certificates: true, down: false, speaks: Speaks::Both };
+const MUTUAL: StartOptions =
+    StartOptions { tls: true, client_certificates: true, down: false, speaks: Speaks::Both };
 
 /// Files in a folder that goes with it.
 struct Files {

@@ -28,7 +28,8 @@ impl Lookup<'_> {
                 }
                 let mut found = Found::Missing;
                 for known in store.reverse().endpoint(ip) {
-                    let Some(service) = store.service(known.key()).filter(|service| self.exposed(service)) else {
+                    let Some(service) = store.service(known.key()).filter(|service| self.exposed(service))
+                    else {
                         continue;
                     };
                     for member in service.endpoints().with_address(ip) {

@@ -217,8 +217,7 @@ impl Lookup<'_> {
         sections: &mut Sections,
     ) {
         let naming = self.options.naming;
-        let entries =
-            endpoints.parts().iter().map(|part| part.len() * numbered(part, &matches)).sum();
+        let entries = endpoints.parts().iter().map(|part| part.len() * numbered(part, &matches)).sum();
         if entries == 0 {
             return;
         }

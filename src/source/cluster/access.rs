@@ -194,6 +194,9 @@ pub(super) struct Connection {
     last: RefCell<Option<Client>>,
 }
 
+/// The most of an answer that is read in one go: a connection keeps a buffer of that size. Unit: bytes.
+const READ: usize = 1 << 16;
+
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -294,7 +297,9 @@ fn build(config: &Config, timing: Timing) -> kube::Result<Client> {
     connector.set_tcp_user_timeout(Some(timing.dead));
     let connector = config.rustls_https_connector_with_connector(connector)?;
     let client: hyper_util::client::legacy::Client<_, Body> =
-        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .http1_max_buf_size(READ)
+            .build(connector);
     let client = ServiceExt::<http::Request<Body>>::map_err(client, tower::BoxError::from);
     let headers = config.extra_headers_layer()?;
     let builder = ClientBuilder::new(client, &config.default_namespace).with_layer(&headers);

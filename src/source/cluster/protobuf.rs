@@ -259,7 +259,9 @@ impl Items {
             return Ok(Step::Read(head));
         }
         let length = usize::try_from(value).ok().filter(|length| *length <= most).ok_or(Bad::TooLong)?;
-        let Some(body) = after.get(size..).and_then(|after| after.get(..length)) else { return Ok(Step::More) };
+        let Some(body) = after.get(size..).and_then(|after| after.get(..length)) else {
+            return Ok(Step::More);
+        };
         match (self.place, field) {
             (Where::Envelope, _) => self.status = kind_is_status(body),
             (Where::List(_), 2) => visit(body),

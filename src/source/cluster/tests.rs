@@ -143,10 +143,15 @@ fn both_languages_are_cut_to_the_same_objects() {
     let meta = [field(1, b"shop"), field(11, &pair("b", "2")), field(11, &pair("a", ""))].concat();
     same(Kind::Namespaces, r#"{"metadata":{"name":"shop","labels":{"a":"","b":"2"}}}"#, &field(1, &meta));
     let meta = [field(1, b"pod-0"), field(3, b"shop")].concat();
-    let status =
-        [field(1, b"Running"), field(6, b"10.1.0.1"), field(12, &field(1, b"10.1.0.1")), field(12, &field(1, b"fd00::1"))]
-            .concat();
-    let pod = [field(1, &meta), field(2, &[field(16, b"host"), field(17, b"sub")].concat()), field(3, &status)];
+    let status = [
+        field(1, b"Running"),
+        field(6, b"10.1.0.1"),
+        field(12, &field(1, b"10.1.0.1")),
+        field(12, &field(1, b"fd00::1")),
+    ]
+    .concat();
+    let pod =
+        [field(1, &meta), field(2, &[field(16, b"host"), field(17, b"sub")].concat()), field(3, &status)];
     same(
         Kind::Pods,
         r#"{"metadata":{"name":"pod-0","namespace":"shop"},"spec":{"hostname":"host","subdomain":"sub"},"status":{"phase":"Running","podIP":"10.1.0.1","podIPs":[{"ip":"10.1.0.1"},{"ip":"fd00::1"}]}}"#,
@@ -157,7 +162,8 @@ fn both_languages_are_cut_to_the_same_objects() {
 #[test]
 fn a_field_of_another_type_costs_that_field() {
     let port = [integer(1, 7), integer(3, 80)].concat();
-    let spec = [field(1, &port), field(1, &integer(3, u64::MAX)), field(1, &integer(3, 81)), field(18, b"\xff")];
+    let spec =
+        [field(1, &port), field(1, &integer(3, u64::MAX)), field(1, &integer(3, 81)), field(18, b"\xff")];
     let meta = [field(1, b"web"), field(3, b"shop")].concat();
     let cut = decode_protobuf(Kind::Services, &[field(1, &meta), field(2, &spec.concat())].concat()).unwrap();
     let Some(Object::Service(service)) = cut.object else { panic!("{cut:?}") };

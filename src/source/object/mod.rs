@@ -28,10 +28,10 @@ use serde::Deserialize;
 pub use self::cut::Cut;
 pub(crate) use self::cut::{cut_namespace, cut_pod, cut_service, cut_slice, service_port};
 pub use self::fault::Fault;
-pub use self::protobuf::{Malformed, decode_protobuf};
 pub(crate) use self::part::{
     Names, address, hostname, is_label, key, pairs, port_number, port_protocol, slice_ports, target,
 };
+pub use self::protobuf::{Malformed, decode_protobuf};
 use super::SourceError;
 use crate::store::change::{Kind, Object};
 

@@ -114,7 +114,13 @@ fn a_changed_slice_leaves_the_parts_of_the_others_alone() {
     );
     let part = |name: &str| {
         let service = store.service(&run(&["web", "shop"])).unwrap();
-        service.endpoints().parts().iter().find(|part| part.slice == SliceId::of(&ObjectKey::new("shop", name))).cloned().unwrap()
+        service
+            .endpoints()
+            .parts()
+            .iter()
+            .find(|part| part.slice == SliceId::of(&ObjectKey::new("shop", name)))
+            .cloned()
+            .unwrap()
     };
     let (first, second) = (part("web-1"), part("web-2"));
     feed(&mut writer, [put_slice("shop", "web-2", "2", "web", &["10.0.0.3"])]);
