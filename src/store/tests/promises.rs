@@ -416,3 +416,66 @@ fn a_change_of_a_slice_is_timed_from_its_trigger_until_it_is_served() {
     feed(&mut writer, [Change::Remove(Kind::EndpointSlices, ObjectKey::new("shop", "db-1"))]);
     assert_eq!((seen(headless_kind), seen(cluster_ip)), ((1, 250_000), (4, 750_000)));
 }
+
+#[test]
+fn a_large_service_is_found_by_every_name_and_address_and_an_event_touches_one_part() {
+    // 50 slices of 100 endpoints, without names of their own, with some, and with IPv6 among them.
+    for named in [0_usize, 1, 2] {
+        let (store, mut writer, _) = store(Wanted { pods: false, pod_names: false, ..ALL });
+        let object = |at: usize, version: usize| {
+            let addresses: Vec<String> = (0..100)
+                .map(|nth| match named {
+                    2 if at == 7 => format!("fd00::{at:x}:{nth:x}"),
+                    _ => format!("10.{}.{at}.{nth}", version % 2),
+                })
+                .collect();
+            let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+            let mut object = slice("shop", &format!("big-{at}"), &version.to_string(), "big", &addresses);
+            for (nth, endpoint) in
+                object.endpoints.iter_mut().enumerate().filter(|_| named == 1 && at % 2 == 0)
+            {
+                endpoint.hostname = format!("host-{at}-{nth}").into();
+            }
+            Change::Upsert(Object::Slice(object))
+        };
+        let all = std::iter::once(headless("shop", "big", "1")).chain((0..50).map(|at| object(at, 0)));
+        feed(&mut writer, all);
+        let service = || store.service(&run(&["big", "shop"])).unwrap();
+        let before = service();
+        feed(&mut writer, [object(3, 1)]);
+        let after = service();
+        let kept = before.endpoints().parts().iter().zip(after.endpoints().parts());
+        assert_eq!(kept.filter(|(old, new)| Arc::ptr_eq(old, new)).count(), 49);
+        assert_eq!(after.endpoints().len(), 5000);
+        for part in after.endpoints().parts() {
+            for member in part.members() {
+                let name = member.name(Naming::Address);
+                let found: Vec<IpAddr> = after
+                    .endpoints()
+                    .named(name.as_bytes(), Naming::Address)
+                    .map(|(_, member)| member.ip())
+                    .collect();
+                assert_eq!(found, [member.ip()]);
+                assert_eq!(after.endpoints().with_address(member.ip()).count(), 1);
+                assert_eq!(endpoint_keys(&store, member.ip()), [run(&["big", "shop"])]);
+            }
+        }
+        // What went is gone from everywhere.
+        assert_eq!(after.endpoints().named(b"10-0-3-7", Naming::Address).count(), 0);
+        assert_eq!(endpoint_keys(&store, ip("10.0.3.7")), Vec::<Vec<u8>>::new());
+        assert_eq!(after.endpoints().named(b"host-2-7", Naming::Address).count(), usize::from(named == 1));
+    }
+}
+
+#[test]
+fn a_key_is_found_whatever_its_length() {
+    let (store, mut writer, _) = store(ALL);
+    for length in [1, 20, 33, 34, 35, 36, 62, 63] {
+        let (name, space) = ("n".repeat(length), "s".repeat(length));
+        feed(&mut writer, [cluster(&space, &name, "1", "10.96.0.1")]);
+        let key = run(&[&name, &space]);
+        assert_eq!(store.service(&key).map(|service| service.key().to_vec()), Some(key.clone()));
+        feed(&mut writer, [Change::Remove(Kind::Services, ObjectKey::new(&space, &name))]);
+        assert!(store.service(&key).is_none());
+    }
+}
