@@ -75,8 +75,14 @@ pub struct ServeOptions {
     pub clock: Clock,
 }
 
-/// Queries that may wait in a worker: each holds about 3 KiB.
-const WAITING: usize = 1024;
+/// Queries that may wait in a worker: each holds about 1 KiB while it does (RELIABILITY L4: 10,000 clients of one name).
+const WAITING: usize = 16_384;
+
+/// Queries that may wait in all workers together, unless that is less than `LEAST_WAITING` each.
+const ALL_WAITING: usize = 2 * WAITING;
+
+/// Queries that may wait in a worker however many there are.
+const LEAST_WAITING: usize = 2048;
 
 impl Default for ServeOptions {
     fn default() -> Self {
@@ -253,7 +259,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         workers,
         &CrewOptions {
             active: active.clone(),
-            waiting: options.waiting,
+            waiting: options.waiting.min((ALL_WAITING / options.workers.max(1)).max(LEAST_WAITING)),
             stream: options.stream,
             clock: options.clock,
             secrets,

@@ -60,7 +60,12 @@ impl World {
 
     /// A server of this Corefile on a clock.
     fn whole(text: &str, clock: Clock) -> Self {
-        let options = ServeOptions { text: text.to_owned(), clock: clock.clone(), ..ServeOptions::default() };
+        Self::with(ServeOptions { text: text.to_owned(), clock, ..ServeOptions::default() })
+    }
+
+    /// A server of these options.
+    fn with(options: ServeOptions) -> Self {
+        let (clock, text) = (options.clock.clone(), options.text.clone());
         let running = serve(options).unwrap_or_else(|error| panic!("{error}\n{text}"));
         assert!(running.wait_synced(PATIENCE), "no sync");
         Self { running, clock }

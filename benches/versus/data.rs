@@ -14,7 +14,7 @@ pub(crate) const SERVICES: usize = 10_000;
 /// One Service in so many is headless.
 pub(crate) const HEADLESS_EVERY: usize = 10;
 
-/// How many endpoints a headless Service has.
+/// How many endpoints a Service has.
 pub(crate) const ENDPOINTS: usize = 5;
 
 /// Lines of a question file; dnsperf starts over at its end.
@@ -50,24 +50,68 @@ pub(crate) enum Work {
     Cached,
     /// A of names outside, each asked once: an upstream is asked for every one.
     New,
+    /// What pods with `ndots:5` send: names of the cluster as they are written, names outside along the search list, for
+    /// both families, and now and then SRV.
+    Pod,
+    /// A of Services with a cluster address while `log` writes a line for each query.
+    Logged,
+    /// A of Services with a cluster address, many queries on each of 32 TCP connections.
+    Tcp,
+    /// The same over TLS.
+    Tls,
 }
 
 impl Work {
     /// All kinds.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::ClusterIp, Self::Headless, Self::Srv, Self::Missing, Self::Cached, Self::New];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::ClusterIp,
+        Self::Headless,
+        Self::Srv,
+        Self::Missing,
+        Self::Cached,
+        Self::New,
+        Self::Pod,
+        Self::Logged,
+        Self::Tcp,
+        Self::Tls,
+    ];
 
     /// Whether upstreams are asked.
     pub(crate) fn forwarded(self) -> bool {
-        matches!(self, Self::Cached | Self::New)
+        matches!(self, Self::Cached | Self::New | Self::Pod)
+    }
+
+    /// How dnsperf sends it.
+    pub(crate) fn mode(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "dot",
+            _ => "udp",
+        }
+    }
+
+    /// What the processor time of an answer may be at most, as a multiple of the echo's; of CoreDNS's where there is no echo.
+    pub(crate) fn bar(self) -> Option<f64> {
+        match self {
+            Self::ClusterIp => Some(1.15),
+            Self::Headless => Some(1.20),
+            Self::Srv => Some(1.45),
+            Self::Missing => Some(1.10),
+            Self::Cached => Some(1.25),
+            Self::New => Some(3.2),
+            Self::Pod => Some(1.35),
+            // Half as much again as without `log`.
+            Self::Logged => None,
+            Self::Tcp | Self::Tls => Some(0.5),
+        }
     }
 
     /// How many names there are to ask for.
     fn names(self) -> usize {
         match self {
-            Self::ClusterIp | Self::Headless | Self::Srv | Self::Missing => SERVICES,
             Self::Cached => NAMES,
             Self::New => NEW_NAMES,
+            _ => SERVICES,
         }
     }
 
@@ -80,6 +124,10 @@ impl Work {
             Self::Missing => "nxdomain",
             Self::Cached => "cached",
             Self::New => "new",
+            Self::Pod => "pod",
+            Self::Logged => "log",
+            Self::Tcp => "tcp",
+            Self::Tls => "dot",
         }
     }
 
@@ -91,37 +139,81 @@ impl Work {
     /// Type of its questions, by number.
     pub(crate) fn qtype(self) -> u16 {
         match self {
-            Self::ClusterIp | Self::Headless | Self::Missing | Self::Cached | Self::New => 1,
             Self::Srv => 33,
+            _ => 1,
         }
     }
 
     /// Whether its questions come with EDNS.
     pub(crate) fn edns(self) -> bool {
-        self == Self::Srv
+        matches!(self, Self::Srv | Self::Pod)
     }
 
-    /// Response code and number of answer records that are right.
+    /// Response code and number of answer records that are right; of a mixture, those of its first question.
     pub(crate) fn right(self) -> (u8, usize) {
         match self {
-            Self::ClusterIp | Self::Cached | Self::New => (0, 1),
+            Self::ClusterIp | Self::Cached | Self::New | Self::Pod | Self::Logged | Self::Tcp | Self::Tls => {
+                (0, 1)
+            }
             Self::Headless | Self::Srv => (0, ENDPOINTS),
             Self::Missing => (3, 0),
         }
+    }
+
+    /// Whether its replies have different codes.
+    pub(crate) fn mixed(self) -> bool {
+        self == Self::Pod
     }
 
     /// The name of question `number`; all names of a kind are of one length.
     pub(crate) fn question(self, number: usize) -> String {
         let headless = |number: usize| number - number % HEADLESS_EVERY;
         match self {
-            Self::ClusterIp if number.is_multiple_of(HEADLESS_EVERY) => owner(number + 1),
-            Self::ClusterIp => owner(number),
             Self::Headless => owner(headless(number)),
             Self::Srv => format!("_http._tcp.{}", owner(headless(number))),
             Self::Missing => owner(number).replace("svc-", "non-"),
             Self::Cached => format!("host-{number:07}.example.org"),
             // Answered by a wildcard.
             Self::New => format!("new-{number:07}.w.example.org"),
+            Self::ClusterIp | Self::Pod | Self::Logged | Self::Tcp | Self::Tls
+                if number.is_multiple_of(HEADLESS_EVERY) =>
+            {
+                owner(number + 1)
+            }
+            Self::ClusterIp | Self::Pod | Self::Logged | Self::Tcp | Self::Tls => owner(number),
+        }
+    }
+
+    /// The questions that one look-up of a program makes, each with its type.
+    ///
+    /// Shape: one question, but for pods, whose resolvers walk the search list for both families at once.
+    pub(crate) fn look_up(self, number: usize, rng: &mut fastrand::Rng) -> Vec<(String, &'static str)> {
+        let plain = if self.qtype() == 33 { "SRV" } else { "A" };
+        if self != Self::Pod {
+            return vec![(self.question(number), plain)];
+        }
+        let both = |name: String| [(name.clone(), "A"), (name, "AAAA")];
+        match rng.u32(..10) {
+            // `svc.ns.svc` and such end in the search list's last zone but one, half of them at the first try.
+            0..=2 => both(self.question(number)).to_vec(),
+            3 | 4 => {
+                let name = self.question(number);
+                let short = name.trim_end_matches(".svc.cluster.local");
+                let own = format!("{short}.{}.svc.cluster.local", namespace(number));
+                [both(own), both(name.clone())].concat()
+            }
+            5 => vec![(Self::Srv.question(number), "SRV")],
+            // A name outside: three of the search list, then itself.
+            _ => {
+                let outside = Self::Cached.question(number % NAMES);
+                let lists = [
+                    format!("{}.svc.cluster.local", namespace(number)),
+                    "svc.cluster.local".to_owned(),
+                    "cluster.local".to_owned(),
+                ];
+                let walked = lists.iter().flat_map(|list| both(format!("{outside}.{list}")));
+                walked.chain(both(outside.clone())).collect()
+            }
         }
     }
 }
@@ -148,8 +240,16 @@ fn cluster_ip(number: usize) -> String {
 
 /// Address of an endpoint, in 10.128.0.0/9.
 fn endpoint_ip(number: usize, endpoint: usize) -> String {
-    let count = number / HEADLESS_EVERY * ENDPOINTS + endpoint;
-    format!("10.128.{}.{}", count / 250, count % 250 + 1)
+    let count = number * ENDPOINTS + endpoint;
+    format!("10.{}.{}.{}", 128 + count / 50_000, count / 250 % 200, count % 250 + 1)
+}
+
+/// All objects, for an API server.
+pub(crate) fn objects() -> impl Iterator<Item = serde_json::Value> {
+    let texts = (0..NAMESPACES)
+        .map(namespace_object)
+        .chain((0..SERVICES).flat_map(|number| [service_object(number), slice_object(number)]));
+    texts.filter_map(|text| serde_json::from_str(&text).ok())
 }
 
 /// Writes manifests, zone and questions into `dir`.
@@ -159,7 +259,7 @@ pub(crate) fn write(dir: &Path) -> anyhow::Result<()> {
     for (name, text) in [
         ("namespaces.json", list((0..NAMESPACES).map(namespace_object))),
         ("services.json", list((0..SERVICES).map(service_object))),
-        ("slices.json", list((0..SERVICES).step_by(HEADLESS_EVERY).map(slice_object))),
+        ("slices.json", list((0..SERVICES).map(slice_object))),
     ] {
         std::fs::write(manifests.join(name), text).with_context(|| format!("writing {name}"))?;
     }
@@ -168,18 +268,12 @@ pub(crate) fn write(dir: &Path) -> anyhow::Result<()> {
     for work in Work::ALL {
         // The same questions at every run.
         let mut rng = fastrand::Rng::with_seed(7);
-        let kind = if work.qtype() == 33 { "SRV" } else { "A" };
         let mut text = String::new();
-        match work {
-            Work::New => {
-                for number in 0..NEW_NAMES {
-                    writeln!(text, "{} {kind}", work.question(number))?;
-                }
-            }
-            _ => {
-                for _ in 0..QUESTIONS {
-                    writeln!(text, "{} {kind}", work.question(rng.usize(..work.names())))?;
-                }
+        let looked_up = if work == Work::New { NEW_NAMES } else { QUESTIONS };
+        for number in 0..looked_up {
+            let number = if work == Work::New { number } else { rng.usize(..work.names()) };
+            for (name, kind) in work.look_up(number, &mut rng) {
+                writeln!(text, "{name} {kind}")?;
             }
         }
         std::fs::write(dir.join(work.file()), text).context("writing questions")?;
@@ -211,7 +305,7 @@ fn service_object(number: usize) -> String {
     )
 }
 
-/// The EndpointSlice of a headless Service.
+/// The EndpointSlice of a Service.
 fn slice_object(number: usize) -> String {
     let endpoints: Vec<String> = (0..ENDPOINTS)
         .map(|endpoint| {

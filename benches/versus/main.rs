@@ -8,9 +8,12 @@
 //! `cargo versus` runs everything that is installed; `cargo versus --help` tells the rest. Servers, dnsperf included, are found
 //! on PATH; what is missing is said and left out. CoreDNS is run where COREDNS_BIN names one.
 
+#[path = "../../tests/api/mod.rs"]
+mod api;
 mod data;
 mod echo;
 mod embedded;
+mod latency;
 mod measure;
 #[path = "../cluster/place.rs"]
 mod place;
@@ -24,6 +27,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::Parser;
 
+use api::FakeApi;
 use data::Work;
 use echo::Wait;
 use measure::Sample;
@@ -40,7 +44,7 @@ struct Flags {
     /// How many rounds over all servers.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
-    /// Which work to do: clusterip, headless, srv, nxdomain, cached, new; all unless named.
+    /// Which work to do: clusterip, headless, srv, nxdomain, cached, new, pod, log, tcp, dot; all unless named.
     #[arg(long, value_delimiter = ',', num_args = 1..)]
     work: Vec<String>,
     /// Which servers to run; all that can be run unless named.
@@ -135,6 +139,11 @@ fn compare(flags: &Flags) -> anyhow::Result<()> {
     measure::mind_signals()?;
     let dir = tempfile::tempdir().context("making a folder")?;
     data::write(dir.path())?;
+    servers::certificate(dir.path())?;
+    let api = FakeApi::start();
+    api.apply_all(data::objects());
+    api.spell_out();
+    let url = api.url();
     let mut rows: Vec<Row> = Vec::new();
     let upstream = works
         .iter()
@@ -148,11 +157,18 @@ fn compare(flags: &Flags) -> anyhow::Result<()> {
             flags,
             work,
             &kinds,
-            &Place { dir: dir.path(), listen: flags.listen, core: server_core, pad: 0, upstream: asked },
+            &Place {
+                dir: dir.path(),
+                listen: flags.listen,
+                core: server_core,
+                pad: 0,
+                upstream: asked,
+                api: &url,
+            },
             client_core,
         )?);
     }
-    let table = report::table(&rows);
+    let table = format!("{}\n{}", report::table(&rows), report::bars(&rows));
     say(&format!("\n{table}"));
     if flags.write {
         let cores = if flags.together { "One core for both" } else { "A core each" };
@@ -173,15 +189,22 @@ fn compare_at(
 ) -> anyhow::Result<Vec<Row>> {
     // How much longer a reply is than its query, by our own server: the echo pads to that.
     let pad = {
-        let (_server, reply) = servers::start(Kind::Ours, work, place)?;
-        reply.length.saturating_sub(reply.query)
+        let (server, reply) = servers::start(Kind::Ours, work, place)?;
+        match work.mixed() {
+            true => servers::growth(server.addr, work)?,
+            false => reply.length.saturating_sub(reply.query),
+        }
     };
     let place = Place { pad, ..*place };
     let mut running = Vec::new();
     for &kind in kinds {
-        let (server, reply) = servers::start(kind, work, &place)?;
-        say(&format!("{} {}: a reply has {} bytes", work.name(), kind.name(), reply.length));
-        running.push((server, Vec::<Sample>::new()));
+        match servers::start(kind, work, &place) {
+            Ok((server, reply)) => {
+                say(&format!("{} {}: a reply has {} bytes", work.name(), kind.name(), reply.length));
+                running.push((server, Vec::<Sample>::new()));
+            }
+            Err(error) => say(&format!("{} {} is left out: {error:#}", work.name(), kind.name())),
+        }
     }
     let queries = place.dir.join(work.file());
     // Names that are asked once are asked of a server that has just been started.
@@ -210,12 +233,27 @@ fn compare_at(
             samples.push(sample);
         }
     }
+    let mut latencies = Vec::new();
+    for (server, _) in &running {
+        let steady = (!anew && work.mode() == "udp")
+            .then(|| latency::steady(server.addr, &queries, work.edns(), (place.core, client_core)))
+            .transpose()?;
+        if let Some(steady) = &steady {
+            say(&format!("{} {:<14} {steady}", work.name(), server.kind.name()));
+        }
+        latencies.push(steady);
+    }
+    // Over streams there is no echo: there CoreDNS is what others are compared with.
+    let floor = if work.mode() == "udp" { Kind::Echo } else { Kind::CoreDns };
     let echo: Vec<f64> = running
         .iter()
-        .find(|(server, _)| server.kind == Kind::Echo)
+        .find(|(server, _)| server.kind == floor)
         .map(|(_, samples)| samples.iter().map(|sample| sample.micros).collect())
         .unwrap_or_default();
-    Ok(running.into_iter().map(|(server, samples)| Row::new(work, server.kind, &samples, &echo)).collect())
+    let rows = running.into_iter().zip(latencies);
+    Ok(rows
+        .map(|((server, samples), latency)| Row::new(work, server.kind, &samples, &echo, latency))
+        .collect())
 }
 
 /// Those of `all` that `names` name; all where it names none.

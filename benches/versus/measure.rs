@@ -147,6 +147,7 @@ pub(crate) fn run(
     command
         .args(["-s", &server.addr.ip().to_string(), "-p", &server.addr.port().to_string()])
         .args(["-c", CLIENTS, "-T", "1", "-q", OUTSTANDING, "-t", TIMEOUT, "-l", &seconds.to_string()])
+        .args(["-m", work.mode()])
         .arg("-d")
         .arg(queries)
         .stdin(Stdio::null())
@@ -206,6 +207,12 @@ pub(crate) fn run(
 fn wrong(output: &str, work: Work) -> bool {
     let code = if work.right().0 == 0 { "NOERROR" } else { "NXDOMAIN" };
     let line = output.lines().find_map(|line| line.trim().strip_prefix("Response codes:"));
+    if work.mixed() {
+        let known = |word: &str| matches!(word.split_whitespace().next(), Some("NOERROR" | "NXDOMAIN"));
+        return !line.is_some_and(|line| {
+            line.split("),").map(|part| part.trim()).all(known) && line.contains("NXDOMAIN")
+        });
+    }
     !line.is_some_and(|line| line.trim().starts_with(code) && !line.contains(','))
 }
 

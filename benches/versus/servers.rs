@@ -46,7 +46,7 @@ pub(crate) enum Kind {
     Unbound,
     /// dnsmasq as a forwarder.
     Dnsmasq,
-    /// CoreDNS with its `file` plugin and the same zone file: its `kubernetes` plugin needs an API server.
+    /// CoreDNS with the same Corefile and the same API server.
     CoreDns,
 }
 
@@ -66,12 +66,18 @@ impl Kind {
         Self::CoreDns,
     ];
 
-    /// Whether it can do this work: only some have the cluster zone, only some forward.
+    /// Whether it can do this work: only some have the cluster zone, only some forward, and an echo knows datagrams only.
     pub(crate) fn does(self, work: Work) -> bool {
         match self {
+            Self::Ours | Self::CoreDns => true,
+            _ if work.mode() != "udp" || work == Work::Logged && !self.is_echo() => false,
             Self::Hickory | Self::Nsd => !work.forwarded(),
-            Self::Unbound | Self::Dnsmasq => work.forwarded(),
-            _ => true,
+            Self::Unbound | Self::Dnsmasq => matches!(work, Work::Cached | Work::New),
+            // The other echoes are there to compare ways to wait: one kind of work is enough for that.
+            Self::EchoAgain | Self::EchoBlocking | Self::EchoPlain | Self::EchoTokio => {
+                work == Work::ClusterIp
+            }
+            Self::Echo => true,
         }
     }
 
@@ -163,6 +169,8 @@ pub(crate) struct Place<'a> {
     pub(crate) pad: usize,
     /// Whom to ask for names outside.
     pub(crate) upstream: SocketAddr,
+    /// The URL of the API server.
+    pub(crate) api: &'a str,
 }
 
 /// A running server; dropping it ends it.
@@ -224,7 +232,7 @@ pub(crate) fn upstream(dir: &Path, core: usize) -> anyhow::Result<Server> {
 pub(crate) fn start(kind: Kind, work: Work, place: &Place<'_>) -> anyhow::Result<(Server, Reply)> {
     let mut tries = 1;
     loop {
-        let mut server = spawn(kind, place)?;
+        let mut server = spawn(kind, work, place)?;
         match wait_until_right(&mut server, work) {
             Ok(reply) => return Ok((server, reply)),
             // Somebody else may have taken the port meanwhile.
@@ -235,7 +243,7 @@ pub(crate) fn start(kind: Kind, work: Work, place: &Place<'_>) -> anyhow::Result
 }
 
 /// Starts the process of a server.
-fn spawn(kind: Kind, place: &Place<'_>) -> anyhow::Result<Server> {
+fn spawn(kind: Kind, work: Work, place: &Place<'_>) -> anyhow::Result<Server> {
     // Free now; nobody else is expected to take it before the server does.
     let port = UdpSocket::bind((place.listen, 0)).context("finding a port")?.local_addr()?.port();
     let bound = SocketAddr::new(place.listen, port);
@@ -248,14 +256,7 @@ fn spawn(kind: Kind, place: &Place<'_>) -> anyhow::Result<Server> {
         Kind::EchoTokio => echo("--echo-tokio", bound, place)?,
         Kind::Ours => {
             let file = dir.join("Corefile.ours");
-            let manifests = dir.join(MANIFESTS);
-            let text = format!(
-                ".:{port} {{\n  bind {}\n  errors\n  loadbalance\n  kubernetes cluster.local in-addr.arpa ip6.arpa {{\n    manifests {}\n  }}\n  forward . {} {{\n    max_concurrent 1000\n  }}\n  cache 3600\n}}\n",
-                place.listen,
-                manifests.display(),
-                place.upstream,
-            );
-            std::fs::write(&file, text).context("writing a Corefile")?;
+            std::fs::write(&file, corefile(work, port, place)?).context("writing a Corefile")?;
             let mut command = Command::new(env!("CARGO_BIN_EXE_signpost"));
             command.arg("-conf").arg(file);
             command
@@ -308,14 +309,7 @@ fn spawn(kind: Kind, place: &Place<'_>) -> anyhow::Result<Server> {
         }
         Kind::CoreDns => {
             let file = dir.join("Corefile.coredns");
-            let zone = dir.join(ZONE);
-            let text = format!(
-                ".:{port} {{\n  bind {}\n  errors\n  loadbalance\n  file {} cluster.local\n  forward . {}\n  cache 3600 {{\n    success 20000\n  }}\n}}\n",
-                place.listen,
-                zone.display(),
-                place.upstream,
-            );
-            std::fs::write(&file, text).context("writing a Corefile")?;
+            std::fs::write(&file, corefile(work, port, place)?).context("writing a Corefile")?;
             let mut command = Command::new(coredns().context("there is no CoreDNS")?);
             command.arg("-conf").arg(file);
             command
@@ -329,6 +323,50 @@ fn spawn(kind: Kind, place: &Place<'_>) -> anyhow::Result<Server> {
         measure::spawn_on(place.core, &mut command).with_context(|| format!("starting {}", kind.name()))?;
     let ip = if place.listen.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { place.listen };
     Ok(Server { kind, addr: SocketAddr::new(ip, port), child })
+}
+
+/// kubeadm's Corefile, for the cluster and the upstream of this bench and with ports of its own: nothing is switched off. What
+/// is kept is kept for as long as the upstream says, by every server here.
+fn corefile(work: Work, port: u16, place: &Place<'_>) -> anyhow::Result<String> {
+    let mut ports = Vec::new();
+    for _ in 0..3 {
+        ports.push(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("finding a port")?);
+    }
+    let mut ports = ports.iter().map(|listener| listener.local_addr().map(|addr| addr.port()));
+    let mut next = || ports.next().context("no port")?.context("finding a port");
+    let (health, ready, metrics) = (next()?, next()?, next()?);
+    let (scheme, extra) = match work {
+        Work::Tls => {
+            let (cert, key) = (place.dir.join(CERTIFICATE), place.dir.join(KEY));
+            ("tls://", format!("    tls {} {}\n", cert.display(), key.display()))
+        }
+        Work::Logged => ("", "    log\n".to_owned()),
+        _ => ("", String::new()),
+    };
+    Ok(format!(
+        "{scheme}.:{port} {{\n    bind {listen}\n{extra}    errors\n    health 127.0.0.1:{health} {{\n       lameduck 0s\n    }}\n    \
+         ready 127.0.0.1:{ready}\n    kubernetes cluster.local in-addr.arpa ip6.arpa {{\n       endpoint {api}\n       pods insecure\n       \
+         fallthrough in-addr.arpa ip6.arpa\n       ttl 30\n    }}\n    prometheus 127.0.0.1:{metrics}\n    forward . {upstream} {{\n       \
+         max_concurrent 1000\n    }}\n    cache 3600 {{\n       success 20000\n       disable success cluster.local\n       \
+         disable denial cluster.local\n    }}\n    loop\n    reload\n    loadbalance\n}}\n",
+        listen = place.listen,
+        api = place.api,
+        upstream = place.upstream,
+    ))
+}
+
+/// File of the certificate.
+pub(crate) const CERTIFICATE: &str = "tls.crt";
+
+/// File of its key.
+pub(crate) const KEY: &str = "tls.key";
+
+/// Makes a certificate for those who serve TLS.
+pub(crate) fn certificate(dir: &Path) -> anyhow::Result<()> {
+    let made =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).context("making a certificate")?;
+    std::fs::write(dir.join(CERTIFICATE), made.cert.pem()).context("writing a certificate")?;
+    std::fs::write(dir.join(KEY), made.signing_key.serialize_pem()).context("writing a key")
 }
 
 /// An echo of this program.
@@ -369,15 +407,39 @@ pub(crate) struct Reply {
 
 /// Asks one question.
 fn ask(addr: SocketAddr, work: Work, number: usize) -> anyhow::Result<Reply> {
-    let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(work.edns())];
-    for label in work.question(number).split('.') {
+    ask_for(addr, &work.question(number), work.qtype(), work.edns())
+}
+
+/// How much longer replies of this work are than their queries, on average over its look-ups. Unit: bytes.
+pub(crate) fn growth(addr: SocketAddr, work: Work) -> anyhow::Result<usize> {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let (mut grown, mut asked) = (0, 0);
+    for number in 1..=100 {
+        for (name, kind) in work.look_up(number * 97, &mut rng) {
+            let qtype = match kind {
+                "AAAA" => 28,
+                "SRV" => 33,
+                _ => 1,
+            };
+            let reply = ask_for(addr, &name, qtype, work.edns())?;
+            grown += reply.length.saturating_sub(reply.query);
+            asked += 1;
+        }
+    }
+    Ok(grown / asked.max(1))
+}
+
+/// Asks for a name and a type.
+fn ask_for(addr: SocketAddr, name: &str, qtype: u16, edns: bool) -> anyhow::Result<Reply> {
+    let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
+    for label in name.split('.') {
         query.push(u8::try_from(label.len())?);
         query.extend_from_slice(label.as_bytes());
     }
     query.push(0);
-    query.extend_from_slice(&work.qtype().to_be_bytes());
+    query.extend_from_slice(&qtype.to_be_bytes());
     query.extend_from_slice(&[0, 1]);
-    if work.edns() {
+    if edns {
         query.extend_from_slice(&[0, 0, 41, 0x10, 0, 0, 0, 0, 0, 0, 0]);
     }
     let socket = UdpSocket::bind(SocketAddr::new(
@@ -403,7 +465,15 @@ fn ask(addr: SocketAddr, work: Work, number: usize) -> anyhow::Result<Reply> {
 fn wait_until_right(server: &mut Server, work: Work) -> anyhow::Result<Reply> {
     let mut waited = Duration::ZERO;
     loop {
-        let fault = match ask(server.addr, work, 4321) {
+        let reply = match work {
+            // Whoever speaks TLS only is right as soon as it takes connections; dnsperf counts its codes.
+            Work::Tls => match std::net::TcpStream::connect(server.addr) {
+                Ok(_) => return Ok(Reply { query: 0, length: 0, rcode: 0, answers: 0, truncated: false }),
+                Err(error) => Err(error.into()),
+            },
+            _ => ask(server.addr, work, 4321),
+        };
+        let fault = match reply {
             Ok(reply) if server.kind.is_echo() => return Ok(reply),
             Ok(reply) if (reply.rcode, reply.answers) == work.right() && !reply.truncated => {
                 return Ok(reply);

@@ -96,6 +96,11 @@ pub struct Asked {
     pub(super) frames: Vec<Frame>,
     /// Until when the answer of upstreams is worth waiting for, where something is at hand that could be served instead.
     pub patience: Option<Tick>,
+    /// Whether upstreams failed on this question a moment ago, so that they are not asked again: the step that asks them
+    /// may know another way.
+    pub failed_before: bool,
+    /// Whether an answer of upstreams was awaited for as long as it is worth while when the other family may do.
+    pub hurried: bool,
     /// Whether it is asked in the background, on behalf of nobody.
     pub(super) errand: bool,
     /// Whether only what is at hand is wanted: nobody is asked for it.
@@ -129,6 +134,8 @@ impl Default for Asked {
             entry: 0,
             frames: Vec::new(),
             patience: None,
+            failed_before: false,
+            hurried: false,
             errand: false,
             at_hand: false,
             upstream: None,
@@ -145,6 +152,11 @@ impl Asked {
         let mut sections = self.drafts.pop().unwrap_or_default();
         sections.clear(self.original.is_none() && self.frames.is_empty());
         sections
+    }
+
+    /// Hands over what was given back for reuse.
+    pub(super) fn swap_drafts(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.drafts, &mut other.drafts);
     }
 
     /// A question outside of any message: no RDATA points into a question section.

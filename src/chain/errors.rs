@@ -90,6 +90,8 @@ impl Step for Errors {
             return;
         }
         let why = match &reply.head.ede {
+            // Who asked on behalf of the client knows what that means: an alias to a name outside stays an alias (K-144).
+            _ if reply.nobody && !asked.frames.is_empty() => return,
             _ if reply.nobody => "no step answered",
             // Said once by the source, not for every query that comes before the first list is complete.
             Some(ede) if *ede == Ede::NOT_READY => return,

@@ -6,8 +6,7 @@
 //!              └─► FORMERR, NOTIMP, silence   └─► the table of waiting queries ─► (signal, time) ─► resume
 //! ```
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -15,13 +14,13 @@ use std::task::Waker;
 use super::asked::{Asked, Client, Transport};
 use super::caught::{Catching, catch};
 use super::plan::{Active, Chain, Plan};
-use super::share::{Share, Shares};
+use super::share::Share;
 use super::signal::Signal;
 use super::step::{Answer, Context, Errand, Reply, Sent};
-use super::waiting::{Ended, Parked, Slot};
+use super::waiting::{Ended, Parked, Table};
 use super::walk::{Walk, walk};
 use super::words;
-use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, Random, Streams, Waiter};
+use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, Random, Streams};
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
 use crate::wire::{
@@ -60,12 +59,8 @@ pub struct Pipeline<R> {
     version: u64,
     /// The query in hand.
     asked: Box<Asked>,
-    /// Queries that wait; its length is the bound.
-    slots: Vec<Slot<R>>,
-    /// Free places of `slots`.
-    free: Vec<usize>,
-    /// When waiting queries run out of time.
-    deadlines: BinaryHeap<Reverse<(Tick, usize, u32)>>,
+    /// Queries that wait.
+    table: Table<R>,
     /// Bytes of a resumed query's reply.
     out: Vec<u8>,
     /// Random numbers.
@@ -82,11 +77,12 @@ pub struct Pipeline<R> {
     cut_names: HashSet<Box<[u8]>>,
     /// Questions to upstreams.
     exchange: Exchange,
-    /// How many places are taken for them.
-    shares: Shares,
     /// Questions to ask in the background.
     errands: Vec<Errand>,
 }
+
+/// The most questions under way to one upstream: many may wait for one of them.
+const PER_UPSTREAM: usize = 512;
 
 /// The most names that are remembered as told.
 const CUT_NAMES: usize = 256;
@@ -121,7 +117,7 @@ impl<R> Pipeline<R> {
         let exchange = Exchange::new(ExchangeOptions {
             secrets: options.secrets,
             // One that does not answer can't take all places (RELIABILITY L5).
-            most_per_upstream: (options.waiting / 2).max(1),
+            most_per_upstream: (options.waiting / 2).clamp(1, PER_UPSTREAM),
             streams: options.streams,
             inlet: Arc::new(Inlet::new(options.waker.clone())),
         });
@@ -133,9 +129,7 @@ impl<R> Pipeline<R> {
             active: options.active,
             version,
             asked: Box::default(),
-            slots: (0..options.waiting).map(|_| Slot { generation: 0, parked: None }).collect(),
-            free: (0..options.waiting).rev().collect(),
-            deadlines: BinaryHeap::new(),
+            table: Table::new(options.waiting),
             out: Vec::new(),
             rng: fastrand::Rng::with_seed(options.seed),
             clock: options.clock,
@@ -144,7 +138,6 @@ impl<R> Pipeline<R> {
             worker: options.worker,
             cut_names: HashSet::new(),
             exchange,
-            shares: Shares::default(),
             errands: Vec::new(),
         }
     }
@@ -170,7 +163,7 @@ impl<R> Pipeline<R> {
     /// How many queries wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.table.len()
     }
 
     /// Answers one message, or parks it with `return_to`.
@@ -194,6 +187,8 @@ impl<R> Pipeline<R> {
         asked.answered_by = words::NOBODY;
         asked.patience = None;
         asked.at_hand = false;
+        asked.failed_before = false;
+        asked.hurried = false;
         asked.upstream = None;
         let query = match Query::parse(bytes, &mut asked.question) {
             Ok(query) => query,
@@ -340,22 +335,21 @@ impl<R> Pipeline<R> {
                 Walk::Wait(signal, until) => (Some(signal), None, until),
                 Walk::Upstream(group, until) => (None, Some(group), until),
             };
-            let Some(&place) = self.free.last() else {
-                self.counters.table_full.add(1);
-                self.unwind();
-                let reply = Reply::code(Rcode::SERVFAIL).because(Ede::TOO_BUSY);
-                return self.served(reply, plan, return_to, out);
-            };
             let share = group.as_ref().map(Share::of);
+            let Some(waiter) = self.table.place(share) else {
+                self.counters.table_full.add(1);
+                let Some(group) = group else {
+                    self.unwind();
+                    let reply = Reply::code(Rcode::SERVFAIL).because(Ede::TOO_BUSY);
+                    return self.served(reply, plan, return_to, out);
+                };
+                // The step hears that nobody was asked: whoever has something at hand can still serve it.
+                group.counts.rejected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let ede = Ede::new(23, "too many queries wait for these upstreams");
+                walk = self.walk(plan, Some(Answer::Upstream(Err(Failure { ede }))), now);
+                continue;
+            };
             if let Some(group) = group {
-                if share.is_some_and(|share| self.shares.full(share, self.slots.len())) {
-                    self.counters.table_full.add(1);
-                    group.counts.rejected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let ede = Ede::new(23, "too many queries wait for these upstreams");
-                    walk = self.walk(plan, Some(Answer::Upstream(Err(Failure { ede }))), now);
-                    continue;
-                }
-                let generation = self.slots.get(place).map_or(0, |slot| slot.generation.wrapping_add(1));
                 let asked = &self.asked;
                 let need = Need {
                     group: &group,
@@ -364,13 +358,12 @@ impl<R> Pipeline<R> {
                     checking_disabled: asked.query.header.checking_disabled(),
                     dnssec_ok: asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
                 };
-                if let Err(failure) = self.exchange.begin(&need, Waiter { place, generation }, now) {
+                if let Err(failure) = self.exchange.begin(&need, waiter, now) {
                     walk = self.walk(plan, Some(Answer::Upstream(Err(failure))), now);
                     continue;
                 }
             }
-            self.free.pop();
-            self.park(place, (signal, share), until, now, plan, return_to);
+            self.park((signal, share), until, now, plan, return_to);
             return Ended::Parked;
         }
     }
@@ -384,10 +377,9 @@ impl<R> Pipeline<R> {
         Ended::Done(return_to, Some(self.finish(reply, plan, out)))
     }
 
-    /// Moves the query in hand to a place in the table.
+    /// Moves the query in hand to the place in the table that is free.
     fn park(
         &mut self,
-        index: usize,
         (signal, share): (Option<Arc<Signal>>, Option<Share>),
         until: Tick,
         now: Tick,
@@ -398,15 +390,10 @@ impl<R> Pipeline<R> {
             signal.register(&self.waker);
         }
         let until = until.min(self.asked.deadline()).max(Tick(now.0 + 1));
-        let asked = std::mem::take(&mut self.asked);
-        if let Some(slot) = self.slots.get_mut(index) {
-            slot.generation = slot.generation.wrapping_add(1);
-            self.deadlines.push(Reverse((until, index, slot.generation)));
-            slot.parked = Some(Parked { asked, plan: plan.clone(), signal, share, return_to });
-            if let Some(share) = share {
-                self.shares.take(share);
-            }
-        }
+        let mut asked = std::mem::take(&mut self.asked);
+        // The desk keeps its buffers: a query that waits is small.
+        self.asked.swap_drafts(&mut asked);
+        self.table.take(until, Parked { asked, plan: plan.clone(), signal, share, return_to });
         self.counters.waited.add(1);
     }
 
@@ -502,48 +489,26 @@ impl<R> Pipeline<R> {
         while self.exchange.has_done() {
             let mut done = self.exchange.done();
             for (waiter, result) in done.drain(..) {
-                let waits = self
-                    .slots
-                    .get(waiter.place)
-                    .is_some_and(|slot| slot.generation == waiter.generation && slot.parked.is_some());
-                if waits {
+                if self.table.waits(waiter) {
                     self.resume(waiter.place, Some(Answer::Upstream(result)), now, &mut send);
                 }
             }
             self.exchange.reuse(done);
         }
-        if woken && self.waiting() > 0 {
-            for index in 0..self.slots.len() {
-                let ready = self
-                    .slots
-                    .get(index)
-                    .and_then(|slot| slot.parked.as_ref())
-                    .and_then(|parked| parked.signal.as_ref())
-                    .is_some_and(|signal| signal.fired());
-                if ready {
-                    self.resume(index, None, now, &mut send);
-                }
-            }
+        let mut from = 0;
+        while woken && let Some(place) = self.table.signalled(from) {
+            self.resume(place, None, now, &mut send);
+            from = place + 1;
         }
-        while let Some(&Reverse((until, index, generation))) = self.deadlines.peek() {
-            let current = self
-                .slots
-                .get(index)
-                .is_some_and(|slot| slot.generation == generation && slot.parked.is_some());
-            if current && until > now {
-                break;
-            }
-            self.deadlines.pop();
-            if current {
-                self.resume(index, None, now, &mut send);
-            }
+        while let Some(place) = self.table.overdue(now) {
+            self.resume(place, None, now, &mut send);
         }
     }
 
     /// When `poll` must be called at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
-        let waiting = self.deadlines.peek().map(|Reverse((until, ..))| *until);
+        let waiting = self.table.next_deadline();
         // Some can be answered already; they are looked at as long as anything waits.
         let waiting =
             if self.waiting() > 0 && self.exchange.has_done() { Some(Tick::default()) } else { waiting };
@@ -572,11 +537,7 @@ impl<R> Pipeline<R> {
         now: Tick,
         send: &mut impl FnMut(R, Option<&[u8]>),
     ) {
-        let Some(parked) = self.slots.get_mut(index).and_then(|slot| slot.parked.take()) else { return };
-        self.free.push(index);
-        if let Some(share) = parked.share {
-            self.shares.give(share);
-        }
+        let Some(parked) = self.table.leave(index) else { return };
         let answer = answer.unwrap_or_else(|| match &parked.signal {
             Some(signal) if signal.fired() => Answer::Signalled,
             _ => Answer::TimedOut,
@@ -585,7 +546,8 @@ impl<R> Pipeline<R> {
         self.read_for = 0;
         let late = now >= parked.asked.deadline();
         let plan = parked.plan;
-        let desk = std::mem::replace(&mut self.asked, parked.asked);
+        let mut desk = std::mem::replace(&mut self.asked, parked.asked);
+        self.asked.swap_drafts(&mut desk);
         let mut walked = self.walk(&plan, Some(answer), now);
         if late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..)) {
             self.unwind();
@@ -597,6 +559,7 @@ impl<R> Pipeline<R> {
             send(place, length.and_then(|length| out.get(..length)));
         }
         self.out = out;
+        desk.swap_drafts(&mut self.asked);
         self.asked = desk;
         if !self.errands.is_empty() {
             self.run_errands(&plan, now);

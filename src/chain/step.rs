@@ -259,6 +259,11 @@ pub trait Step: Send + Sync {
         false
     }
 
+    /// Whether this step may answer in another way where upstreams failed a moment ago (`asked.failed_before`).
+    fn rescues(&self) -> bool {
+        false
+    }
+
     /// How often `tend` is to be called; `None` for never.
     fn rhythm(&self) -> Option<Duration> {
         None

@@ -1,11 +1,15 @@
-//! The table of waiting queries: its places, and what stands in them.
+//! The table of waiting queries: its places, what stands in them, and when their time is up.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::asked::Asked;
 use super::plan::Plan;
-use super::share::Share;
+use super::share::{Share, Shares};
 use super::signal::Signal;
+use crate::forward::Waiter;
+use crate::time::Tick;
 
 /// A query that waits.
 pub(super) struct Parked<R> {
@@ -29,10 +33,128 @@ pub(super) enum Ended<R> {
     Parked,
 }
 
-/// One place in the table of waiting queries.
-pub(super) struct Slot<R> {
+/// One place in the table.
+struct Slot<R> {
     /// Counted up whenever the place is taken, so that an old deadline doesn't meet a new query.
-    pub(super) generation: u32,
+    generation: u32,
     /// The query.
-    pub(super) parked: Option<Parked<R>>,
+    parked: Option<Parked<R>>,
+}
+
+/// A worker's table of waiting queries.
+///
+/// Shape: places are made as they are needed, up to a bound, and used again.
+pub(super) struct Table<R> {
+    /// The places.
+    slots: Vec<Slot<R>>,
+    /// The most of them: the bound on queries that wait.
+    most: usize,
+    /// Those that are free.
+    free: Vec<usize>,
+    /// How many hold a query that waits for a signal.
+    signals: usize,
+    /// When queries run out of time; entries of those that went on are skipped.
+    deadlines: BinaryHeap<Reverse<(Tick, usize, u32)>>,
+    /// How many places are taken for upstreams.
+    shares: Shares,
+}
+
+impl<R> Table<R> {
+    /// A table without places yet, which may have so many.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            most,
+            free: Vec::new(),
+            signals: 0,
+            deadlines: BinaryHeap::new(),
+            shares: Shares::default(),
+        }
+    }
+
+    /// How many queries wait.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// A place for a query that waits for these upstreams, or for a signal: who will wait there. It stays free until it is taken.
+    ///
+    /// Errors: `None` where the table is full, or as full as it may be of those that wait for these upstreams.
+    pub(super) fn place(&mut self, share: Option<Share>) -> Option<Waiter> {
+        if share.is_some_and(|share| self.shares.full(share, self.most)) {
+            return None;
+        }
+        if self.free.is_empty() && self.slots.len() < self.most {
+            self.slots.push(Slot { generation: 0, parked: None });
+            self.free.push(self.slots.len() - 1);
+        }
+        let place = *self.free.last()?;
+        let generation = self.slots.get(place)?.generation.wrapping_add(1);
+        Some(Waiter { place, generation })
+    }
+
+    /// Takes the place that `place` gave last.
+    pub(super) fn take(&mut self, until: Tick, parked: Parked<R>) {
+        let Some(place) = self.free.pop() else { return };
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        slot.generation = slot.generation.wrapping_add(1);
+        self.deadlines.push(Reverse((until, place, slot.generation)));
+        self.signals += usize::from(parked.signal.is_some());
+        if let Some(share) = parked.share {
+            self.shares.take(share);
+        }
+        slot.parked = Some(parked);
+    }
+
+    /// Lets the query of a place go.
+    pub(super) fn leave(&mut self, place: usize) -> Option<Parked<R>> {
+        let parked = self.slots.get_mut(place)?.parked.take()?;
+        self.free.push(place);
+        self.signals -= usize::from(parked.signal.is_some());
+        if let Some(share) = parked.share {
+            self.shares.give(share);
+        }
+        Some(parked)
+    }
+
+    /// Whether it is still there.
+    pub(super) fn waits(&self, waiter: Waiter) -> bool {
+        self.slots
+            .get(waiter.place)
+            .is_some_and(|slot| slot.generation == waiter.generation && slot.parked.is_some())
+    }
+
+    /// The first place from `from` on whose signal came. Cost: none while nobody waits for a signal, else a look at each place.
+    pub(super) fn signalled(&self, from: usize) -> Option<usize> {
+        if self.signals == 0 {
+            return None;
+        }
+        let fired = |slot: &Slot<R>| {
+            slot.parked
+                .as_ref()
+                .and_then(|parked| parked.signal.as_ref())
+                .is_some_and(|signal| signal.fired())
+        };
+        (from..self.slots.len()).find(|place| self.slots.get(*place).is_some_and(fired))
+    }
+
+    /// A place whose time is up at `now`.
+    pub(super) fn overdue(&mut self, now: Tick) -> Option<usize> {
+        while let Some(&Reverse((until, place, generation))) = self.deadlines.peek() {
+            let current = self.waits(Waiter { place, generation });
+            if current && until > now {
+                return None;
+            }
+            self.deadlines.pop();
+            if current {
+                return Some(place);
+            }
+        }
+        None
+    }
+
+    /// When the next one's time is up, at the earliest.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.deadlines.peek().map(|Reverse((until, ..))| *until)
+    }
 }

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use super::flight::{Attempt, Bits, Flight, Flights, State};
 use super::group::Group;
+use super::health::Lost;
 use super::loops::{Loops, Marker};
-use super::network::{Inlet, Job, Network, Streams, Ticket};
+use super::network::{Blame, Inlet, Job, Network, Streams, Ticket};
 use super::pool::{Pools, Sent};
 use super::query::{self, Ask};
 use super::response::{self, Expect, Response, Unfit};
@@ -31,6 +32,12 @@ const HEDGE_SHARE: u32 = 5;
 
 /// The most that the budget of hedges saves up, in hundredths of a query.
 const HEDGE_MOST: u32 = 1000;
+
+/// After what time a hedge is due while no upstream's times are known.
+const FIRST_HEDGE: Duration = Duration::from_millis(100);
+
+/// How often one question is sent to an upstream that is put aside: once, and once again in case that was lost.
+const FORLORN: usize = 2;
 
 /// How often old sockets are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -220,7 +227,7 @@ impl Exchange {
         let Some(first) = order.first() else {
             return Err(Failure::unreachable("there is no upstream to ask".to_owned()));
         };
-        if !order.iter().any(|upstream| upstream.health.up()) {
+        if !order.iter().any(|upstream| upstream.health.hopeful()) {
             if order.iter().all(|upstream| upstream.health.looping()) {
                 return Err(Failure::unreachable(format!("upstream {first}: queries to it come back here")));
             }

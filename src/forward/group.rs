@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
+use super::health::FIRST_PATIENCE;
 use super::upstream::Upstream;
 use crate::wire::Rcode;
 
@@ -159,8 +160,8 @@ impl Group {
                         _ => false,
                     };
                     // Where none does well, the one that does least badly is first.
-                    match slow || up.health.lossy() {
-                        true => (1, cost.unwrap_or(Duration::MAX)),
+                    match slow || up.health.lossy() || up.health.on_trial() {
+                        true => (1, cost.unwrap_or(FIRST_PATIENCE)),
                         false => (0, Duration::ZERO),
                     }
                 }

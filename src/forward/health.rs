@@ -13,10 +13,13 @@ use crate::wire::Rcode;
 const LEAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The patience with an upstream of which nothing is known yet.
-const FIRST_PATIENCE: Duration = Duration::from_millis(400);
+pub(super) const FIRST_PATIENCE: Duration = Duration::from_millis(400);
 
 /// The least time after which a query may be hedged.
 const LEAST_HEDGE: Duration = Duration::from_millis(8);
+
+/// How long an upstream that can't read EDNS is asked without: it may be replaced by a better one.
+const PLAIN: Duration = Duration::from_secs(600);
 
 /// The longest pause between two probes.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
@@ -36,6 +39,15 @@ const RELAPSED: u32 = 2 * LOSSY;
 /// So many answers since it came back, and an upstream that is put aside is no relapse.
 const TRUSTED: u32 = 64;
 
+/// How an attempt was lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// Nothing came in time.
+    Silence,
+    /// The network or the upstream itself said that nothing will come.
+    Error,
+}
+
 /// How an upstream does.
 #[derive(Default, Debug)]
 pub struct Health {
@@ -49,6 +61,12 @@ pub struct Health {
     failures: AtomicU32,
     /// Whether it is put aside.
     down: AtomicBool,
+    /// Whether a probe failed since: until then it is only suspected, since its names may be slow ones.
+    proven: AtomicBool,
+    /// Whether it was asked while no round trip was known, and has said nothing yet.
+    tried: AtomicBool,
+    /// Until when its queries go out without EDNS, which it can't read; 0 for with.
+    plain_until: AtomicU64,
     /// Whether it sends back a loop: it is put aside for that, and probes don't bring it back by themselves.
     looping: AtomicBool,
     /// When it is probed next.
@@ -85,6 +103,8 @@ impl Health {
         let lost = self.lost.load(Relaxed);
         self.lost.store(lost - (lost >> LOSS_SHIFT), Relaxed);
         self.failures.store(0, Relaxed);
+        self.tried.store(false, Relaxed);
+        self.proven.store(false, Relaxed);
         if self.down.swap(false, Relaxed) {
             self.pause.store(0, Relaxed);
             self.probation.store(TRUSTED, Relaxed);
@@ -97,16 +117,30 @@ impl Health {
     }
 
     /// It did not: an attempt or a probe failed or ran out of time. Says whether it was put aside by that.
-    pub fn failed(&self, now: Tick, max_fails: u32, interval: Duration) -> bool {
+    ///
+    /// One that was silent is probed at once then: where only some names were slow, it is back within a round trip.
+    pub fn failed(&self, now: Tick, max_fails: u32, interval: Duration, lost: Lost) -> bool {
         self.missed();
+        self.tried.store(false, Relaxed);
         let failures = self.failures.fetch_add(1, Relaxed).saturating_add(1);
         if max_fails == 0 || failures < max_fails || self.down.swap(true, Relaxed) {
             return false;
         }
         self.relapsed.store(self.probation.load(Relaxed) > 0, Relaxed);
-        self.pause.store(u32::try_from(interval.as_millis()).unwrap_or(u32::MAX), Relaxed);
-        self.probe_at.store(now.plus(interval).0, Relaxed);
+        let millis = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
+        let (pause, after) = match lost {
+            Lost::Silence => (millis / 2, Duration::ZERO),
+            Lost::Error => (millis, interval),
+        };
+        self.pause.store(pause, Relaxed);
+        self.probe_at.store(now.plus(after).0, Relaxed);
+        self.proven.store(lost == Lost::Error, Relaxed);
         true
+    }
+
+    /// A probe was not answered: what was suspected is so.
+    pub(super) fn probe_failed(&self) {
+        self.proven.store(true, Relaxed);
     }
 
     /// An attempt was not answered that nobody waited for any more: it counts among the lost ones, but puts nobody aside.
@@ -119,6 +153,37 @@ impl Health {
     #[must_use]
     pub fn up(&self) -> bool {
         !self.down.load(Relaxed) && !self.looping.load(Relaxed)
+    }
+
+    /// Whether it is worth asking: it is up, or it is put aside and no probe has failed yet.
+    #[must_use]
+    pub fn hopeful(&self) -> bool {
+        let known_dead = self.down.load(Relaxed) && self.proven.load(Relaxed);
+        !self.looping.load(Relaxed) && !known_dead
+    }
+
+    /// It is asked. Cost: two loads, and a store before anything is known of it.
+    pub(super) fn asked(&self) {
+        if self.rtt.load(Relaxed) == 0 && !self.tried.load(Relaxed) {
+            self.tried.store(true, Relaxed);
+        }
+    }
+
+    /// Whether nothing is known of it yet and somebody waits to learn: others need not wait as well.
+    #[must_use]
+    pub fn on_trial(&self) -> bool {
+        self.tried.load(Relaxed)
+    }
+
+    /// It could not read EDNS and answered without: for a while it is asked without (RFC 6891 §7).
+    pub(super) fn set_plain(&self, now: Tick) {
+        self.plain_until.store(now.plus(PLAIN).0, Relaxed);
+    }
+
+    /// Whether it is to be asked without EDNS.
+    #[must_use]
+    pub fn plain(&self, now: Tick) -> bool {
+        self.plain_until.load(Relaxed) > now.0
     }
 
     /// Whether what we send to it comes back to us.
@@ -263,8 +328,8 @@ mod tests {
 
     /// Fails twice, which puts it aside, and answers again.
     fn goes_and_comes(health: &Health) {
-        assert!(!health.failed(Tick(0), 2, Duration::from_millis(500)));
-        assert!(health.failed(Tick(0), 2, Duration::from_millis(500)));
+        assert!(!health.failed(Tick(0), 2, Duration::from_millis(500), Lost::Silence));
+        assert!(health.failed(Tick(0), 2, Duration::from_millis(500), Lost::Silence));
         assert!(!health.up());
         health.answered(Duration::from_millis(20));
         assert!(health.up());

@@ -34,7 +34,7 @@ pub use group::{Group, GroupCounts, GroupOptions, Policy};
 pub use health::{Durations, Health};
 pub use lookup::{HostName, look_up};
 pub use loops::{Loops, Suspect};
-pub use network::{Arrival, Inlet, Job, Network, StreamFault, Streams, Ticket};
+pub use network::{Arrival, Blame, Inlet, Job, Network, StreamFault, Streams, Ticket};
 pub use resolv::{Look, ResolvFile};
 pub use response::{Expect, Response, Unfit, read};
 pub use streams::{Desk, DeskOptions};

@@ -62,7 +62,38 @@ pub trait Streams: Send + Sync {
 
 /// What went wrong on a stream, in words for people: `connection refused`, `certificate expired`.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StreamFault(pub String);
+pub struct StreamFault {
+    /// The words.
+    pub text: String,
+    /// Whose fault it is: an upstream is not put aside for one of ours.
+    pub blame: Blame,
+}
+
+/// Whose fault it is that an attempt failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Blame {
+    /// The upstream's, or the network's on the way to it.
+    Upstream,
+    /// Ours: no descriptors, a file that can't be read, a bound that was met.
+    Ours,
+}
+
+impl Blame {
+    /// Whom an error of a socket is to be blamed on: what this machine lacks, upstreams can't help.
+    #[must_use]
+    pub fn of(error: &std::io::Error) -> Self {
+        match rustix::io::Errno::from_io_error(error) {
+            Some(
+                rustix::io::Errno::MFILE
+                | rustix::io::Errno::NFILE
+                | rustix::io::Errno::NOMEM
+                | rustix::io::Errno::NOBUFS
+                | rustix::io::Errno::ADDRNOTAVAIL,
+            ) => Self::Ours,
+            _ => Self::Upstream,
+        }
+    }
+}
 
 /// A reply of a stream.
 #[derive(Debug)]

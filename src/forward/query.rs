@@ -19,7 +19,12 @@ pub(super) struct Ask<'a> {
     pub(super) dnssec_ok: bool,
     /// Whether an OPT goes with it.
     pub(super) edns: bool,
+    /// Whether its length is hidden: for encrypted transports (RFC 7830).
+    pub(super) padded: bool,
 }
+
+/// Lengths of padded queries are multiples of this (RFC 8467 §4.1). Unit: bytes.
+const BLOCK: usize = 128;
 
 /// Writes the query into `out`, which is emptied first.
 ///
@@ -42,6 +47,17 @@ pub(super) fn write(ask: &Ask<'_>, out: &mut Vec<u8>) {
         let [high, low] = u16::try_from(MAX_UDP_REPLY).unwrap_or(u16::MAX).to_be_bytes();
         let dnssec_ok = if ask.dnssec_ok { 0x80 } else { 0 };
         out.extend_from_slice(&[0, 0, 41, high, low, 0, 0, dnssec_ok, 0, 0, 0]);
+        if ask.padded {
+            // The option's own head: code 12 and a length.
+            let whole = (out.len() + 4).next_multiple_of(BLOCK);
+            let padding = whole - out.len() - 4;
+            let [high, low] = u16::try_from(padding).unwrap_or_default().to_be_bytes();
+            if let Some(rdlength) = out.last_chunk_mut::<2>() {
+                *rdlength = u16::try_from(padding + 4).unwrap_or_default().to_be_bytes();
+            }
+            out.extend_from_slice(&[0, 12, high, low]);
+            out.resize(whole, 0);
+        }
     }
 }
 

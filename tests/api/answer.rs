@@ -348,16 +348,17 @@ impl Watch {
             .min_by_key(|end| end.0);
         let mut bookmarked = started;
 
-        let begin = {
+        let (begin, restores) = {
             let cluster = shared.cluster.lock();
             let too_old = self.version != 0 && !self.initial && cluster.too_old(self.version);
-            if too_old {
+            let begin = if too_old {
                 None
             } else if self.initial || self.version == 0 {
                 Some((cluster.version, cluster.end(), cluster.list(self.resource, &self.selectors)))
             } else {
                 Some((cluster.version, cluster.position(self.version), Vec::new()))
-            }
+            };
+            (begin, cluster.restores)
         };
         let Some((version, mut position, objects)) = begin else {
             return self.fail(connection, 410).await;
@@ -386,6 +387,10 @@ impl Watch {
             }
             let (events, version) = {
                 let cluster = shared.cluster.lock();
+                if cluster.restores != restores {
+                    // A server whose past is restored starts anew: no watch lives to hear of the new versions.
+                    return Ok(After::Reset);
+                }
                 let events = cluster.since(position, self.resource);
                 position = cluster.end();
                 (events, cluster.version)

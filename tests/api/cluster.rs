@@ -117,6 +117,8 @@ pub struct Cluster {
     future_is_gone: bool,
     /// The last UID.
     uid: u64,
+    /// How often it went back to an earlier state.
+    pub restores: u64,
 }
 
 impl Cluster {
@@ -202,7 +204,9 @@ impl Cluster {
         let latest = self.version;
         // Positions of open watches stay in front of what comes: those watches are cut anyway.
         let forgotten = self.end();
+        let restores = self.restores + 1;
         *self = earlier;
+        self.restores = restores;
         self.history.clear();
         self.forgotten = forgotten;
         self.oldest = self.version;

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use signpost::app::ServeOptions;
+use signpost::time::{Clock, Wall};
+
+use crate::harness::{Client, Via};
 use crate::script::Upstream;
-use crate::{World, manifests, until, write_manifests};
+use crate::{World, bytes, manifests, until, write_manifests};
 
 /// What the upstream says; of most names it knows both families.
 const ROWS: &str = "
@@ -168,7 +172,10 @@ fn a_half_that_is_silent_is_the_same_once_its_time_is_over() {
     let upstream = Upstream::start(ROWS);
     let world = World::in_time(&lines(&upstream, "dual"));
     assert!(world.ask("mute.example.com. A +rd").contains("192.0.2.4"));
+    let began = world.clock.now();
     let got = world.got("mute.example.com", 28);
+    let waited = world.clock.now().since(began);
+    assert!(waited < Duration::from_secs(3), "not the whole budget: {waited:?}");
     assert_eq!(got.code, 0, "{got:?}");
     assert_eq!(got.ede.clone().expect("a reason").0, 22);
     assert!(got.records.iter().all(|record| record.rtype == "SOA" && record.ttl <= 5), "{got:?}");
@@ -330,4 +337,53 @@ fn at_the_end_of_the_longest_chain_of_questions_there_is_a_reply() {
             }
         }
     }
+}
+
+#[test]
+fn a_failure_that_is_kept_is_made_up_for_as_soon_as_the_other_half_is_known() {
+    let (upstream, world) = start("dual");
+    assert_eq!(world.got("half.example.com", 28).code, 2, "nothing is known yet, and that is kept");
+    let asked = upstream.script.count("half.example.com AAAA");
+    assert!(world.ask("half.example.com. A +rd").contains("192.0.2.3"));
+    let got = world.got("half.example.com", 28);
+    assert_eq!((got.code, got.records.len()), (0, 1), "{got:?}");
+    assert_eq!(got.ede.clone().expect("a reason").0, 22);
+    assert_eq!(upstream.script.count("half.example.com AAAA"), asked, "and nobody was asked for that");
+}
+
+#[test]
+fn a_failure_that_is_kept_is_not_prolonged_by_those_who_hear_of_it() {
+    let (upstream, world) = start("dual");
+    assert_eq!(world.got("half.example.com", 28).code, 2);
+    upstream
+        .script
+        .say(&ROWS.replace("half.example.com AAAA: SERVFAIL", "half.example.com AAAA: @ 9 AAAA 2001:db8::3"));
+    for _ in 0..4 {
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(world.got("half.example.com", 28).code, 2);
+    }
+    world.clock.advance(Duration::from_secs(2));
+    assert_eq!(world.got("half.example.com", 28).code, 0, "six seconds later it is asked for again");
+}
+
+#[test]
+fn an_answer_beyond_its_time_is_served_where_no_query_can_wait() {
+    let upstream = Upstream::start("www.example.com A: @ 20 A 192.0.2.1\nslow.example.com A: silence");
+    let text = format!(
+        ".:0 {{\n    bind 127.0.0.1\n    forward . {}\n    cache 3600 {{\n        serve_stale 1h verify\n    }}\n}}\n",
+        upstream.addr
+    );
+    let clock = Clock::manual(Wall(1_700_000_000));
+    let world = World::with(ServeOptions { text, clock, waiting: 1, ..ServeOptions::default() });
+    assert!(world.ask("www.example.com. A +rd").contains("192.0.2.1"));
+    world.clock.advance(Duration::from_secs(30));
+    // The one place is taken.
+    let mut other = Client::new(Via::Udp, world.running.addresses()[0]);
+    other.send(&bytes::query(1, "slow.example.com", 1, &[]));
+    until("the slow one waits", || upstream.script.count("slow.example.com A") == 1);
+    let got = world.got("www.example.com", 1);
+    assert_eq!(got.code, 0, "{got:?}");
+    assert_eq!(got.ede.clone().expect("a reason").0, 3, "{got:?}");
+    // The server does not end before the slow one's time is up.
+    world.clock.advance(Duration::from_secs(5));
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use signpost::chain::{Active, BuildOptions, Parts, PipelineOptions, StoreSpec, build};
 use signpost::corefile;
 use signpost::forward::{
-    Arrival, Group, GroupOptions, GroupSpec, Job, Protocol, StreamFault, Streams, Target, TargetFault,
+    Arrival, Blame, Group, GroupOptions, GroupSpec, Job, Protocol, StreamFault, Streams, Target, TargetFault,
     Upstream, UpstreamSpec,
 };
 use signpost::metrics::{Counters, Tally};
@@ -309,7 +309,10 @@ impl Rig {
                     .answer(*socket, Err(io::Error::new(io::ErrorKind::ConnectionRefused, why.to_owned())));
             }
             Road::Stream(job) => {
-                job.inlet.push(Arrival { ticket: job.ticket, result: Err(StreamFault(why.to_owned())) });
+                job.inlet.push(Arrival {
+                    ticket: job.ticket,
+                    result: Err(StreamFault { text: why.to_owned(), blame: Blame::Upstream }),
+                });
             }
         }
     }

@@ -61,6 +61,7 @@ pub(in crate::chain) fn lay(draft: &mut Draft<'_>) -> Option<Laid> {
         no_success: line.no_success,
         no_denial: line.no_denial,
         place,
+        rescued: draft.steps.iter().any(|step| step.rescues()),
         network,
         counts: laid.places.clone(),
     };

@@ -13,6 +13,7 @@ mod step;
 pub use lay::Cached;
 pub(super) use lay::{Laid, lay};
 pub(super) use parse::{HELP, Line, SYNTAX, parse};
+pub(super) use step::CACHED_ERROR;
 
 /// The Corefile's word.
 pub(super) const WORD: &str = "cache";

@@ -9,7 +9,7 @@ use crate::cache::{Cache, Counts, Entry, Found, Key, Kind, Seen, Shown, StaleMod
 use crate::chain::asked::{Asked, BUDGET};
 use crate::chain::step::{Context, Flow, Reply, Step};
 use crate::corefile::Zone;
-use crate::wire::{Ede, Rcode, Sections};
+use crate::wire::{Ede, Rcode, Sections, rtype};
 
 /// The longest that a refresh may be under way before somebody else tries: a lost one must not be waited for.
 const REFRESH: std::time::Duration = BUDGET;
@@ -18,7 +18,10 @@ const REFRESH: std::time::Duration = BUDGET;
 const STALE_NXDOMAIN: u16 = 19;
 
 /// Cached Error (RFC 8914 §4.14).
-const CACHED_ERROR: u16 = 13;
+pub(in crate::chain) const CACHED_ERROR: Ede = Ede {
+    code: 13,
+    text: std::borrow::Cow::Borrowed("upstreams failed a few seconds ago and are not asked again yet"),
+};
 
 /// Where a line's questions are counted, by listener; set once the listeners are known.
 pub(super) type Places = Arc<OnceLock<Box<[Option<Arc<Counts>>]>>>;
@@ -35,6 +38,8 @@ pub(super) struct CacheStep {
     pub(super) no_denial: Vec<Zone>,
     /// Its own place in the chain.
     pub(super) place: usize,
+    /// Whether a step behind it may answer for a family whose upstreams failed (`families`).
+    pub(super) rescued: bool,
     /// The places of the steps that ask the network: only what they say is kept.
     pub(super) network: Vec<usize>,
     /// Where it is counted.
@@ -64,9 +69,7 @@ impl CacheStep {
     /// The reply that an entry makes. Cost: two copies of memory.
     fn reply(&self, asked: &mut Asked, entry: &Entry, context: &Context<'_>) -> Reply {
         if entry.kind == Kind::Failure {
-            let ede =
-                Ede::new(CACHED_ERROR, "upstreams failed a few seconds ago and are not asked again yet");
-            return Reply::code(entry.rcode).because(ede);
+            return Reply::code(entry.rcode).because(CACHED_ERROR);
         }
         let mut draft = asked.draft();
         let shown = if self.cache.options().keep_ttl { Shown::Original } else { Shown::Remaining };
@@ -146,7 +149,10 @@ impl CacheStep {
                 Kind::Positive => &self.no_success,
                 Kind::Negative | Kind::Failure => &self.no_denial,
             };
-            !within(disabled, asked) && !reply.sections.pointers()
+            // A failure that is kept already is not prolonged by those who hear of it.
+            let known = verdict.kind == Kind::Failure
+                && matches!(self.cache.find(key, context.now), Some(Found::Fresh(entry)) if entry.kind == Kind::Failure);
+            !within(disabled, asked) && !reply.sections.pointers() && !known
         });
         match kept {
             Some(verdict) => {
@@ -171,6 +177,7 @@ impl Step for CacheStep {
 
     fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
         asked.patience = None;
+        asked.failed_before = false;
         if !within(&self.zones, asked) {
             return Flow::Next;
         }
@@ -184,6 +191,14 @@ impl Step for CacheStep {
         });
         match found {
             None => Flow::Next,
+            Some(Found::Fresh(entry))
+                if entry.kind == Kind::Failure
+                    && self.rescued
+                    && matches!(asked.question.qtype, rtype::A | rtype::AAAA) =>
+            {
+                asked.failed_before = true;
+                Flow::Next
+            }
             Some(Found::Fresh(entry)) => {
                 let popular = entry.kind != Kind::Failure
                     && self

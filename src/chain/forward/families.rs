@@ -56,10 +56,15 @@ impl Families {
         (self.useless()? == asked.question.qtype).then(|| other(asked)).flatten()
     }
 
+    /// Whether a failure of this question may be made up for by the other family.
+    pub(super) fn rescues(&self, asked: &Asked) -> bool {
+        !matches!(self, Self::Any) && matches!(asked.question.qtype, rtype::A | rtype::AAAA)
+    }
+
     /// After a failure: the other family is looked up, if that may save this answer; nobody is asked for it, since
     /// `asked.at_hand` says so.
     pub(super) fn rescue(&self, asked: &mut Asked) -> Option<Flow> {
-        if matches!(self, Self::Any) || !matches!(asked.question.qtype, rtype::A | rtype::AAAA) {
+        if !self.rescues(asked) {
             return None;
         }
         let flow = other(asked)?;

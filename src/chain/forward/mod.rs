@@ -8,8 +8,10 @@ mod tests;
 mod to;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::asked::Asked;
+use super::cache::CACHED_ERROR;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
 use crate::corefile::Zone;
 use crate::forward::{Group, Response};
@@ -18,6 +20,9 @@ use crate::wire::{Ede, Question, Rcode, Section};
 use families::Families;
 pub(super) use parse::{HELP, SYNTAX, parse};
 use private::Denied;
+
+/// How long one family is awaited before it is looked whether the other one's answer does for it.
+const HURRY: Duration = Duration::from_secs(1);
 
 /// The Corefile's word.
 pub(super) const WORD: &str = "forward";
@@ -89,7 +94,7 @@ impl Step for Forward {
         WORD
     }
 
-    fn ask(&self, asked: &mut Asked, _: &mut Context<'_>) -> Flow {
+    fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
         if !self.scope.covers(&asked.question) {
             return Flow::Next;
         }
@@ -99,11 +104,20 @@ impl Step for Forward {
         if asked.at_hand {
             return Flow::Reply(Reply::code(Rcode::SERVFAIL));
         }
-        let until = asked.patience.unwrap_or_else(|| asked.deadline());
+        if std::mem::take(&mut asked.failed_before) {
+            let failed = || Flow::Reply(Reply::code(Rcode::SERVFAIL).because(CACHED_ERROR));
+            return self.families.rescue(asked).unwrap_or_else(failed);
+        }
+        asked.hurried = false;
+        let until = match asked.patience {
+            Some(patience) => patience,
+            None if self.families.rescues(asked) => context.now.plus(HURRY).min(asked.deadline()),
+            None => asked.deadline(),
+        };
         Flow::Wait(Ask::Upstream { group: self.group.clone(), until })
     }
 
-    fn resume(&self, asked: &mut Asked, answer: Answer, _: &mut Context<'_>) -> Flow {
+    fn resume(&self, asked: &mut Asked, answer: Answer, context: &mut Context<'_>) -> Flow {
         match answer {
             Answer::Upstream(Ok(response)) if response.rcode == Rcode::SERVFAIL => {
                 self.families.rescue(asked).unwrap_or_else(|| self.answer(asked, &response))
@@ -113,13 +127,29 @@ impl Step for Forward {
                 .families
                 .rescue(asked)
                 .unwrap_or_else(|| Flow::Reply(Reply::code(Rcode::SERVFAIL).because(failure.ede))),
-            Answer::Reply { reply, .. } => self.families.answered(asked, reply),
+            Answer::Reply { reply, .. } => {
+                let flow = self.families.answered(asked, reply);
+                match flow {
+                    // The other family is of no help: this one may still come.
+                    Flow::Reply(reply)
+                        if reply.head.rcode == Rcode::SERVFAIL
+                            && std::mem::take(&mut asked.hurried)
+                            && context.now < asked.deadline() =>
+                    {
+                        asked.reclaim(reply.sections);
+                        Flow::Wait(Ask::Upstream { group: self.group.clone(), until: asked.deadline() })
+                    }
+                    other => other,
+                }
+            }
             // The other family can't be asked for, so deep in questions on behalf of others is this one.
             Answer::Nobody { .. } => {
                 asked.at_hand = false;
                 Flow::Reply(Reply::code(Rcode::SERVFAIL).because(Ede::new(22, "too many aliases on the way")))
             }
             Answer::TimedOut | Answer::Signalled => {
+                // Where a step before this one is impatient too, its time counts.
+                asked.hurried = asked.patience.is_none() && context.now < asked.deadline();
                 let ede = Ede::new(22, "no upstream answered in time");
                 let failed = || Flow::Reply(Reply::code(Rcode::SERVFAIL).because(ede));
                 self.families.rescue(asked).unwrap_or_else(failed)
@@ -129,6 +159,10 @@ impl Step for Forward {
 
     fn forwards(&self) -> bool {
         true
+    }
+
+    fn rescues(&self) -> bool {
+        !matches!(self.families, Families::Any)
     }
 
     fn asks(&self) -> Option<(&[Zone], &Arc<Group>)> {

@@ -30,6 +30,9 @@ impl Exchange {
                 if !marker {
                     count(if probe { &upstream.counts.probe_failures } else { &upstream.counts.timeouts });
                 }
+                if probe && !marker {
+                    upstream.health.probe_failed();
+                }
                 self.pools.of(upstream).unanswered();
                 // An attempt that was cut short by the end of all says nothing about its upstream.
                 // Neither does a second one for the same question: the name may be slow.
@@ -37,7 +40,7 @@ impl Exchange {
                 if (attempt.patient <= now || probe)
                     && !again
                     && !marker
-                    && upstream.health.failed(now, check.max_fails, check.interval)
+                    && upstream.health.failed(now, check.max_fails, check.interval, Lost::Silence)
                 {
                     tracing::warn!(target: "plugin/forward", "upstream {upstream} is put aside: no answer");
                 }
@@ -110,11 +113,12 @@ impl Exchange {
             // Over the cap, looping, without TCP where that is needed, or hedging with the one that is awaited: not that one.
             let asked = flight.asked(&upstream);
             let probe = flight.group.is_none();
-            if hedge && asked > 0 {
+            // Nor one that was asked before, while another may still answer in its time.
+            if asked > 0 && (hedge || !probe && flight.awaited()) {
                 flight.turned -= 1;
                 return self.arm(place, generation);
             }
-            let useless = flight.needs_tcp(&upstream);
+            let useless = flight.needs_tcp(&upstream) || !probe && asked >= FORLORN && !upstream.health.up();
             if !probe && (useless || upstream.health.looping() || !self.pools.of(&upstream).room()) {
                 let Some(flight) = self.flights.get(place, generation) else { return };
                 if !useless {
@@ -203,12 +207,14 @@ impl Exchange {
             Some(_) => (upstream.health.patience() * slow_start * (1 << round)).min(longest),
             None => PROBE,
         };
-        let best = flight.order.iter().filter(|other| other.id() != upstream.id() && other.health.up());
-        let best = best.filter_map(|other| other.health.usual()).min();
+        let others = flight.order.iter().filter(|other| other.id() != upstream.id() && other.health.up());
+        let best = others.map(|other| other.health.usual().unwrap_or(FIRST_HEDGE)).min();
         let hedge = (group.is_some() && round == 0)
             .then_some(best)
             .flatten()
             .map(|other| upstream.health.usual().map_or(other, |own| own.min(other * 2)).min(patience));
+        let edns = edns && !upstream.health.plain(now);
+        upstream.health.asked();
         let ticket = Ticket { flight: place, generation, attempt: flight.attempts.len() };
         let mut socket = None;
         self.sweep.get_or_insert_with(|| now.plus(SWEEP));
@@ -228,7 +234,7 @@ impl Exchange {
                     if let Some(flight) = self.flights.get(place, generation) {
                         flight.unsent += 1;
                     }
-                    self.refused(place, generation, upstream, &error.to_string(), now);
+                    self.refused(place, generation, upstream, (&error.to_string(), Blame::of(&error)), now);
                     return false;
                 }
             }
@@ -242,6 +248,7 @@ impl Exchange {
             checking_disabled: flight.bits.checking_disabled,
             dnssec_ok: flight.bits.dnssec_ok,
             edns,
+            padded: matches!(protocol, Protocol::Tls | Protocol::Https | Protocol::Quic),
         };
         query::write(&ask, &mut self.out);
         flight.attempts.push(Attempt {
@@ -264,7 +271,7 @@ impl Exchange {
         match socket {
             Some(number) => {
                 if let Err(error) = network.transmit(number, &self.out) {
-                    self.attempt_failed(ticket, &error.to_string(), now);
+                    self.attempt_failed(ticket, &error.to_string(), Blame::of(&error), now);
                     use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
                     match error.kind() {
                         // The kernel tells here what came of those that were sent before.
@@ -293,7 +300,7 @@ impl Exchange {
                     true
                 }
                 None => {
-                    self.attempt_failed(ticket, "streams are not served here", now);
+                    self.attempt_failed(ticket, "streams are not served here", Blame::Ours, now);
                     false
                 }
             },
@@ -306,13 +313,18 @@ impl Exchange {
         place: usize,
         generation: u32,
         upstream: &Arc<Upstream>,
-        why: &str,
+        (why, blame): (&str, Blame),
         now: Tick,
     ) {
         let check = &upstream.spec().health;
         let probe = self.flights.get(place, generation).is_some_and(|flight| flight.group.is_none());
         count(if probe { &upstream.counts.probe_failures } else { &upstream.counts.errors });
-        if upstream.health.failed(now, check.max_fails, check.interval) {
+        if probe && blame == Blame::Upstream {
+            upstream.health.probe_failed();
+        }
+        if blame == Blame::Upstream
+            && upstream.health.failed(now, check.max_fails, check.interval, Lost::Error)
+        {
             tracing::warn!(target: "plugin/forward", "upstream {upstream} is put aside: {why}");
         }
         if let Some(flight) = self.flights.get(place, generation) {
@@ -321,7 +333,7 @@ impl Exchange {
     }
 
     /// An attempt failed on the way.
-    pub(super) fn attempt_failed(&mut self, ticket: Ticket, why: &str, now: Tick) {
+    pub(super) fn attempt_failed(&mut self, ticket: Ticket, why: &str, blame: Blame, now: Tick) {
         let Some(flight) = self.flights.get(ticket.flight, ticket.generation) else { return };
         let Some(attempt) = flight.attempts.get_mut(ticket.attempt) else { return };
         let awaited = attempt.state == State::Awaited;
@@ -330,6 +342,6 @@ impl Exchange {
         if awaited {
             self.pools.of(&upstream).forgotten();
         }
-        self.refused(ticket.flight, ticket.generation, &upstream, why, now);
+        self.refused(ticket.flight, ticket.generation, &upstream, (why, blame), now);
     }
 }

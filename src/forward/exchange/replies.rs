@@ -18,7 +18,7 @@ impl Exchange {
         self.pools.retire(number, network);
         let why = error.to_string();
         for Sent { ticket, .. } in sent {
-            self.attempt_failed(ticket, &why, now);
+            self.attempt_failed(ticket, &why, Blame::of(error), now);
             self.turn_if_idle(ticket, network, now);
         }
     }
@@ -145,18 +145,18 @@ impl Exchange {
         network: &mut dyn Network,
         now: Tick,
     ) {
-        let why = match result {
+        let (why, blame) = match result {
             Ok(bytes) => match self.judge(ticket, &bytes) {
                 Judged::Gone => return,
                 Judged::Response(_, response) => return self.response_came(ticket, response, network, now),
                 Judged::Unfit(upstream, _) => {
                     count(&upstream.counts.mismatches);
-                    "a reply that can't be read".to_owned()
+                    ("a reply that can't be read".to_owned(), Blame::Upstream)
                 }
             },
-            Err(fault) => fault.0,
+            Err(fault) => (fault.text, fault.blame),
         };
-        self.attempt_failed(ticket, &why, now);
+        self.attempt_failed(ticket, &why, blame, now);
         self.turn_if_idle(ticket, network, now);
     }
 
@@ -204,6 +204,10 @@ impl Exchange {
                 self.turn_if_idle(ticket, network, now);
             }
             return self.arm(place, generation);
+        }
+        let first = flight.attempts.first().is_some_and(|attempt| attempt.edns);
+        if !confused && !edns && first {
+            upstream.health.set_plain(now);
         }
         let mut response = response;
         if response.rcode.0 > 15 {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::super::network::{Job, Streams};
 use super::super::upstream::Protocol;
-use super::fault::fault;
+use super::fault::ours;
 use super::lane::Lane;
 use super::task::{Task, refuse};
 use super::tls::TlsConfigs;
@@ -83,7 +83,7 @@ impl Streams for Desk {
     fn ask(&self, job: Job) {
         let mut task = match Task::new(job, &self.under_way, self.options.most) {
             Ok(task) => task,
-            Err(job) => return refuse(job, fault(TOO_MANY)),
+            Err(job) => return refuse(job, ours(TOO_MANY)),
         };
         let mut thread = self.thread.lock();
         // A second time where the thread has ended, which only a panic of it does.
@@ -94,7 +94,7 @@ impl Streams for Desk {
                     Ok(sender) => thread.insert(sender),
                     Err(error) => {
                         drop(thread);
-                        return task.fail(fault(format!("no thread for streams can be started: {error}")));
+                        return task.fail(ours(format!("no thread for streams can be started: {error}")));
                     }
                 },
             };

@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::super::network::StreamFault;
 use super::super::upstream::{TlsSpec, UpstreamSpec};
-use super::fault::{fault, of_io, seconds};
+use super::fault::{fault, of_io, ours, seconds};
 use super::lane::Lane;
 use super::tls::Alpn;
 
@@ -51,7 +51,7 @@ pub(super) async fn tls(lane: &Lane, alpn: Alpn) -> Result<TlsStream<TcpStream>,
 pub(super) fn server_name(spec: &UpstreamSpec) -> Result<ServerName<'static>, StreamFault> {
     match spec.tls.as_ref().and_then(|tls: &TlsSpec| tls.server_name.as_ref()) {
         Some(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
-            .map_err(|_| fault(format!("`{name}` is no name that a certificate can carry"))),
+            .map_err(|_| ours(format!("`{name}` is no name that a certificate can carry"))),
         None => Ok(ServerName::from(spec.addr.ip())),
     }
 }

@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
-use super::super::network::StreamFault;
+use super::super::network::{Blame, StreamFault};
 
-/// A fault of these words.
+/// A fault of the upstream, in these words.
 pub(super) fn fault(text: impl Into<String>) -> StreamFault {
-    StreamFault(text.into())
+    StreamFault { text: text.into(), blame: Blame::Upstream }
+}
+
+/// A fault of ours, in these words.
+pub(super) fn ours(text: impl Into<String>) -> StreamFault {
+    StreamFault { text: text.into(), blame: Blame::Ours }
 }
 
 /// A time as people read it: `1.5 s`.
@@ -30,8 +35,8 @@ pub(super) fn of_io(error: &io::Error) -> StreamFault {
         io::ErrorKind::TimedOut => fault("no answer: the kernel gave the connection up"),
         io::ErrorKind::HostUnreachable => fault("host is unreachable"),
         io::ErrorKind::NetworkUnreachable => fault("network is unreachable"),
-        io::ErrorKind::AddrNotAvailable => fault("source_address is no address of this machine"),
-        _ => fault(error.to_string()),
+        io::ErrorKind::AddrNotAvailable => ours("source_address is no address of this machine"),
+        _ => StreamFault { text: error.to_string(), blame: Blame::of(error) },
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::super::network::StreamFault;
 use super::super::upstream::count;
 use super::connection::{Connection, Life};
-use super::fault::{fault, of_io, seconds};
+use super::fault::{fault, of_io, ours, seconds};
 use super::lane::{End, Lane};
 use super::task::Task;
 use crate::time::Tick;
@@ -151,7 +151,7 @@ impl Talk<'_> {
         while let Some(task) = self.connection.next() {
             let length = u16::try_from(task.query().len());
             let (Ok(length), Some(id), Some(rest)) = (length, self.free_id(), task.query().get(2..)) else {
-                task.fail(fault("a query that has no place on a stream"));
+                task.fail(ours("a query that has no place on a stream"));
                 self.lane.ended(self.connection);
                 continue;
             };

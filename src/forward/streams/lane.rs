@@ -11,7 +11,7 @@ use super::super::network::StreamFault;
 use super::super::upstream::{Protocol, Upstream, count};
 use super::connection::{Connection, Life};
 use super::desk::{Room, TOO_MANY};
-use super::fault::fault;
+use super::fault::ours;
 use super::task::Task;
 use super::{dial, framed, https};
 use crate::time::Tick;
@@ -91,7 +91,7 @@ impl Lane {
     pub(super) fn take(&self, task: Task) {
         let load: usize = self.connections.borrow().iter().map(|connection| connection.load()).sum();
         if load + self.backlog.borrow().len() >= self.room.options.most_per_upstream {
-            return task.fail(fault(TOO_MANY));
+            return task.fail(ours(TOO_MANY));
         }
         let now = self.now();
         if task.over(now) {
@@ -240,7 +240,7 @@ async fn live(guard: Guard) {
         Protocol::Quic => super::quic::serve(&connection, &lane).await,
         #[cfg(not(feature = "quic"))]
         Protocol::Quic => {
-            End { fault: fault("QUIC is left out of this build (cargo feature quic)"), tasks: Vec::new() }
+            End { fault: ours("QUIC is left out of this build (cargo feature quic)"), tasks: Vec::new() }
         }
     };
     drop(guard);

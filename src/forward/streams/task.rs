@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::network::{Arrival, Job, StreamFault};
 use super::super::upstream::{Protocol, Upstream};
+use super::fault::ours;
 use crate::time::Tick;
 
 /// A job in work.
@@ -77,7 +78,7 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.under_way.fetch_sub(1, Relaxed);
         if let Some(job) = self.job.take() {
-            refuse(job, StreamFault("it was given up, which is a fault of ours".to_owned()));
+            refuse(job, ours("it was given up, which is a fault of ours"));
         }
     }
 }

@@ -92,7 +92,8 @@ impl Rig {
         let mut outcomes = Outcomes::new();
         while outcomes.len() < count {
             for arrival in self.inlet.take() {
-                let before = outcomes.insert(arrival.ticket.flight, arrival.result.map_err(|fault| fault.0));
+                let before =
+                    outcomes.insert(arrival.ticket.flight, arrival.result.map_err(|fault| fault.text));
                 assert!(before.is_none(), "a job has one arrival");
             }
             assert!(start.elapsed() < PATIENCE, "{count} arrivals are awaited, and there are {outcomes:?}");

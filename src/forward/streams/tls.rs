@@ -16,7 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::super::network::StreamFault;
 use super::super::upstream::TlsSpec;
-use super::fault::{fault, of_tls};
+use super::fault::{of_tls, ours};
 
 /// Sessions kept for each configuration.
 const SESSIONS: usize = 64;
@@ -94,7 +94,7 @@ impl TlsConfigs {
         let mut config = match &spec.identity {
             Some((certificate, key)) => builder
                 .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
-                .map_err(|error| fault(format!("{}: {error}", certificate.display())))?,
+                .map_err(|error| ours(format!("{}: {error}", certificate.display())))?,
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![alpn.bytes().to_vec()];
@@ -121,15 +121,15 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StreamFault
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(fault(format!("{} holds no certificate", path.display()))),
-        Err(error) => Err(fault(format!("{} can't be read: {error}", path.display()))),
+        Ok(_) => Err(ours(format!("{} holds no certificate", path.display()))),
+        Err(error) => Err(ours(format!("{} can't be read: {error}", path.display()))),
     }
 }
 
 /// The key of a file.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, StreamFault> {
     PrivateKeyDer::from_pem_file(path)
-        .map_err(|error| fault(format!("{} can't be read: {error}", path.display())))
+        .map_err(|error| ours(format!("{} can't be read: {error}", path.display())))
 }
 
 /// The authorities of a file.
@@ -137,7 +137,7 @@ fn authority(path: &Path) -> Result<RootCertStore, StreamFault> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates(path)?);
     if added == 0 {
-        return Err(fault(format!("{} holds no authority's certificate", path.display())));
+        return Err(ours(format!("{} holds no authority's certificate", path.display())));
     }
     Ok(roots)
 }
