@@ -13,7 +13,7 @@ use crate::server::give_back;
 use crate::time::Clock;
 
 /// How often it is looked whether lists have ended: memory that they leave is given back when none has for so long.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(3);
 
 /// Tends the plan in force as often as its steps ask; without such a step it sleeps.
 pub(super) struct Upkeep {

@@ -490,19 +490,21 @@ pub fn give_back() {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
     let own = std::env::current_exe().ok();
     let own = own.as_deref().and_then(std::path::Path::to_str);
-    for (start, length) in maps.lines().filter_map(|line| code(line, own?)) {
-        // SAFETY: the range is a private mapping of this program's file that is executable and not writable, so each of its
-        // pages is as in the file and is read from there again.
+    for (start, length) in maps.lines().filter_map(|line| unwritten(line, own?)) {
+        // SAFETY: the range is a private mapping of this program's file that was never written, so each of its pages is as in
+        // the file and is read from there again.
         unsafe {
             libc::madvise(std::ptr::with_exposed_provenance_mut(start), length, libc::MADV_DONTNEED);
         }
     }
 }
 
-/// Start and length of the mapping in a line of `/proc/PID/maps`, if it is code of the file `own`.
-fn code(line: &str, own: &str) -> Option<(usize, usize)> {
+/// Start and length of the mapping in a line of `/proc/PID/maps`, if it is a part of the file `own` that nothing writes, not even
+/// the loader: code, and the constants in front of it. What the loader relocates and then protects stands behind the code.
+fn unwritten(line: &str, own: &str) -> Option<(usize, usize)> {
     let (range, rest) = line.split_once(' ')?;
-    if !rest.starts_with("r-xp ") || !rest.ends_with(own) {
+    let unwritten = rest.starts_with("r-xp ") || rest.starts_with("r--p 00000000 ");
+    if !unwritten || !rest.ends_with(own) {
         return None;
     }
     let (start, end) = range.split_once('-')?;
@@ -529,9 +531,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_own_code_is_given_back() {
+    fn only_what_is_as_in_our_file_is_given_back() {
         let line = "5581c0000000-5581c0a00000 r-xp 00381000 fe:00 9986629                    /opt/signpost";
-        assert_eq!(code(line, "/opt/signpost"), Some((0x5581_c000_0000, 0xa0_0000)));
+        assert_eq!(unwritten(line, "/opt/signpost"), Some((0x5581_c000_0000, 0xa0_0000)));
+        let line = "5581bfc00000-5581c0000000 r--p 00000000 fe:00 9986629                    /opt/signpost";
+        assert_eq!(unwritten(line, "/opt/signpost"), Some((0x5581_bfc0_0000, 0x40_0000)));
         for other in [
             "5581c0000000-5581c0a00000 r--p 00381000 fe:00 9986629                    /opt/signpost",
             "5581c0000000-5581c0a00000 rw-p 00381000 fe:00 9986629                    /opt/signpost",
@@ -539,7 +543,7 @@ mod tests {
             "7f0000000000-7f0000001000 r-xp 00000000 00:00 0                          [vdso]",
             "",
         ] {
-            assert_eq!(code(other, "/opt/signpost"), None, "{other}");
+            assert_eq!(unwritten(other, "/opt/signpost"), None, "{other}");
         }
         // And the process goes on.
         give_back();
