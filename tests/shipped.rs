@@ -32,7 +32,7 @@ fn whoever_forwards_keeps_answers_beyond_their_time() {
                 continue;
             }
             let cache = find("cache").unwrap_or_else(|| panic!("{}: no cache", file.display()));
-            assert!(cache.lines().any(|line| line.word.text == "serve_stale"), "{}", file.display());
+            assert!(cache.lines().iter().any(|line| line.word.text == "serve_stale"), "{}", file.display());
             assert!(find("loop").is_some() && find("reload").is_some(), "{}", file.display());
             seen += 1;
         }
@@ -45,7 +45,11 @@ fn every_cluster_zone_has_the_hostnames_of_pods() {
     for (file, spec) in corefiles() {
         for block in &spec.blocks {
             if let Some(line) = block.directives.iter().find(|line| line.word.text == "kubernetes") {
-                assert!(line.lines().any(|line| line.word.text == "pod_hostnames"), "{}", file.display());
+                assert!(
+                    line.lines().iter().any(|line| line.word.text == "pod_hostnames"),
+                    "{}",
+                    file.display()
+                );
             }
         }
     }

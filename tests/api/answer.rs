@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::cluster::{Event, Resource};
 use super::connection::{Connection, Head, JSON};
 use super::fault::{Call, Fault};
-use super::protobuf;
+use super::protobuf::{self, Speaks};
 use super::selector::Selectors;
-use super::server::{Request, Shared, Speaks};
+use super::server::{Request, Shared};
 
 /// The annotation of the bookmark after the initial events.
 const INITIAL_END: &str = "k8s.io/initial-events-end";

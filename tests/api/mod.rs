@@ -37,5 +37,6 @@ mod tls;
 pub use cluster::{Cluster, Resource, Versions};
 pub use fault::{Call, Fault, Rule};
 pub use object::{namespace, pod, service, slice};
-pub use server::{FakeApi, Speaks, StartOptions};
+pub use protobuf::Speaks;
+pub use server::{FakeApi, StartOptions};
 pub use tls::Authority;

@@ -13,6 +13,24 @@ pub const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
 /// The content type of a watch.
 pub const WATCH_TYPE: &str = "application/vnd.kubernetes.protobuf;stream=watch";
 
+/// Which languages the server speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Speaks {
+    /// Protobuf to those that ask for it, as a real one for its own kinds.
+    Both,
+    /// JSON, whatever is asked for, as a real one for kinds that a CRD defines.
+    OnlyJson,
+    /// JSON; a request that asks for anything else too is refused with 406.
+    JsonOrNothing,
+}
+
+impl Default for Speaks {
+    /// Protobuf, except in the test binary that runs everything over JSON.
+    fn default() -> Self {
+        if env!("CARGO_CRATE_NAME") == "watch_json" { Self::OnlyJson } else { Self::Both }
+    }
+}
+
 /// What a field is.
 #[derive(Clone, Copy)]
 enum Type {

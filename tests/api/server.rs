@@ -21,7 +21,7 @@ use super::answer::{After, answer, status_object};
 use super::cluster::{Cluster, Event, Resource, Versions};
 use super::connection::{Connection, Stream};
 use super::fault::{Call, Faults, Rule};
-use super::protobuf;
+use super::protobuf::{self, Speaks};
 use super::tls::{Authority, Pair};
 
 /// A request that came, and how it was answered.
@@ -50,24 +50,6 @@ pub type Snapshot = (u64, Arc<Vec<Arc<Value>>>);
 
 /// An object, its text, and its protobuf.
 pub type Spelled = (Arc<Value>, Arc<str>, Arc<[u8]>);
-
-/// Which languages the server speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Speaks {
-    /// Protobuf to those that ask for it, as a real one for its own kinds.
-    Both,
-    /// JSON, whatever is asked for, as a real one for kinds that a CRD defines.
-    OnlyJson,
-    /// JSON; a request that asks for anything else too is refused with 406.
-    JsonOrNothing,
-}
-
-impl Default for Speaks {
-    /// Protobuf, except in the test binary that runs everything over JSON.
-    fn default() -> Self {
-        if env!("CARGO_CRATE_NAME") == "watch_json" { Self::OnlyJson } else { Self::Both }
-    }
-}
 
 /// What the connections share.
 pub struct Shared {
