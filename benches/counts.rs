@@ -103,7 +103,9 @@ fn main() -> anyhow::Result<()> {
     } else if !above.is_empty() {
         bail!("more than 5 % above the table: {}", above.join("; "));
     } else if unknown > 0 {
-        println!("{unknown} figures are not in the table and were compared with nothing: `cargo counts --write` takes them down");
+        println!(
+            "{unknown} figures are not in the table and were compared with nothing: `cargo counts --write` takes them down"
+        );
     }
     Ok(())
 }
