@@ -15,6 +15,9 @@ const ROUNDS: usize = 15;
 /// Replies of a round.
 const REPLIES: u32 = 100_000;
 
+/// A word for a kind of reply, and what drafts it.
+type Kind<'a> = (&'a str, &'a dyn Fn(&mut Sections));
+
 /// Drafts `count` addresses.
 fn addresses(draft: &mut Sections, count: u8) {
     (0..count).for_each(|last| {
@@ -48,7 +51,7 @@ fn main() {
     let mut question = Question::default();
     let query = Query::parse(&bytes, &mut question).expect("a sound query");
     println!("{:<40} {:>10} {:>10}", "ns a reply", "median", "bytes");
-    let kinds: [(&str, &dyn Fn(&mut Sections)); 5] = [
+    let kinds: [Kind<'_>; 5] = [
         ("one address", &|draft| addresses(draft, 1)),
         ("5 addresses", &|draft| addresses(draft, 5)),
         ("200 addresses, cut", &|draft| addresses(draft, 200)),

@@ -267,8 +267,12 @@ pub(crate) fn query(name: &str, qtype: u16) -> Vec<u8> {
     bytes
 }
 
-/// What is asked: a word for it, the type, and the name for a number below the number of Services.
-pub(crate) const WORK: &[(&str, u16, u8, u16, fn(usize) -> String)] = &[
+/// A kind of work: a word for it, the type asked for, the code and the number of answers that come, and the name for a number below the
+/// number of Services.
+type Work = (&'static str, u16, u8, u16, fn(usize) -> String);
+
+/// What is asked.
+pub(crate) const WORK: &[Work] = &[
     ("A of a ClusterIP Service", 1, 0, 1, |number| service_name(number + usize::from(number % 10 == 0))),
     ("A of a headless Service, 5 records", 1, 0, 5, |number| service_name(number / 10 * 10)),
     ("SRV of a headless Service, 5 targets", 33, 0, 5, |number| {

@@ -432,7 +432,7 @@ fn a_large_service_is_found_by_every_name_and_address_and_an_event_touches_one_p
             let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
             let mut object = slice("shop", &format!("big-{at}"), &version.to_string(), "big", &addresses);
             for (nth, endpoint) in
-                object.endpoints.iter_mut().enumerate().filter(|_| named == 1 && at % 2 == 0)
+                object.endpoints.iter_mut().enumerate().filter(|_| named == 1 && at.is_multiple_of(2))
             {
                 endpoint.hostname = format!("host-{at}-{nth}").into();
             }
