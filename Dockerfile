@@ -1,7 +1,30 @@
 # The image: one static binary, no shell, no write access needed, a numeric user.
-# Built around a binary that `cargo image` makes first, so that no base image has to be fetched.
-FROM scratch
+#
+# `docker buildx build --platform linux/amd64,linux/arm64 .` builds all of it, the binary included (stage `built`).
+# `cargo image` builds the binary itself and hands it in (stage `prebuilt`), so that no base image has to be fetched.
+ARG BINARY=built
+
+FROM --platform=$BUILDPLATFORM docker.io/library/rust:1.95-slim-bookworm AS built
+# Set by whoever builds: amd64 or arm64.
+ARG TARGETARCH
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+WORKDIR /src
+COPY . .
+# The same build as in benches/image/main.rs, and the same flags.
+ENV RUSTFLAGS="-C target-feature=+crt-static" \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+RUN case "$TARGETARCH" in arm64) target=aarch64-unknown-linux-gnu ;; *) target=x86_64-unknown-linux-gnu ;; esac && \
+    rustup target add "$target" && \
+    cargo build --locked --profile dist --bin signpost --target "$target" && \
+    cp "target/$target/dist/signpost" /signpost
+
+FROM scratch AS prebuilt
 COPY signpost /signpost
+
+FROM ${BINARY} AS binary
+
+FROM scratch
+COPY --from=binary /signpost /signpost
 USER 65532:65532
 EXPOSE 53/udp 53/tcp 8080/tcp 8181/tcp 9153/tcp
 ENTRYPOINT ["/signpost"]

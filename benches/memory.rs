@@ -71,7 +71,7 @@ fn live() -> f64 {
 
 /// Measures one size, in this process.
 fn measure(size: Size) -> anyhow::Result<()> {
-    let wanted = Wanted { endpoints: true, pods: false, pod_names: false };
+    let wanted = Wanted { endpoints: true, ..Wanted::default() };
     let (before, blocks, rss) = (live(), BLOCKS.load(Ordering::Relaxed), resident()?);
     let (store, mut writer) = Store::new(wanted, Clock::manual(Wall(1_700_000_000)));
     world::fill(&mut writer, size, 1);

@@ -8,10 +8,15 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use self::hosts::HostsFiles;
-use self::registry::{Caches, Registry, Tallies, source_text};
+pub use self::kubedns::Placeholders;
+pub(crate) use self::kubedns::read as read_kubedns;
+use self::registry::{Caches, Registry, Tallies};
+pub(crate) use self::registry::{interfaces, source_text};
 use self::reload::{ReloadCounts, Reloader};
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
+use self::weights::WeightFiles;
+use self::zones::Zones;
 use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Plan};
 use crate::corefile;
@@ -23,12 +28,17 @@ use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
 
+pub(crate) mod configmap;
 mod hosts;
+mod kubedns;
 mod looker;
 mod registry;
 mod reload;
+mod taps;
 mod upkeep;
 mod upstreams;
+mod weights;
+mod zones;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +73,8 @@ pub struct ServeOptions {
     pub path: Option<PathBuf>,
     /// The port of keys that name none; 0 for any free one.
     pub port: u16,
+    /// What stands for the placeholders of node-local-dns.
+    pub placeholders: Placeholders,
     /// How many workers.
     pub workers: usize,
     /// The most waiting queries of a worker.
@@ -91,6 +103,7 @@ impl Default for ServeOptions {
             text: String::new(),
             path: None,
             port: 0,
+            placeholders: Placeholders::default(),
             workers: 1,
             waiting: WAITING,
             stream: StreamLimits::default(),
@@ -124,8 +137,8 @@ struct State {
     active: Arc<Active>,
     /// Name of the Corefile.
     name: String,
-    /// `-dns.port`.
-    port: u16,
+    /// Where Corefiles are read from.
+    source: CorefileSource,
     /// The Corefile in force, in canonical form, imports included.
     canonical: String,
     /// Things to say at start.
@@ -143,16 +156,23 @@ struct Prepared {
 }
 
 /// Reads and builds a Corefile.
-fn prepare(name: &str, text: &str, port: u16, registry: &mut Registry) -> Result<Prepared, ServeError> {
-    let source = CorefileSource { port };
-    let spec = corefile::parse(name, text, &source).map_err(ServeError::Corefile)?;
+fn prepare(
+    name: &str,
+    text: &str,
+    source: &CorefileSource,
+    registry: &mut Registry,
+) -> Result<Prepared, ServeError> {
+    let port = source.port;
+    let spec = corefile::parse(name, text, source).map_err(ServeError::Corefile)?;
     if spec.blocks.is_empty() {
         return Err(ServeError::Empty(name.to_owned()));
     }
     let built = chain::build(&spec, BuildOptions { port }, registry).map_err(ServeError::Corefile)?;
     let mut warnings: Vec<String> = spec.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(built.warnings);
-    Ok(Prepared { plan: Arc::new(built.plan), canonical: corefile::print(&spec), warnings })
+    let mut canonical = corefile::print(&spec);
+    canonical.extend(built.inputs.iter().map(|input| format!("# {input}\n")));
+    Ok(Prepared { plan: Arc::new(built.plan), canonical, warnings })
 }
 
 /// Binds addresses, all or none; an address of a family that the kernel has not is left out with a warning.
@@ -189,6 +209,7 @@ fn secrets() -> Random {
 /// Errors: `ServeError`; its text is one a person can act on.
 pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let workers = options.workers.max(1);
+    let source = CorefileSource { port: options.port, placeholders: options.placeholders };
     let mut registry = Registry {
         stores: Vec::new(),
         tallies: Tallies::default(),
@@ -196,13 +217,19 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         counts: Arc::default(),
         caches: Caches::default(),
         hosts: HostsFiles::default(),
+        weights: WeightFiles::default(),
+        families: Arc::default(),
+        zones: Zones::new(options.clock.clone()),
         translations: Arc::default(),
+        taps: taps::Taps::default(),
+        templates: Arc::default(),
+        completions: Arc::default(),
         loops: Arc::default(),
         workers,
         timing: options.cluster,
         clock: options.clock.clone(),
     };
-    let mut prepared = prepare(&options.name, &options.text, options.port, &mut registry)?;
+    let mut prepared = prepare(&options.name, &options.text, &source, &mut registry)?;
     let plan = prepared.plan.clone();
     let wanted = plan.listeners.iter().map(|listener| listener.addr);
     let groups = bind_all(wanted, workers, &mut prepared.warnings)?;
@@ -217,9 +244,11 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
     let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
-    let polled = polls.clone();
+    let (polled, completions) = (polls.clone(), registry.completions.clone());
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
+    let families = registry.families.clone();
+    let (templates, taps) = (registry.templates.clone(), registry.taps.shown());
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
@@ -229,6 +258,10 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         reloaded.write(&mut text);
         hosts.write(&mut text);
         exposition::words(&mut text, &translations, &loops);
+        exposition::families(&mut text, &families);
+        exposition::templates(&mut text, &templates);
+        taps.write(&mut text);
+        exposition::completions(&mut text, &completions);
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }
@@ -269,6 +302,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     .map_err(ServeError::Start)?;
     let _ = counters.set(crew.counters().to_vec());
     reloads.succeeded(&prepared.canonical);
+    registry.zones.in_force(&active);
     let state = Arc::new(Mutex::new(State {
         crew,
         admin,
@@ -277,7 +311,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         plan,
         active,
         name: options.name,
-        port: options.port,
+        source,
         canonical: prepared.canonical,
         warnings: prepared.warnings,
     }));
@@ -312,7 +346,7 @@ impl State {
 
     /// What `reload` does, marks of the registry aside.
     fn try_reload(&mut self, text: &str) -> Result<bool, ServeError> {
-        let mut prepared = prepare(&self.name, text, self.port, &mut self.registry)?;
+        let mut prepared = prepare(&self.name, text, &self.source, &mut self.registry)?;
         if prepared.canonical == self.canonical {
             return Ok(false);
         }
@@ -332,6 +366,7 @@ impl State {
         self.crew.change(groups, &gone);
         logging::set_debug(plan.debugs());
         self.upkeep.plan_changed();
+        self.registry.zones.in_force(&self.active);
         std::mem::replace(&mut self.plan, plan).close();
         self.canonical = prepared.canonical;
         for warning in &prepared.warnings {
@@ -341,10 +376,12 @@ impl State {
     }
 }
 
-/// The disk, with the port of the command line.
-struct CorefileSource {
+/// The disk, with what the command line says.
+pub(crate) struct CorefileSource {
     /// `-dns.port`.
-    port: u16,
+    pub(crate) port: u16,
+    /// What stands for placeholders.
+    pub(crate) placeholders: Placeholders,
 }
 
 impl corefile::Source for CorefileSource {
@@ -354,6 +391,10 @@ impl corefile::Source for CorefileSource {
 
     fn files(&self, pattern: &str, from: &str) -> Result<Vec<(String, String)>, corefile::ImportFault> {
         corefile::Disk.files(pattern, from)
+    }
+
+    fn placeholder(&self, name: &str) -> Option<String> {
+        self.placeholders.value(name, |name| corefile::Disk.env(name))
     }
 
     fn dns_port(&self) -> u16 {
@@ -395,7 +436,7 @@ impl Running {
     /// The sum over all workers of a counter by its name; 0 for a name that there is not.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
-        metrics::FIELDS.iter().find(|(known, _)| *known == name).map_or(0, |(_, field)| {
+        metrics::FIELDS.iter().find(|(known, _, _)| *known == name).map_or(0, |(_, _, field)| {
             metrics::sum(self.state.lock().crew.counters().iter().map(AsRef::as_ref), *field)
         })
     }

@@ -1,51 +1,64 @@
-//! The flags, and CoreDNS's way to write them.
+//! The command line: flags, CoreDNS's way to write them, commands.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::app::Placeholders;
+use crate::tools::Command;
+
 /// The cluster DNS server: reads CoreDNS's Corefile and answers the names of a Kubernetes cluster.
 #[derive(Parser, Debug, Default, PartialEq, Eq)]
-#[command(name = "signpost", disable_version_flag = true)]
+#[command(name = "signpost", disable_version_flag = true, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "Flags may also be written as CoreDNS has them: -conf FILE, -conf=FILE, -dns.port PORT, -quiet, \
+    after_help = "Without a command it serves. Flags may also be written as CoreDNS has them: -conf FILE, -conf=FILE, -dns.port PORT, -quiet, \
                         -version, -plugins, -pidfile FILE.\n\n\
                         Try the demo:  signpost -conf config/demo/Corefile"
 )]
-pub(crate) struct Flags {
+pub struct Flags {
     /// The Corefile to serve [default: ./Corefile]
     #[arg(long, value_name = "FILE")]
-    pub(crate) conf: Option<PathBuf>,
+    pub conf: Option<PathBuf>,
 
     /// The port of server blocks that name none
     #[arg(short = 'p', long = "dns.port", value_name = "PORT", default_value_t = 53)]
-    pub(crate) port: u16,
+    pub port: u16,
 
     /// Don't print what is served
     #[arg(long)]
-    pub(crate) quiet: bool,
+    pub quiet: bool,
 
     /// Print the version and end
     #[arg(long)]
-    pub(crate) version: bool,
+    pub version: bool,
 
     /// Print every word that a Corefile may hold, and end
     #[arg(long)]
-    pub(crate) plugins: bool,
+    pub plugins: bool,
 
     /// Write the process id to this file while running
     #[arg(long, value_name = "FILE")]
-    pub(crate) pidfile: Option<PathBuf>,
+    pub pidfile: Option<PathBuf>,
+
+    /// What stands for the placeholders of node-local-dns
+    #[command(flatten)]
+    pub placeholders: Placeholders,
+
+    /// What to do instead of serving
+    #[command(subcommand)]
+    pub command: Option<Command>,
 }
 
 /// The long flags that CoreDNS's users write with one dash.
-const LONG: &[&str] = &["conf", "dns.port", "quiet", "version", "plugins", "pidfile", "help"];
+const LONG: &[&str] =
+    &["conf", "dns.port", "quiet", "version", "plugins", "pidfile", "help", "localip", "upstreamsvc"];
 
 /// Turns Go's way to write flags (`-conf F`, `-conf=F`) into `--conf F`, `--conf=F`; all else stays.
 ///
 /// Shape: the first argument is the program. After `--` nothing is touched.
-pub(crate) fn rewrite(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+#[must_use]
+pub fn rewrite(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut rewritten = Vec::new();
     let mut only_values = false;
     for (index, arg) in args.into_iter().enumerate() {

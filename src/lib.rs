@@ -5,6 +5,7 @@ pub mod app;
 pub mod cache;
 pub mod chain;
 pub mod corefile;
+pub mod flags;
 pub mod forward;
 #[cfg(feature = "hickory")]
 pub mod hickory;
@@ -13,5 +14,9 @@ pub mod metrics;
 pub mod server;
 pub mod source;
 pub mod store;
+pub mod tap;
 pub mod time;
+pub mod tools;
+pub mod transfer;
 pub mod wire;
+pub mod zone;

@@ -29,6 +29,9 @@ const WRITE: usize = 1024;
 /// A buffer that grew beyond this is given back. Unit: bytes.
 const KEPT: usize = 256 * 1024;
 
+/// The target of lines that are JSON.
+const JSON: &str = "query/json";
+
 /// How long `flush` goes on.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -156,7 +159,9 @@ impl Lines {
     /// Whether an event is always written.
     fn always(metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
-        let ours = target.starts_with("signpost") || target.starts_with("plugin/") || target == "query";
+        let ours = ["signpost", "plugin/"].iter().any(|front| target.starts_with(front))
+            || target == "query"
+            || target == JSON;
         *metadata.level() <= if ours { Level::INFO } else { Level::WARN }
     }
 }
@@ -183,7 +188,10 @@ impl<S: Subscriber> Layer<S> for Lines {
             Level::DEBUG | Level::TRACE => "DEBUG",
         };
         let mut line = Line { text: String::with_capacity(160), fields: String::new() };
-        let _ = write!(line.text, "[{level}] ");
+        // A line of JSON is JSON from its first letter to its last.
+        if metadata.target() != JSON {
+            let _ = write!(line.text, "[{level}] ");
+        }
         if metadata.target().starts_with("plugin/") {
             let _ = write!(line.text, "{}: ", metadata.target());
         }

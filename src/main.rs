@@ -11,9 +11,8 @@ use parking_lot::{Condvar, Mutex};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signpost::app::{self, Running, ServeOptions};
+use signpost::flags;
 use signpost::time::show_duration;
-
-mod flags;
 
 /// How long the start waits for the cluster's objects before it says so and goes on (rule K-230).
 const STARTUP: Duration = Duration::from_secs(5);
@@ -45,6 +44,11 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
         say(signpost::chain::help().trim_end());
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(command) = &flags.command {
+        let (text, exit) = signpost::tools::run(command);
+        say(text.trim_end_matches('\n'));
+        return Ok(ExitCode::from(exit.code()));
+    }
     let Some(path) = corefile(flags) else {
         complain(
             "signpost: there is no Corefile: no `-conf FILE` was given and this directory has no file `Corefile`.\n\
@@ -59,6 +63,7 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
         text,
         path: Some(path.clone()),
         port: flags.port,
+        placeholders: flags.placeholders.clone(),
         workers: signpost::server::worker_count(),
         ..ServeOptions::default()
     };

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod cluster;
+mod words;
 
 pub use cluster::{ClusterCounts, ClusterNumbers, ServiceKind};
+pub use words::{Families, Family, Labels, PerWorker};
 
 /// A number that only its worker adds to.
 #[derive(Default, Debug)]
@@ -70,22 +72,30 @@ impl Counters {
 /// A counter of `Counters`, by name.
 type Field = fn(&Counters) -> &Counter;
 
-/// Every counter with its name, for reports.
-pub const FIELDS: &[(&str, Field)] = &[
-    ("queries", |c| &c.queries),
-    ("replies", |c| &c.replies),
-    ("malformed", |c| &c.malformed),
-    ("silent", |c| &c.silent),
-    ("dropped", |c| &c.dropped),
-    ("truncated", |c| &c.truncated),
-    ("waited", |c| &c.waited),
-    ("table_full", |c| &c.table_full),
-    ("panics", |c| &c.panics),
-    ("send_refused", |c| &c.send_refused),
-    ("connections", |c| &c.connections),
-    ("connections_refused", |c| &c.connections_refused),
-    ("orphaned", |c| &c.orphaned),
-    ("late_queries", |c| &c.late_queries),
+/// Every counter with its name and what it counts, for reports.
+pub const FIELDS: &[(&str, &str, Field)] = &[
+    ("queries", "Messages that came in.", |c| &c.queries),
+    ("replies", "Replies made by the chain or by choosing it, truncated ones included.", |c| &c.replies),
+    ("malformed", "Messages answered with an error because they were no sound query.", |c| &c.malformed),
+    ("silent", "Messages that never get a reply: responses and fragments.", |c| &c.silent),
+    ("dropped", "Queries that a word of the Corefile dropped.", |c| &c.dropped),
+    ("truncated", "Replies cut to fit.", |c| &c.truncated),
+    ("waited", "Times that a query had to wait: for an upstream or for the first lists.", |c| &c.waited),
+    ("table_full", "Queries answered SERVFAIL because the table of waiting queries was full.", |c| {
+        &c.table_full
+    }),
+    ("panics", "Queries in which a step panicked.", |c| &c.panics),
+    ("send_refused", "Replies that the kernel refused to send.", |c| &c.send_refused),
+    ("connections", "Stream connections taken.", |c| &c.connections),
+    (
+        "connections_refused",
+        "Stream connections closed at once because there were too many in all or of one client.",
+        |c| &c.connections_refused,
+    ),
+    ("orphaned", "Replies whose query waited and whose connection was gone by then.", |c| &c.orphaned),
+    ("late_queries", "Queries that came after the process was asked to end, and were answered.", |c| {
+        &c.late_queries
+    }),
 ];
 
 /// The sum of one counter over all workers.

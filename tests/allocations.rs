@@ -15,7 +15,7 @@ use std::task::Waker;
 use hickory_proto::op::Message;
 use signpost::chain::{
     self, Active, Asked, BuildOptions, Client, Context, Flow, Outcome, Parts, Pipeline, PipelineOptions,
-    Plan, Reply, Step, StoreSpec, Transport,
+    Plan, Reply, Step, StoreSpec, Transport, ZoneFile,
 };
 use signpost::corefile::{self, NoImports};
 use signpost::metrics::{Counters, Tally};
@@ -26,6 +26,7 @@ use signpost::store::change::{
 use signpost::store::{Change, Kind, Object, ObjectKey, Protocol, Sink as _, Store, Wanted, Writer};
 use signpost::time::{Clock, Wall};
 use signpost::wire::{Kept, Owner, Rcode, Section, parse_name};
+use signpost::zone::{self, Files, Held};
 
 /// Bytes that a test can foretell.
 fn seeded() -> signpost::forward::Random {
@@ -120,6 +121,20 @@ impl Parts for OneStore {
         self.store.get_or_insert_with(|| Store::new(wanted, self.clock.clone())).0.clone()
     }
 
+    fn zone_file(&mut self, spec: &ZoneFile) -> Result<Arc<Held>, String> {
+        struct None;
+        impl Files for None {
+            fn open(&mut self, _: &str, _: &str) -> Result<(String, Vec<u8>), String> {
+                Err("nothing is included".to_owned())
+            }
+        }
+        let read = zone::read("db", ZONE.as_bytes(), spec.origin.wire(), &mut None);
+        let (zone, _) = read.map_err(|fault| fault.to_string())?;
+        let held = Held::default();
+        held.replace(Arc::new(zone));
+        Ok(Arc::new(held))
+    }
+
     fn tallies(&mut self, _: &str, _: &str) -> Arc<[Tally]> {
         Arc::new([])
     }
@@ -152,7 +167,7 @@ fn service(name: &str, spec: ServiceSpec, ports: &[(&str, u16)]) -> Object {
         .map(|&(name, port)| ServicePort { name: name.into(), protocol: Protocol::Tcp, port })
         .collect();
     let key = ObjectKey::new("shop", name);
-    Object::Service(ServiceObject { key, revision: Revision::default(), spec, ports })
+    Object::Service(ServiceObject { key, revision: Revision::default(), spec, ports, external: Vec::new() })
 }
 
 /// A slice of `service` with an endpoint for each address, the first of them with a hostname.
@@ -168,6 +183,7 @@ fn slice(service: &str, addresses: &[&str]) -> Object {
         })
         .collect();
     Object::Slice(SliceObject {
+        import: None,
         key: ObjectKey::new("shop", &format!("{service}-slice")),
         revision: Revision::default(),
         service: service.into(),
@@ -340,7 +356,7 @@ fn answer(
         last = match pipeline.answer(bytes, client, (), clock.now(), out) {
             Outcome::Reply(length) => Some(length),
             Outcome::Silent => None,
-            Outcome::Waiting => panic!("nothing waits here"),
+            Outcome::Waiting | Outcome::Begun(_) => panic!("nothing waits here"),
         };
     }
     last
@@ -402,6 +418,68 @@ fn a_reply_that_is_cut_allocates_nothing() {
     }
 }
 
+/// A zone file.
+const ZONE: &str = "\
+@ 60 SOA ns hostmaster 1 2 3 4 5
+@ NS ns
+@ MX 10 mail
+ns A 192.0.2.53
+mail A 192.0.2.25
+www CNAME web
+web A 192.0.2.80
+*.wild A 192.0.2.9
+a.b TXT x
+sub NS ns.sub
+ns.sub A 192.0.2.99
+moved DNAME target
+x.target A 192.0.2.44
+web RRSIG A 8 2 60 20300101000000 20200101000000 1 @ AAAA
+web NSEC @ A RRSIG NSEC
+";
+
+#[test]
+fn the_road_through_a_zone_allocates_nothing() {
+    let clock = Clock::manual(Wall(1_700_000_000));
+    let text = "example.org {\n    bind 127.0.0.1\n    transfer {\n        to *\n    }\n    file db\n}\n";
+    let spec = corefile::parse("Corefile", text, &NoImports).unwrap_or_else(|e| panic!("{}", e.render()));
+    let mut parts = OneStore { store: None, clock: clock.clone() };
+    let built = chain::build(&spec, BuildOptions { port: 53 }, &mut parts)
+        .unwrap_or_else(|error| panic!("{}", error.render()));
+    let mut pipeline = over(built.plan, &clock, &Arc::new(Counters::default()));
+    let mut out = vec![0_u8; 65_535];
+    for (name, qtype, code, answers) in [
+        ("example.org.", 6, 0, 1),
+        ("example.org.", 2, 0, 1),
+        ("example.org.", 15, 0, 1),
+        ("WEB.example.org.", 1, 0, 1),
+        ("web.example.org.", 28, 0, 0),
+        ("www.example.org.", 1, 0, 2),
+        ("x.y.wild.example.org.", 1, 0, 1),
+        ("b.example.org.", 1, 0, 0),
+        ("nothing.example.org.", 1, 3, 0),
+        ("x.sub.example.org.", 1, 0, 0),
+        ("x.moved.example.org.", 1, 0, 3),
+    ] {
+        for (transport, room) in [(Transport::Udp, 1232), (Transport::Tcp, 65_535)] {
+            for edns in [false, true] {
+                let bytes = query(name, qtype, 1, edns);
+                let out = &mut out[..room];
+                let length = answer(&mut pipeline, &clock, &bytes, transport, out, 2).expect("a reply");
+                let reply = Message::from_vec(&out[..length]).expect("a sound reply");
+                // Signatures aside, which come with DO.
+                let data =
+                    reply.answers.iter().filter(|record| u16::from(record.record_type()) != 46).count();
+                let got = (u16::from(reply.metadata.response_code), data);
+                assert_eq!(got, (code, answers), "{name} {qtype}");
+                let (count, places) = allocations(|| {
+                    answer(&mut pipeline, &clock, &bytes, transport, out, TIMES);
+                });
+                assert_eq!(count, 0, "{name} {qtype}, EDNS {edns}, at {places:#?}");
+            }
+        }
+    }
+}
+
 /// Names of a stanza, and words that look at what passes or ask twice.
 const HOSTS: &str = "\
 . {
@@ -411,7 +489,25 @@ const HOSTS: &str = "\
         allow_ipv4
     }
     any
-    loadbalance
+    view all {
+        expr incidr(client_ip(), '0.0.0.0/0') && size() > 0 && !(bufsize() == 7)
+    }
+    cancel 2s
+    nsid
+    local
+    chaos
+    header {
+        query set rd
+        response set ra
+    }
+    acl {
+        drop net 198.51.100.0/24 203.0.113.7
+        block type HTTPS
+        allow
+    }
+    loadbalance weighted none {
+        prefer 10.0.0.2/32
+    }
     minimal
     hosts none {
         10.0.0.1 a.example.org b.example.org
@@ -443,6 +539,8 @@ fn hosts_and_the_words_around_it_allocate_nothing() {
         ("a.example.org.", 255, 0, 1),
         ("1.0.0.10.in-addr.arpa.", 12, 0, 2),
         ("missing.example.org.", 1, 2, 0),
+        ("a.example.org.", 65, 5, 0),
+        ("x.localhost.", 28, 0, 1),
         ("0123456789abcdef.0123456789abcdef.", 13, 2, 0),
     ] {
         for edns in [false, true] {
@@ -553,7 +651,12 @@ impl Parts for Forwarded {
 
 #[test]
 fn a_hit_in_the_cache_allocates_nothing() {
-    let text = "org {\n bind 127.0.0.1\n loadbalance\n forward . 192.0.2.53\n \
+    // Rules that are about other names cost no memory.
+    let text = "org {\n bind 127.0.0.1\n loadbalance\n forward . 192.0.2.53\n metadata\n \
+                rewrite name a.example.com b.example.com\n rewrite name suffix .test .org answer auto\n \
+                rewrite name regex (.*)[.]nothing[.] {1}.org\n rewrite ttl prefix never 30\n rewrite type MX A\n \
+                template IN A example.com {\n answer \"{{ .Name }} A 192.0.2.1\"\n }\n \
+                template IN A {\n match ^never\n answer \"{{ .Name }} A 192.0.2.1\"\n fallthrough\n }\n \
                 cache {\n prefetch 100000 1m 10%\n serve_stale 1h immediate 30s 5m\n }\n}\n";
     let clock = Clock::manual(Wall(1_700_000_000));
     let spec = corefile::parse("Corefile", text, &NoImports).unwrap_or_else(|e| panic!("{}", e.render()));

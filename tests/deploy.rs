@@ -1,4 +1,4 @@
-//! The manifests of config/deploy: each is what Kubernetes takes, all fit together, and the Corefile in them is served.
+//! The manifests of config/deploy, and what the chart renders to: each is what Kubernetes takes, all fit together, and the Corefile in them is served.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -10,13 +10,23 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use serde_json::Value;
 use signpost::chain::{self, BuildOptions, Parts, Plan, StoreSpec};
-use signpost::corefile::{self, NoImports, Spec};
+use signpost::corefile::{self, ImportFault, Source, Spec};
 use signpost::metrics::Tally;
 use signpost::store::{Store, Wanted};
 use signpost::time::{Clock, Wall};
+
+#[path = "deploy/chart.rs"]
+mod chart;
+#[path = "deploy/confined.rs"]
+mod confined;
+#[path = "deploy/digest.rs"]
+mod digest;
+#[path = "deploy/helm_test.rs"]
+mod helm_test;
 
 /// Where all of it lives.
 const NAMESPACE: &str = "kube-system";
@@ -93,6 +103,7 @@ fn every_object_is_what_kubernetes_takes_and_no_field_is_misspelt() {
             "ConfigMap" => as_read::<ConfigMap>(&object),
             "Deployment" => as_read::<Deployment>(&object),
             "Service" => as_read::<Service>(&object),
+            "PodDisruptionBudget" => as_read::<PodDisruptionBudget>(&object),
             other => panic!("{file}: {other} is not expected here"),
         };
         assert_eq!(read, object, "{file}");
@@ -101,7 +112,7 @@ fn every_object_is_what_kubernetes_takes_and_no_field_is_misspelt() {
         assert_eq!(namespace, (!cluster_wide).then_some(NAMESPACE), "{file}: {kind}");
         assert_eq!(kinds.insert(kind, file), None, "one of each kind");
     }
-    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
 }
 
 #[test]
@@ -202,6 +213,19 @@ fn the_corefile_is_kubeadms() {
     assert_eq!(corefile(), kubeadm);
 }
 
+/// A pod whose folders of further Corefiles are empty, as they are before anybody adds one.
+struct Empty;
+
+impl Source for Empty {
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn files(&self, _: &str, _: &str) -> Result<Vec<(String, String)>, ImportFault> {
+        Ok(Vec::new())
+    }
+}
+
 /// Parts that nothing is ever served from.
 struct Bare;
 
@@ -219,9 +243,9 @@ impl Parts for Bare {
     }
 }
 
-/// The plan of the Corefile; else what is said about it.
-fn build() -> Result<Plan, String> {
-    let spec: Spec = corefile::parse("Corefile", &corefile(), &NoImports).unwrap();
+/// The plan of a Corefile; else what is said about it.
+fn build(text: &str) -> Result<Plan, String> {
+    let spec: Spec = corefile::parse("Corefile", text, &Empty).unwrap();
     let built = chain::build(&spec, BuildOptions { port: 53 }, &mut Bare);
     built.map(|built| built.plan).map_err(|error| error.render())
 }
@@ -243,11 +267,11 @@ fn the_corefile_is_served_word_for_word() {
     if !is_in_a_pod("the_corefile_is_served_word_for_word") {
         return;
     }
-    let spec = corefile::parse("Corefile", &corefile(), &NoImports).unwrap();
+    let spec = corefile::parse("Corefile", &corefile(), &Empty).unwrap();
     let words: Vec<&str> =
         spec.blocks.iter().flat_map(|block| &block.directives).map(|line| line.word.text.as_str()).collect();
     assert_eq!(words.len(), 10, "{words:?}");
-    build().unwrap();
+    build(&corefile()).unwrap();
 }
 
 #[test]
@@ -255,14 +279,15 @@ fn probes_and_ports_are_where_the_corefile_serves_them() {
     if !is_in_a_pod("probes_and_ports_are_where_the_corefile_serves_them") {
         return;
     }
-    let plan = build().unwrap();
+    let plan = build(&corefile()).unwrap();
     let container = container();
     let probe = |name: &str| {
         let probe = &container[name]["httpGet"];
         (probe["path"].as_str().unwrap().to_owned(), format!(":{}", probe["port"]))
     };
     let health = plan.admin.health.unwrap();
-    assert_eq!(probe("livenessProbe"), ("/health".to_owned(), health.addr));
+    assert_eq!(probe("livenessProbe"), ("/health".to_owned(), health.addr.clone()));
+    assert_eq!(probe("startupProbe"), ("/health".to_owned(), health.addr));
     assert_eq!(probe("readinessProbe"), ("/ready".to_owned(), plan.admin.ready.unwrap().addr));
     let ports = container["ports"].as_array().unwrap().clone();
     let number =

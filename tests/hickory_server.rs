@@ -29,7 +29,7 @@ use std::time::Duration;
 use harness::{Ask, Client, expand, fixtures};
 use hickory_server::Server;
 use hickory_server::zone_handler::Catalog;
-use signpost::chain::kubernetes::{Fallthrough, Kubernetes, Options, PodMode, ServedZone};
+use signpost::chain::kubernetes::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone};
 use signpost::corefile::zones;
 use signpost::hickory::ClusterAuthority;
 use signpost::source::manifests::{Manifests, ManifestsOptions};
@@ -91,7 +91,11 @@ fn kubernetes(table: &Table, synced: bool) -> Kubernetes {
     let mut served: Vec<ServedZone> = Vec::new();
     for word in table.zones.split(' ') {
         let from_cidr = word.contains('/');
-        served.extend(zones(word).unwrap().into_iter().map(|zone| ServedZone { zone, from_cidr }));
+        served.extend(zones(word).unwrap().into_iter().map(|zone| ServedZone {
+            zone,
+            from_cidr,
+            forms: Forms::default(),
+        }));
     }
     let primary = served.iter().find(|served| !served.zone.is_reverse()).unwrap().zone.clone();
     served.sort_by_key(|served| std::cmp::Reverse(served.zone.labels()));
@@ -101,12 +105,17 @@ fn kubernetes(table: &Table, synced: bool) -> Kubernetes {
         _ => PodMode::Disabled,
     };
     let pod_names = has("endpoint_pod_names");
-    let wanted = Wanted { endpoints: true, pods: pods == PodMode::Verified, pod_names };
+    let wanted = Wanted { endpoints: true, pods: pods == PodMode::Verified, pod_names, ..Wanted::default() };
     let (store, mut writer) = Store::new(wanted, Clock::system());
     if synced {
         let dir = fixtures("cluster");
-        let mut manifests =
-            Manifests::new(ManifestsOptions { dir, labels: None, pods: wanted.pods, endpoints: true });
+        let mut manifests = Manifests::new(ManifestsOptions {
+            dir,
+            labels: None,
+            pods: wanted.pods,
+            endpoints: true,
+            more: Vec::new(),
+        });
         manifests.look(&mut writer);
     }
     assert_eq!(store.synced(), synced);

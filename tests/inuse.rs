@@ -10,6 +10,8 @@ mod api;
 mod bytes;
 #[path = "inuse/cluster.rs"]
 mod cluster;
+#[path = "inuse/corefiles.rs"]
+mod corefiles;
 mod harness;
 #[path = "inuse/namespace.rs"]
 mod namespace;

@@ -26,8 +26,18 @@ mod f_outside;
 mod g_pods;
 #[path = "kubernetes_spec/h_reverse.rs"]
 mod h_reverse;
+#[path = "kubernetes_spec/i_clusterset.rs"]
+mod i_clusterset;
 #[path = "kubernetes_spec/i_options.rs"]
 mod i_options;
+#[path = "kubernetes_spec/i_zonal.rs"]
+mod i_zonal;
+#[path = "kubernetes_spec/j_external.rs"]
+mod j_external;
+#[path = "kubernetes_spec/j_hosts.rs"]
+mod j_hosts;
+#[path = "kubernetes_spec/k_autopath.rs"]
+mod k_autopath;
 #[path = "kubernetes_spec/table.rs"]
 mod table;
 

@@ -18,6 +18,10 @@
 mod api;
 mod harness;
 
+#[path = "parity/beyond.rs"]
+mod beyond;
+#[path = "parity/compared.rs"]
+mod compared;
 #[path = "parity/coredns.rs"]
 mod coredns;
 #[path = "parity/exceptions.rs"]
@@ -30,6 +34,8 @@ mod numbers;
 mod questions;
 #[path = "parity/reply.rs"]
 mod reply;
+#[path = "parity/transfers.rs"]
+mod transfers;
 #[path = "parity/upstream.rs"]
 mod upstream;
 

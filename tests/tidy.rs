@@ -32,6 +32,11 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("cache", &["wire", "metrics", "time"]),
+    // Bytes in, bytes out: it knows nothing of DNS.
+    ("tap", &[]),
+    ("zone", &["wire"]),
+    // Zones over the network. Time: deadlines of an SOA.
+    ("transfer", &["wire", "zone", "time"]),
     ("forward", &["wire", "metrics", "time"]),
     (
         "chain",
@@ -43,10 +48,18 @@ const LAYERS: &[(&str, &[&str])] = &[
             "time",
             "cache",
             "forward",
+            // Events for collectors, and the queues that they wait in.
+            "tap",
+            // What `file`, `auto` and `secondary` answer from.
+            "zone",
+            // A zone of primaries, by its name: who fetches it is no matter of a step.
+            "transfer::Replica",
+            "transfer::ReplicaSpec",
             // What a stanza says about the objects that it wants.
             "source::Selector",
             // What a stanza says about the API server that they come from.
             "source::cluster::Access",
+            "source::cluster::AccessError",
             "source::cluster::ThrottleOptions",
         ],
     ),
@@ -55,6 +68,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     // of them, for /metrics.
     ("admin", &["metrics", "store", "chain", "time", "cache", "forward::Loops"]),
     ("hickory", &["chain", "wire", "store", "time"]),
+    // The commands beside serving look at everything but the sockets that serve.
+    (
+        "tools",
+        &[
+            "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source",
+            "store", "time", "wire",
+        ],
+    ),
 ];
 
 /// Wiring: may import everything.

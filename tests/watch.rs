@@ -35,5 +35,7 @@ mod selection;
 mod start;
 #[path = "watch/truth.rs"]
 mod truth;
+#[path = "watch/wider.rs"]
+mod wider;
 #[path = "watch/world.rs"]
 mod world;

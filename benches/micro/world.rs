@@ -145,6 +145,7 @@ pub(crate) fn service(number: usize, headless: bool, version: usize) -> Object {
         revision: revision(number, version),
         spec,
         ports: vec![ServicePort { name: "http".into(), protocol: Protocol::Tcp, port: 80 }],
+        external: Vec::new(),
     })
 }
 
@@ -166,6 +167,7 @@ pub(crate) fn slice(number: usize, slice: usize, (first, count): (usize, usize),
         key: ObjectKey::new(&namespace_of(number), &format!("{}-{slice:05x}", name_of(number))),
         revision: revision(number, version),
         service: name_of(number).into(),
+        import: None,
         endpoints: endpoints.collect(),
         ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: Some(8080) }],
         triggered: None,
@@ -253,7 +255,7 @@ impl World {
         let now = self.clock.now();
         match self.pipeline.answer(query, client, (), now, &mut self.out) {
             Outcome::Reply(length) => self.out.get(..length).unwrap_or_default(),
-            Outcome::Silent | Outcome::Waiting => &[],
+            Outcome::Silent | Outcome::Waiting | Outcome::Begun(_) => &[],
         }
     }
 }

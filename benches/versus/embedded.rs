@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use hickory_server::Server;
 use hickory_server::zone_handler::Catalog;
-use signpost::chain::kubernetes::{Fallthrough, Kubernetes, Options, PodMode, ServedZone};
+use signpost::chain::kubernetes::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone};
 use signpost::corefile::zones;
 use signpost::hickory::ClusterAuthority;
 use signpost::source::manifests::{Manifests, ManifestsOptions};
@@ -24,14 +24,20 @@ const REPLIES: usize = 64;
 /// Serves until the process is ended.
 pub(crate) fn run(addr: SocketAddr, dir: &Path) -> anyhow::Result<()> {
     let clock = Clock::system();
-    let wanted = Wanted { endpoints: true, pods: false, pod_names: false };
+    let wanted = Wanted { endpoints: true, ..Wanted::default() };
     let (store, mut writer) = Store::new(wanted, clock.clone());
-    let options = ManifestsOptions { dir: dir.to_path_buf(), labels: None, pods: false, endpoints: true };
+    let options = ManifestsOptions {
+        dir: dir.to_path_buf(),
+        labels: None,
+        pods: false,
+        endpoints: true,
+        more: Vec::new(),
+    };
     Manifests::new(options).look(&mut writer);
     let zones: Vec<ServedZone> = zones("cluster.local")
         .context("reading the zone")?
         .into_iter()
-        .map(|zone| ServedZone { zone, from_cidr: false })
+        .map(|zone| ServedZone { zone, from_cidr: false, forms: Forms::default() })
         .collect();
     let kubernetes = Kubernetes::new(Options {
         primary: zones.first().context("no zone")?.zone.clone(),

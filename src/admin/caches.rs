@@ -28,11 +28,11 @@ type Bytes = fn(&Usage) -> u64;
 
 /// Adds what the caches of a plan count.
 pub fn caches(text: &mut Exposition, plan: &Plan) {
-    let mut seen: BTreeMap<(&str, &str), Seen> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, &str, &str), Seen> = BTreeMap::new();
     for cached in plan.chains.iter().filter_map(|chain| chain.cache.as_ref()) {
         let usage = KINDS.map(|(kind, _)| cached.cache.usage(kind));
         for (server, counts) in &cached.servers {
-            match seen.get_mut(&(server.as_str(), cached.zones.as_str())) {
+            match seen.get_mut(&(server.as_str(), cached.zones.as_str(), cached.view.as_str())) {
                 Some(known) => {
                     for (to, from) in known.usage.iter_mut().zip(usage) {
                         to.entries += from.entries;
@@ -41,7 +41,10 @@ pub fn caches(text: &mut Exposition, plan: &Plan) {
                     }
                 }
                 None => {
-                    seen.insert((server, &cached.zones), Seen { counts: counts.clone(), usage });
+                    seen.insert(
+                        (server, &cached.zones, &cached.view),
+                        Seen { counts: counts.clone(), usage },
+                    );
                 }
             }
         }
@@ -49,10 +52,10 @@ pub fn caches(text: &mut Exposition, plan: &Plan) {
     if seen.is_empty() {
         return;
     }
-    let labels = |(server, zones): &(&str, &str), kind: Option<&'static str>| {
+    let labels = |(server, zones, view): &(&str, &str, &str), kind: Option<&'static str>| {
         let mut labels = vec![("server", (*server).to_owned()), ("zones", (*zones).to_owned())];
         labels.extend(kind.map(|kind| ("type", kind.to_owned())));
-        labels.push(("view", String::new()));
+        labels.push(("view", (*view).to_owned()));
         labels
     };
     let mut family = |name: &str, kind: &str, help: &str, values: Vec<(Vec<(&str, String)>, u64)>| {

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::chain::{DROPPED, Plan, Translations, word_at};
+use crate::chain::{Completions, Counted, DROPPED, Plan, TemplateCounts, Translations, word_at};
 use crate::forward::Loops;
 use crate::metrics::{
-    Bounds, ClusterNumbers, Counters, DURATION, FIELDS, HistogramSum, LATENCY, PROGRAMMING, SIZE,
+    Bounds, ClusterNumbers, Counters, DURATION, FIELDS, Families, HistogramSum, LATENCY, PROGRAMMING, SIZE,
     ServiceKind, TallySum, sum,
 };
 
@@ -76,9 +76,9 @@ pub fn server(text: &mut Exposition, plan: &Plan, counters: &[Arc<Counters>]) {
     text.family("coredns_panics_total", "counter", "Queries in which a step panicked.");
     let all = || counters.iter().map(AsRef::as_ref);
     text.value("coredns_panics_total", &[], sum(all(), |c| &c.panics));
-    for (name, field) in FIELDS {
+    for (name, help, field) in FIELDS {
         let name = format!("signpost_{name}_total");
-        text.family(&name, "counter", "Counted by the workers; see src/metrics.rs.");
+        text.family(&name, "counter", help);
         text.value(&name, &[], sum(all(), *field));
     }
 
@@ -88,7 +88,12 @@ pub fn server(text: &mut Exposition, plan: &Plan, counters: &[Arc<Counters>]) {
             let mut words: Vec<&str> = chain.words.clone();
             words.dedup();
             for word in words {
-                let labels = [("server", server), ("zone", served.zone.text()), ("view", ""), ("name", word)];
+                let labels = [
+                    ("server", server),
+                    ("zone", served.zone.text()),
+                    ("view", chain.view_name()),
+                    ("name", word),
+                ];
                 text.value("coredns_plugin_enabled", &labels, 1);
             }
         }
@@ -174,6 +179,8 @@ pub fn cluster(text: &mut Exposition, numbers: &ClusterNumbers) {
         }
     }
 
+    hosts(text, numbers);
+
     let name = "signpost_watch_lists_total";
     text.family(
         name,
@@ -187,6 +194,28 @@ pub fn cluster(text: &mut Exposition, numbers: &ClusterNumbers) {
     text.family(name, "counter", "Lists and watches of an API server that failed, by reason.");
     for ((resource, reason), count) in &numbers.failures {
         text.value(name, &[("resource", resource), ("reason", reason)], count);
+    }
+}
+
+/// Adds how many host names have two owners, where host names are known (rule K-296).
+fn hosts(text: &mut Exposition, numbers: &ClusterNumbers) {
+    if let Some(conflicts) = numbers.conflicts {
+        let name = "signpost_kubernetes_host_conflicts";
+        let help = "Host names that two Ingresses, Gateways or routes claim for different addresses; the oldest is served.";
+        text.family(name, "gauge", help);
+        text.value(name, &[], conflicts);
+    }
+}
+
+/// Adds what `autopath` counts, if anything (rule K-255).
+pub fn completions(text: &mut Exposition, completions: &Completions) {
+    let found = completions.all();
+    if !found.is_empty() {
+        let name = "coredns_autopath_success_total";
+        text.family(name, "counter", "Names that autopath found for a client.");
+        for (server, count) in found {
+            text.value(name, &[("server", &server)], count);
+        }
     }
 }
 
@@ -214,14 +243,46 @@ pub fn words(text: &mut Exposition, translations: &Translations, loops: &Loops) 
     }
 }
 
+/// The view of a zone that is served; empty without one.
+fn view<'a>(plan: &'a Plan, served: &crate::chain::Served) -> &'a str {
+    plan.chains.get(served.chain).map_or("", |chain| chain.view_name())
+}
+
+/// Adds what single words count.
+pub fn families(text: &mut Exposition, families: &Families) {
+    families.each(|family, values| {
+        text.family(family.name, "counter", family.help);
+        for (labels, count) in values {
+            let labels: Vec<(&str, &str)> =
+                labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            text.value(family.name, &labels, count);
+        }
+    });
+}
+
+/// Adds what templates count, if anything (rule S-11).
+pub fn templates(text: &mut Exposition, counts: &TemplateCounts) {
+    for what in Counted::ALL {
+        let (name, help) = what.metric();
+        let mut begun = false;
+        counts.each(what, |labels, count| {
+            if !std::mem::replace(&mut begun, true) {
+                text.family(name, "counter", help);
+            }
+            text.value(name, labels, count);
+        });
+    }
+}
+
 /// Calls `visit` with the label `server` of every zone that is served.
 fn each_zone(plan: &Plan, mut visit: impl FnMut(&str, &crate::chain::Served)) {
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut seen: Vec<(&str, &str, &str)> = Vec::new();
     for listener in &plan.listeners {
         for served in &listener.zones {
+            let place = (listener.label.as_str(), served.zone.text(), view(plan, served));
             // The two families of a wildcard are one server.
-            if !seen.contains(&(&listener.label, served.zone.text())) {
-                seen.push((&listener.label, served.zone.text()));
+            if !seen.contains(&place) {
+                seen.push(place);
                 visit(&listener.label, served);
             }
         }
@@ -232,7 +293,8 @@ fn each_zone(plan: &Plan, mut visit: impl FnMut(&str, &crate::chain::Served)) {
 fn each_tally(plan: &Plan, mut visit: impl FnMut(&[(&str, &str)], &TallySum<'_>)) {
     each_zone(plan, |server, served| {
         if let Some(tallies) = &served.tallies {
-            visit(&[("server", server), ("zone", served.zone.text()), ("view", "")], &TallySum(tallies));
+            let labels = [("server", server), ("zone", served.zone.text()), ("view", view(plan, served))];
+            visit(&labels, &TallySum(tallies));
         }
     });
     let mut seen: Vec<&str> = Vec::new();

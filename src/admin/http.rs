@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
+use super::explain;
 use super::poll::{HealthCounts, poll};
 use crate::chain::{Active, Admin};
 use crate::time::Clock;
@@ -236,7 +237,10 @@ impl AdminServer {
     /// What an endpoint answers.
     fn app(&self, word: &'static str) -> Router {
         match word {
-            "health" => Router::new().route("/health", get(|| async { "OK" })),
+            "health" => {
+                let router = Router::new().route("/health", get(|| async { "OK" }));
+                router.merge(explain::route(self.readiness.active.clone(), self.clock.clone()))
+            }
             "ready" => {
                 let readiness = self.readiness.clone();
                 Router::new().route(
@@ -255,7 +259,8 @@ impl AdminServer {
             }
             _ => {
                 let render = self.render.clone();
-                Router::new().route(
+                let router = explain::route(self.readiness.active.clone(), self.clock.clone());
+                router.route(
                     "/metrics",
                     get(move || {
                         let text = render();
@@ -296,7 +301,7 @@ impl Drop for AdminServer {
 async fn serve(mut job: Job) {
     let Ok(listener) = tokio::net::TcpListener::from_std(job.listener) else { return };
     tokio::select! {
-        result = axum::serve(listener, job.app).into_future() => {
+        result = axum::serve(listener, job.app.into_make_service_with_connect_info::<SocketAddr>()).into_future() => {
             if let Err(error) = result {
                 tracing::error!(%error, "an HTTP endpoint ended");
             }

@@ -3,6 +3,7 @@
 //! Invariants: read only; on a thread of its own, so that no scrape and no slow client delays a query.
 
 mod caches;
+mod explain;
 pub mod exposition;
 mod http;
 mod poll;

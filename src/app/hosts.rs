@@ -124,7 +124,12 @@ impl HostsFiles {
 }
 
 /// What tells one state of a file from another: device, inode, size, seconds and nanoseconds of the last change.
-type Stamp = (u64, u64, u64, i64, i64);
+pub(super) type Stamp = (u64, u64, u64, i64, i64);
+
+/// The state of a file.
+pub(super) fn stamp(meta: &std::fs::Metadata) -> Stamp {
+    (meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec())
+}
 
 /// A file as it was seen last.
 struct Watched {
@@ -174,10 +179,9 @@ impl Watched {
 }
 
 /// Reads a file unless it is in the state `known`; links are followed, so that one that points elsewhere is another file.
-fn read(path: &Path, known: Option<Stamp>) -> io::Result<Option<(Stamp, String)>> {
+pub(super) fn read(path: &Path, known: Option<Stamp>) -> io::Result<Option<(Stamp, String)>> {
     let mut file = File::open(path)?;
-    let meta = file.metadata()?;
-    let stamp = (meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec());
+    let stamp = stamp(&file.metadata()?);
     if Some(stamp) == known {
         return Ok(None);
     }

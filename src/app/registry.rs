@@ -1,6 +1,7 @@
 //! The long-lived parts: stores with what feeds them, and where queries are counted.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -9,15 +10,25 @@ use parking_lot::Mutex;
 use super::ServeError;
 use super::hosts::HostsFiles;
 use super::looker::Looker;
+use super::taps::Taps;
 use super::upstreams::Upstreams;
+use super::weights::WeightFiles;
+use super::zones::Zones;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
-use crate::chain::{self, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, Translations};
-use crate::forward::{Group, GroupSpec, Loops, TargetFault};
-use crate::metrics::{ClusterCounts, Tally};
+use crate::chain::{
+    self, Completions, Folder, FolderSpec, Hosts, HostsSpec, Parts, StoreSource, StoreSpec, TemplateCounts,
+    Translations, Weights, WeightsFault, WeightsSpec, ZoneFile,
+};
+use crate::corefile::Zone;
+use crate::forward::{Group, GroupSpec, Loops, TargetFault, search_list};
+use crate::metrics::{ClusterCounts, Families, Family, Labels, PerWorker, Tally};
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
+use crate::tap::{Outlet, TapSpec};
 use crate::time::Clock;
+use crate::transfer::{Replica, ReplicaSpec};
+use crate::zone::Held;
 
 /// How often a folder of manifests is looked at.
 const LOOK: Duration = Duration::from_millis(300);
@@ -63,19 +74,27 @@ pub(super) struct ZoneTally {
     server: String,
     /// Label `zone`.
     zone: String,
+    /// Label `view`.
+    view: String,
     /// One a worker.
     workers: Arc<[Tally]>,
 }
 
 impl Tallies {
-    /// The tallies of a zone of a server, made if there are none.
-    fn get(&self, server: &str, zone: &str, workers: usize) -> Arc<[Tally]> {
+    /// The tallies of a zone in a view of a server, made if there are none.
+    fn get(&self, server: &str, zone: &str, view: &str, workers: usize) -> Arc<[Tally]> {
         let mut known = self.0.lock();
-        if let Some(found) = known.iter().find(|tally| tally.server == server && tally.zone == zone) {
+        let same = |tally: &&ZoneTally| tally.server == server && tally.zone == zone && tally.view == view;
+        if let Some(found) = known.iter().find(same) {
             return found.workers.clone();
         }
         let made: Arc<[Tally]> = (0..workers).map(|_| Tally::new(chain::ANSWERERS)).collect();
-        known.push(ZoneTally { server: server.to_owned(), zone: zone.to_owned(), workers: made.clone() });
+        known.push(ZoneTally {
+            server: server.to_owned(),
+            zone: zone.to_owned(),
+            view: view.to_owned(),
+            workers: made.clone(),
+        });
         made
     }
 }
@@ -85,8 +104,8 @@ impl Tallies {
 pub(super) struct Caches {
     /// Caches that some plan holds.
     held: Vec<Weak<Cache>>,
-    /// Counts by server and zones; kept over all plans, so that counters never fall.
-    counts: Vec<(String, String, Arc<Counts>)>,
+    /// Counts by server, zones and view; kept over all plans, so that counters never fall.
+    counts: Vec<([String; 3], Arc<Counts>)>,
 }
 
 /// The long-lived parts.
@@ -103,8 +122,20 @@ pub(super) struct Registry {
     pub(super) caches: Caches,
     /// Files of hosts.
     pub(super) hosts: HostsFiles,
+    /// Files of weights.
+    pub(super) weights: WeightFiles,
+    /// Where single words count; kept over all plans.
+    pub(super) families: Arc<Families>,
+    /// Zones of records.
+    pub(super) zones: Zones,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
+    /// Queues of collectors.
+    pub(super) taps: Taps,
+    /// Where templates count; kept over all plans.
+    pub(super) templates: Arc<TemplateCounts>,
+    /// Where `autopath` counts; kept over all plans.
+    pub(super) completions: Arc<Completions>,
     /// Where loops are looked for; kept over all plans.
     pub(super) loops: Arc<Loops>,
     /// How many workers there are.
@@ -148,13 +179,13 @@ impl Parts for Registry {
         })
     }
 
-    fn cache_counts(&mut self, server: &str, zones: &str) -> Arc<Counts> {
+    fn cache_counts(&mut self, server: &str, zones: &str, view: &str) -> Arc<Counts> {
         let counts = &mut self.caches.counts;
-        if let Some((.., known)) = counts.iter().find(|known| known.0 == server && known.1 == zones) {
+        if let Some((_, known)) = counts.iter().find(|(labels, _)| *labels == [server, zones, view]) {
             return known.clone();
         }
         let made = Arc::new(Counts::new(self.workers));
-        counts.push((server.to_owned(), zones.to_owned(), made.clone()));
+        counts.push(([server, zones, view].map(ToOwned::to_owned), made.clone()));
         made
     }
 
@@ -162,16 +193,73 @@ impl Parts for Registry {
         self.hosts.get(spec)
     }
 
+    fn kubedns(&mut self, path: &std::path::Path) -> Result<crate::chain::KubeDnsConfig, String> {
+        super::kubedns::read(path)
+    }
+
+    fn zone_file(&mut self, spec: &ZoneFile) -> Result<Arc<Held>, String> {
+        self.zones.file(spec)
+    }
+
+    fn zone_folder(&mut self, spec: &FolderSpec) -> Result<Arc<Folder>, String> {
+        self.zones.folder(spec)
+    }
+
+    fn replica(&mut self, spec: &ReplicaSpec) -> Arc<Replica> {
+        self.zones.replica(spec)
+    }
+
     fn translations(&mut self) -> Arc<Translations> {
         self.translations.clone()
+    }
+
+    fn tap(&mut self, spec: &TapSpec) -> Arc<Outlet> {
+        self.taps.get(spec)
+    }
+
+    fn templates(&mut self) -> Arc<TemplateCounts> {
+        self.templates.clone()
+    }
+
+    fn completions(&mut self) -> Arc<Completions> {
+        self.completions.clone()
+    }
+
+    fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
+        let names = search_list(file)?;
+        Ok(names.iter().filter_map(|name| Zone::parse(name).ok()).collect())
     }
 
     fn loops(&mut self) -> Arc<Loops> {
         self.loops.clone()
     }
 
+    fn weights(&mut self, spec: &WeightsSpec) -> Result<Arc<Weights>, WeightsFault> {
+        self.weights.get(spec)
+    }
+
+    fn counter(&mut self, family: &'static Family, labels: Labels<'_>) -> Arc<PerWorker> {
+        self.families.counter(family, labels, self.workers)
+    }
+
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {
-        self.tallies.get(server, zone, self.workers)
+        self.tallies.get(server, zone, "", self.workers)
+    }
+
+    fn view_tallies(&mut self, server: &str, zone: &str, view: &str) -> Arc<[Tally]> {
+        self.tallies.get(server, zone, view, self.workers)
+    }
+
+    fn hostname(&self) -> String {
+        std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .map(|name| name.trim().to_owned())
+            .ok()
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "localhost".to_owned())
+    }
+
+    fn is_folder(&self, path: &Path) -> bool {
+        path.is_dir()
     }
 
     fn interfaces(&self) -> Vec<(String, IpAddr)> {
@@ -185,18 +273,26 @@ impl Registry {
         self.stores.iter_mut().for_each(|fed| fed.used = false);
         self.upstreams.begin();
         self.hosts.begin();
+        self.weights.begin();
+        self.taps.begin();
+        self.zones.begin();
     }
 
     /// The plan that was built is in force: what it did not ask for ends.
     pub(super) fn commit(&mut self) {
         self.stores.retain(|fed| fed.used);
         self.hosts.commit();
+        self.weights.commit();
+        self.taps.commit();
+        self.zones.commit();
     }
 
     /// Ends the sources; the stores keep what they have.
     pub(super) fn end(&mut self) {
         self.stores.iter_mut().for_each(|fed| fed.feeder = None);
         self.upstreams.end();
+        self.taps.end();
+        self.zones.end();
     }
 
     /// The plan could not be built: what was made for it goes, what runs goes on.
@@ -204,11 +300,17 @@ impl Registry {
         self.stores.retain(|fed| fed.feeder.is_some());
         self.stores.iter_mut().for_each(|fed| fed.used = true);
         self.hosts.abandon();
+        self.weights.abandon();
+        self.taps.abandon();
+        self.zones.abandon();
     }
 
     /// Starts the sources that are not running.
     pub(super) fn feed(&mut self) -> Result<(), ServeError> {
         self.hosts.feed()?;
+        self.weights.feed()?;
+        self.taps.feed()?;
+        self.zones.feed()?;
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {
@@ -218,6 +320,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         pods: fed.wanted.pods,
                         endpoints: fed.wanted.endpoints,
+                        more: fed.wanted.more(),
                     });
                     Feeder::Manifests { _thread: look(manifests, writer).map_err(ServeError::Start)? }
                 }
@@ -227,6 +330,7 @@ impl Registry {
                         labels: fed.spec.labels.clone(),
                         endpoints: fed.wanted.endpoints,
                         pods: fed.wanted.pods,
+                        more: fed.wanted.more(),
                         throttle: fed.spec.throttle,
                         timing: self.timing,
                         counts: self.counts.clone(),
@@ -243,7 +347,7 @@ impl Registry {
 }
 
 /// The machine's own addresses by interface, loopback included; none where the kernel does not tell.
-pub(super) fn interfaces() -> Vec<(String, IpAddr)> {
+pub(crate) fn interfaces() -> Vec<(String, IpAddr)> {
     if_addrs::get_if_addrs()
         .unwrap_or_default()
         .into_iter()
@@ -257,7 +361,7 @@ fn look(mut manifests: Manifests, mut writer: Writer) -> std::io::Result<Looker>
 }
 
 /// A source in words.
-pub(super) fn source_text(source: &StoreSource) -> String {
+pub(crate) fn source_text(source: &StoreSource) -> String {
     match source {
         StoreSource::Manifests(dir) => dir.display().to_string(),
         StoreSource::Cluster(Access::InCluster) => "the cluster's API server".to_owned(),

@@ -1,5 +1,6 @@
 //! `any`: the least that can be said to a question for everything (rule S-08, RFC 8482 §4.2).
 
+use super::acl::Gate;
 use super::asked::Asked;
 use super::build::Draft;
 use super::step::{Context, Flow, Reply, Step};
@@ -22,21 +23,28 @@ const TTL: u32 = 8482;
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
     directive.expect_args(0..=0)?;
     directive.no_block()?;
-    draft.steps.push(Box::new(Any));
+    let gate = Gate::of(draft)?;
+    draft.steps.push(Box::new(Any { gate }));
     Ok(())
 }
 
 /// The step.
-struct Any;
+struct Any {
+    /// Who may ask.
+    gate: Gate,
+}
 
 impl Step for Any {
     fn word(&self) -> &'static str {
         WORD
     }
 
-    fn ask(&self, asked: &mut Asked, _: &mut Context<'_>) -> Flow {
+    fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
         if asked.question.qtype != rtype::ANY {
             return Flow::Next;
+        }
+        if let Some(flow) = self.gate.turn_away(asked, context) {
+            return flow;
         }
         let mut sections = asked.draft();
         sections.push(Section::Answer, Owner::Question, rtype::HINFO, TTL, |rdata| {

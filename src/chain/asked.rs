@@ -4,12 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::autopath::Memo;
+use super::rewrite::Rewritten;
 use super::step::{Held, Reply};
 use crate::forward::Upstream;
 use crate::time::Tick;
 use crate::wire::{Query, Question, Sections, Shape, assemble};
 
-/// How long a query may take in all, waiting included: below glibc's 5 seconds (rule F-03 as section 0 decides).
+/// How long a query may take in all at most, waiting included: below glibc's 5 seconds (rule F-03 as section 0 decides).
 pub const BUDGET: Duration = Duration::from_secs(4);
 
 /// How deep questions may be asked on behalf of others (rule K-133, RELIABILITY U10: 11 links of a chain).
@@ -25,6 +27,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Whether replies of several messages can come this way (rule S-19).
+    #[must_use]
+    pub fn carries_transfers(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp => true,
+        }
+    }
+
     /// As logs and metrics print it.
     #[must_use]
     pub fn text(self) -> &'static str {
@@ -61,10 +72,16 @@ pub(super) struct Frame {
     pub(super) step: usize,
     /// Where its walk began.
     pub(super) entry: usize,
+    /// The second header word of the query as it was then: a block that changes it does so for its own questions alone.
+    pub(super) flags: u16,
     /// What the step drafted so far.
     pub(super) held: Held,
     /// The reply to the question that waits, where the other one is asked to go with it (`Step::also`).
     pub(super) first: Option<Reply>,
+    /// What is given back with the reply, where only the steps behind are asked (`Ask::Behind`).
+    pub(super) memo: Option<Box<Memo>>,
+    /// Whether `first` waits for a question of `Step::follow`, not of `Step::also`.
+    pub(super) follows: bool,
 }
 
 /// A query on its way.
@@ -105,6 +122,22 @@ pub struct Asked {
     pub(super) errand: bool,
     /// Whether only what is at hand is wanted: nobody is asked for it.
     pub at_hand: bool,
+    /// Whether nobody gets the reply: it is only looked at what it would be, and nothing is counted or begun.
+    pub(super) only_looked: bool,
+    /// How long it may take in all, waiting included.
+    pub(super) budget: Duration,
+    /// What a step that waits wants to know when it is resumed.
+    pub(super) noted: u64,
+    /// What `rewrite` did to the questions in hand, outermost first (rule S-11).
+    pub(super) rewritten: Vec<Rewritten>,
+    /// EDNS options that go to upstreams with it, wire form (rule S-11).
+    pub(super) options: Vec<u8>,
+    /// The client's message, kept where a step of its chain needs it.
+    pub(super) message: Vec<u8>,
+    /// The reply as it was made, kept where a step of its chain needs messages.
+    pub(super) replied: Vec<u8>,
+    /// When it arrived, for steps that tell the time; kept by `dnstap`. Unit: time since 1970.
+    pub(super) since_1970: Duration,
     /// Which upstream answered, if any did.
     pub upstream: Option<Arc<Upstream>>,
     /// Place in the list of words of the step that answered, for metrics.
@@ -138,6 +171,14 @@ impl Default for Asked {
             hurried: false,
             errand: false,
             at_hand: false,
+            only_looked: false,
+            budget: BUDGET,
+            noted: 0,
+            rewritten: Vec::new(),
+            options: Vec::new(),
+            message: Vec::new(),
+            replied: Vec::new(),
+            since_1970: Duration::ZERO,
             upstream: None,
             answered_by: super::words::NOBODY,
             drafts: Vec::new(),
@@ -164,6 +205,32 @@ impl Asked {
         Self { question: question.clone(), original: Some(Box::new(question.clone())), ..Self::default() }
     }
 
+    /// Gives up all frames: the client's own question is in hand again.
+    pub(super) fn unwind(&mut self) {
+        if let Some(outermost) = self.frames.drain(..).next() {
+            self.question = outermost.question;
+            self.query.header.flags = outermost.flags;
+            self.chain = outermost.chain;
+            self.step = outermost.step;
+        }
+    }
+
+    /// Makes another question the one being answered; what is echoed stays the client's. Returns the one before.
+    ///
+    /// Cost: two allocations at most, and none where nothing is rewritten.
+    pub(super) fn rewrite(&mut self, question: Question) -> Box<Question> {
+        self.detach();
+        Box::new(std::mem::replace(&mut self.question, question))
+    }
+
+    /// Keeps the client's question apart from the one in hand: no RDATA of a draft points into it any more.
+    pub(super) fn detach(&mut self) {
+        if self.original.is_none() {
+            let sent = self.frames.first().map_or(&self.question, |frame| &frame.question);
+            self.original = Some(Box::new(sent.clone()));
+        }
+    }
+
     /// Gives a draft back for reuse.
     pub fn reclaim(&mut self, sections: Sections) {
         if self.drafts.len() < 2 {
@@ -186,6 +253,6 @@ impl Asked {
     /// When it must be answered at the latest.
     #[must_use]
     pub fn deadline(&self) -> Tick {
-        self.arrived.plus(BUDGET)
+        self.arrived.plus(self.budget)
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use self::json::Json;
 use super::asked::Asked;
 use super::build::Draft;
 use super::plan::Chain;
@@ -10,20 +11,29 @@ use super::step::{Context, Flow, Sent, Step};
 use crate::corefile::{Directive, Error, Token, Zone};
 use crate::wire::{Rcode, show_name};
 
+mod json;
+#[cfg(test)]
+mod tests;
+
 /// The Corefile's word.
 pub(super) const WORD: &str = "log";
 
 /// How it is written.
-pub(super) const SYNTAX: &str = "log [NAMES…] [\"FORMAT\"] [{ class success|denial|error|all… }]";
+pub(super) const SYNTAX: &str = "\
+log [NAMES…] [\"FORMAT\"] {
+    class success|denial|error|all…
+    format text|json [LABELS…]
+}";
 
 /// What it does.
-pub(super) const HELP: &str = "writes a line for each query, as {common}, {combined} or FORMAT says";
+pub(super) const HELP: &str =
+    "writes a line for each query, as {common}, {combined} or FORMAT says, or as JSON";
 
 /// The form of a line unless the Corefile says.
 const COMMON: &str = "{remote}:{port} - {>id} \"{type} {class} {name} {proto} {size} {>do} {>bufsize}\" {rcode} {>rflags} {rsize} {duration}";
 
 /// The same with the opcode.
-const COMBINED: &str = "{remote}:{port} - {>id} \"{type} {class} {name} {proto} {size} {>do} {>bufsize}\" {rcode} {>rflags} {rsize} {duration} {>opcode}";
+const COMBINED: &str = "{remote}:{port} - {>id} \"{type} {class} {name} {proto} {size} {>do} {>bufsize}\" {rcode} {>rflags} {rsize} {duration} \"{>opcode}\"";
 
 /// Reads all `log` lines of the block at the first of them: they are rules of one step, and the first that fits writes.
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
@@ -47,14 +57,17 @@ fn parse_rule(directive: &Directive) -> Result<Rule, Error> {
                 .error("a format needs the names it is for before it")
                 .hint(format!("write `log . \"{}\"`", one.text)));
         }
-        [names @ .., last] if !names.is_empty() && last.text.contains('{') => (names, Format::parse(last)?),
-        names => (names, Format::common()),
+        [names @ .., last] if !names.is_empty() && last.text.contains('{') => {
+            (names, Some((last, Format::parse(last)?)))
+        }
+        names => (names, None),
     };
     let mut zones = Vec::new();
     for name in names {
         zones.extend(name.zones()?);
     }
     let mut classes = Classes::default();
+    let mut json = None;
     for line in directive.lines() {
         match line.word.text.as_str() {
             "class" => {
@@ -62,10 +75,31 @@ fn parse_rule(directive: &Directive) -> Result<Rule, Error> {
                     classes.add(class)?;
                 }
             }
-            _ => return Err(line.word.unknown("an option of `log`", &["class"])),
+            "format" => {
+                json = match line.expect_args(1..=usize::MAX)?.split_first() {
+                    Some((form, labels)) if form.text == "json" => Some(Json::new(labels)?),
+                    Some((form, _)) if form.text == "text" => {
+                        line.expect_args(1..=1)?;
+                        None
+                    }
+                    Some((form, _)) => return Err(form.unknown("a form of `log`", &["text", "json"])),
+                    None => None,
+                };
+            }
+            _ => return Err(line.word.unknown("an option of `log`", &["class", "format"])),
         }
     }
-    Ok(Rule { zones, format, classes })
+    let form = match (format, json) {
+        (Some((token, _)), Some(_)) => {
+            return Err(token
+                .error("a line is either of this form or JSON")
+                .hint("leave the form away: JSON holds all values; labels stand behind `format json`"));
+        }
+        (Some((_, format)), None) => Form::Text(format),
+        (None, Some(json)) => Form::Json(json),
+        (None, None) => Form::Text(Format::common()),
+    };
+    Ok(Rule { zones, form, classes })
 }
 
 /// What one line of the Corefile asks for.
@@ -73,9 +107,71 @@ struct Rule {
     /// The names it is for; none means all.
     zones: Vec<Zone>,
     /// The form of a line.
-    format: Format,
+    form: Form,
     /// The replies it is for.
     classes: Classes,
+}
+
+/// The form of a line.
+enum Form {
+    /// Text with placeholders.
+    Text(Format),
+    /// One JSON object.
+    Json(Json),
+}
+
+/// What a reply is, as CoreDNS tells them apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// Records, or neither records nor a denial.
+    NoError,
+    /// A delegation.
+    Delegation,
+    /// The name is there, the type is not.
+    NoData,
+    /// No such name.
+    NameError,
+    /// SERVFAIL or NOTIMP.
+    ServerError,
+    /// Any other code.
+    OtherError,
+}
+
+impl Kind {
+    /// What was sent.
+    fn of(sent: &Sent) -> Self {
+        match sent.rcode {
+            Rcode::NOERROR if sent.answers => Self::NoError,
+            Rcode::NOERROR if sent.soa => Self::NoData,
+            Rcode::NOERROR if sent.ns => Self::Delegation,
+            Rcode::NOERROR => Self::NoError,
+            Rcode::NXDOMAIN => Self::NameError,
+            Rcode::SERVFAIL | Rcode::NOTIMP => Self::ServerError,
+            _ => Self::OtherError,
+        }
+    }
+
+    /// Its class, and itself, as `{/log/class}` and `{/log/type}` print them.
+    fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::NoError => ("success", "NOERROR"),
+            Self::Delegation => ("success", "DELEGATION"),
+            Self::NoData => ("denial", "NODATA"),
+            Self::NameError => ("denial", "NXDOMAIN"),
+            Self::ServerError => ("error", "SERVERERROR"),
+            Self::OtherError => ("error", "OTHERERROR"),
+        }
+    }
+}
+
+/// The value of a metadata label; `log` itself publishes two, with `metadata` or without it.
+fn metadata(asked: &Asked, sent: &Sent, chain: &Chain, label: &str) -> Option<String> {
+    let (class, kind) = Kind::of(sent).texts();
+    match label {
+        "log/class" => Some(class.to_owned()),
+        "log/type" => Some(kind.to_owned()),
+        _ => chain.metadata(asked, label).filter(|value| !value.is_empty()),
+    }
 }
 
 /// Which replies a rule writes down.
@@ -107,10 +203,10 @@ impl Classes {
         if self == Self::default() {
             return true;
         }
-        match (sent.rcode, sent.answers) {
-            (Rcode::NOERROR, true) => self.success,
-            (Rcode::NOERROR, false) | (Rcode::NXDOMAIN, _) => self.denial,
-            _ => self.error,
+        match Kind::of(sent) {
+            Kind::NoError | Kind::Delegation => self.success,
+            Kind::NoData | Kind::NameError => self.denial,
+            Kind::ServerError | Kind::OtherError => self.error,
         }
     }
 }
@@ -239,10 +335,9 @@ impl Format {
                 Piece::DnssecOk => write!(line, "{}", edns.is_some_and(|edns| edns.dnssec_ok)),
                 Piece::BufferSize => write!(line, "{}", edns.map_or(512, |edns| edns.udp_size.max(512))),
                 Piece::ReplyFlags => line.write_str(&flags_text(sent.flags)),
-                Piece::Metadata(label) => match chain.metadata(asked, label) {
-                    Some(value) if !value.is_empty() => line.write_str(&value),
-                    _ => line.write_str("-"),
-                },
+                Piece::Metadata(label) => {
+                    line.write_str(metadata(asked, sent, chain, label).as_deref().unwrap_or("-"))
+                }
             };
         }
         line
@@ -284,7 +379,7 @@ pub(super) fn type_text(qtype: u16) -> String {
 }
 
 /// A class as logs print it.
-fn class_text(qclass: u16) -> String {
+pub(super) fn class_text(qclass: u16) -> String {
     match qclass {
         1 => "IN".to_owned(),
         3 => "CH".to_owned(),
@@ -331,7 +426,14 @@ impl Step for Log {
         if let Some(rule) = rule
             && rule.classes.contains(sent)
         {
-            tracing::info!(target: "query", "{}", rule.format.write(asked, sent, chain));
+            match &rule.form {
+                Form::Text(format) => {
+                    tracing::info!(target: "query", "{}", format.write(asked, sent, chain));
+                }
+                Form::Json(json) => {
+                    tracing::info!(target: "query/json", "{}", json.write(asked, sent, chain));
+                }
+            }
         }
     }
 }

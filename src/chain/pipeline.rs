@@ -6,26 +6,27 @@
 //!              └─► FORMERR, NOTIMP, silence   └─► the table of waiting queries ─► (signal, time) ─► resume
 //! ```
 
-use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::asked::{Asked, Client, Transport};
-use super::caught::{Catching, catch};
-use super::plan::{Active, Chain, Plan};
+use super::asked::{Asked, BUDGET, Client, Transport};
+use super::caught::{catch, catching};
+use super::cut::{CutNames, rotate_answers};
+use super::notify;
+use super::plan::{Active, Plan};
 use super::share::Share;
+use super::shed;
 use super::signal::Signal;
 use super::step::{Answer, Context, Errand, Reply, Sent};
+use super::transfer::Transfer;
 use super::waiting::{Ended, Parked, Table};
 use super::walk::{Walk, walk};
 use super::words;
 use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, Random, Streams};
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
-use crate::wire::{
-    CLASS_IN, Ede, Fault, Head, Query, Rcode, Section, Sections, Shape, assemble, bare, rtype, show_name,
-};
+use crate::wire::{CLASS_IN, Ede, Fault, Head, Query, Rcode, Sections, Shape, assemble, bare, rtype};
 
 /// What became of a query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +37,9 @@ pub enum Outcome {
     Silent,
     /// The reply comes later, through `poll`.
     Waiting,
+    /// So many bytes of the caller's buffer are the first message of the reply; the others come from what `transfer` gives,
+    /// once and at once. Only on transports that carry transfers.
+    Begun(usize),
 }
 
 /// How many replies of a batch may share one look at the clock.
@@ -74,18 +78,17 @@ pub struct Pipeline<R> {
     /// This worker's place in tallies.
     worker: usize,
     /// Names whose replies were cut on a stream, each of which is told once.
-    cut_names: HashSet<Box<[u8]>>,
+    cut_names: CutNames,
     /// Questions to upstreams.
     exchange: Exchange,
     /// Questions to ask in the background.
     errands: Vec<Errand>,
+    /// The rest of a reply of several messages, until it is taken.
+    transfer: Option<Box<Transfer>>,
 }
 
 /// The most questions under way to one upstream: many may wait for one of them.
 const PER_UPSTREAM: usize = 512;
-
-/// The most names that are remembered as told.
-const CUT_NAMES: usize = 256;
 
 /// What a pipeline is made of.
 pub struct PipelineOptions {
@@ -136,9 +139,10 @@ impl<R> Pipeline<R> {
             waker: options.waker,
             counters: options.counters,
             worker: options.worker,
-            cut_names: HashSet::new(),
+            cut_names: CutNames::default(),
             exchange,
             errands: Vec::new(),
+            transfer: None,
         }
     }
 
@@ -158,6 +162,12 @@ impl<R> Pipeline<R> {
     #[must_use]
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// This worker's place in tallies.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
     }
 
     /// How many queries wait.
@@ -184,12 +194,19 @@ impl<R> Pipeline<R> {
         asked.arrived = now;
         asked.original = None;
         asked.frames.clear();
+        asked.rewritten.clear();
+        asked.options.clear();
         asked.answered_by = words::NOBODY;
         asked.patience = None;
         asked.at_hand = false;
+        asked.budget = BUDGET;
         asked.failed_before = false;
         asked.hurried = false;
         asked.upstream = None;
+        if let Some(length) = notify::answer(&self.plan, bytes, client, &mut asked.question, out) {
+            self.counters.replies.add(1);
+            return Outcome::Reply(length);
+        }
         let query = match Query::parse(bytes, &mut asked.question) {
             Ok(query) => query,
             Err(fault) => return self.refuse(fault, out),
@@ -200,28 +217,31 @@ impl<R> Pipeline<R> {
             Transport::Tcp => Shape::stream(),
         };
         let plan = self.lent.take().unwrap_or_else(|| self.plan.clone());
-        let outcome = self.serve(&plan, client, return_to, now, out);
+        let outcome = self.serve(&plan, bytes, client, return_to, now, out);
         self.lent = Some(plan);
         outcome
     }
 
-    /// Answers the query in hand, which is sound, by this plan.
+    /// Answers the query in hand, which is sound and came as `bytes`, by this plan.
     fn serve(
         &mut self,
         plan: &Arc<Plan>,
+        bytes: &[u8],
         client: Client,
         return_to: R,
         now: Tick,
         out: &mut [u8],
     ) -> Outcome {
         let asked = &mut *self.asked;
-        let refused =
-            asked.question.qclass != CLASS_IN || matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+        let whole = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
+        let refused = whole && (asked.question.qclass != CLASS_IN || !client.transport.carries_transfers());
         asked.place = usize::MAX;
-        let listener = plan.listeners.get(client.listener).filter(|_| !refused);
-        let chosen = listener.and_then(|listener| {
-            let place = listener.choose(&asked.question)?;
-            Some((place, listener.zones.get(place)?.chain))
+        let chosen = if refused { None } else { plan.choose(asked, &asked.question) };
+        // Of other classes only what a word of the block is about (rule K-013), of whole zones only what it gives away.
+        let chosen = chosen.filter(|(_, chain)| {
+            let chain = plan.chains.get(*chain);
+            (asked.question.qclass == CLASS_IN || chain.is_some_and(|chain| chain.other_classes))
+                && (!whole || chain.is_some_and(|chain| chain.transfers))
         });
         let Some((place, chain)) = chosen else {
             return Outcome::Reply(self.finish(Reply::code(Rcode::REFUSED), plan, out));
@@ -230,8 +250,13 @@ impl<R> Pipeline<R> {
         asked.chain = chain;
         asked.step = 0;
         asked.entry = 0;
+        if plan.chains.get(chain).is_some_and(|chain| chain.keeps_message) {
+            asked.message.clear();
+            asked.message.extend_from_slice(bytes);
+        }
         let walk = self.walk(plan, None, now);
         let outcome = match self.end(walk, plan, Some(return_to), now, out) {
+            Ended::Done(_, Some(length)) if self.transfer.is_some() => Outcome::Begun(length),
             Ended::Done(_, Some(length)) => Outcome::Reply(length),
             Ended::Done(_, None) => Outcome::Silent,
             Ended::Parked => Outcome::Waiting,
@@ -242,16 +267,22 @@ impl<R> Pipeline<R> {
         outcome
     }
 
+    /// The rest of the reply of which `Outcome::Begun` was the first message.
+    pub fn transfer(&mut self) -> Option<Box<Transfer>> {
+        self.transfer.take()
+    }
+
     /// Asks what is to be asked in the background.
     fn run_errands(&mut self, plan: &Arc<Plan>, now: Tick) {
         while let Some(errand) = self.errands.pop() {
             let desk = std::mem::take(&mut self.asked);
             let asked = &mut *self.asked;
             asked.query = errand.query;
+            asked.options = errand.options;
             asked.question = *errand.question;
             // Its records must not point into a question section that there will never be.
             asked.original = Some(Box::new(asked.question.clone()));
-            asked.client.listener = errand.listener;
+            asked.client = errand.client;
             asked.arrived = now;
             asked.errand = true;
             asked.chain = errand.chain;
@@ -296,6 +327,7 @@ impl<R> Pipeline<R> {
     fn walk(&mut self, plan: &Plan, resumed: Option<Answer>, now: Tick) -> Walk {
         let mut context = Context::new(now, &mut self.rng, &self.clock, &mut self.errands);
         context.worker = self.worker;
+        context.plan = Some(plan);
         let asked = &mut *self.asked;
         let chain = plan.chains.get(asked.chain);
         if chain.is_some_and(|chain| chain.debug) {
@@ -306,7 +338,7 @@ impl<R> Pipeline<R> {
         let catching = catching(chain);
         catch(catching, || walk(plan, asked, resumed, &mut context)).unwrap_or_else(|caught| {
             self.counters.panics.add(1);
-            self.unwind();
+            self.asked.unwind();
             tracing::error!(
                 question = ?self.asked.sent(),
                 client = %self.asked.client.addr,
@@ -332,6 +364,11 @@ impl<R> Pipeline<R> {
                     self.counters.dropped.add(u64::from(return_to.is_some()));
                     return Ended::Done(return_to, None);
                 }
+                Walk::Transfer(records) => {
+                    let (reply, rest) = Transfer::begin(&mut self.asked, records);
+                    self.transfer = rest;
+                    return self.served(reply, plan, return_to, out);
+                }
                 Walk::Wait(signal, until) => (Some(signal), None, until),
                 Walk::Upstream(group, until) => (None, Some(group), until),
             };
@@ -339,7 +376,7 @@ impl<R> Pipeline<R> {
             let Some(waiter) = self.table.place(share) else {
                 self.counters.table_full.add(1);
                 let Some(group) = group else {
-                    self.unwind();
+                    self.asked.unwind();
                     let reply = Reply::code(Rcode::SERVFAIL).because(Ede::TOO_BUSY);
                     return self.served(reply, plan, return_to, out);
                 };
@@ -357,6 +394,7 @@ impl<R> Pipeline<R> {
                     recursion: asked.query.header.recursion_desired(),
                     checking_disabled: asked.query.header.checking_disabled(),
                     dnssec_ok: asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
+                    options: &asked.options,
                 };
                 if let Err(failure) = self.exchange.begin(&need, waiter, now) {
                     walk = self.walk(plan, Some(Answer::Upstream(Err(failure))), now);
@@ -373,6 +411,11 @@ impl<R> Pipeline<R> {
         if return_to.is_none() {
             self.asked.reclaim(reply.sections);
             return Ended::Done(None, None);
+        }
+        if shed::takes(&reply, &self.asked, plan, self.worker) {
+            self.counters.dropped.add(1);
+            self.asked.reclaim(reply.sections);
+            return Ended::Done(return_to, None);
         }
         Ended::Done(return_to, Some(self.finish(reply, plan, out)))
     }
@@ -397,16 +440,6 @@ impl<R> Pipeline<R> {
         self.counters.waited.add(1);
     }
 
-    /// Gives up the frames of the query in hand: the client's own question is in hand again.
-    fn unwind(&mut self) {
-        let asked = &mut *self.asked;
-        if let Some(outermost) = asked.frames.drain(..).next() {
-            asked.question = outermost.question;
-            asked.chain = outermost.chain;
-            asked.step = outermost.step;
-        }
-    }
-
     /// Assembles a reply to the query in hand; returns its length.
     fn finish(&mut self, mut reply: Reply, plan: &Plan, out: &mut [u8]) -> usize {
         // Without a place no block was chosen.
@@ -424,15 +457,8 @@ impl<R> Pipeline<R> {
             rotate_answers(&mut reply.sections, &mut self.rng);
             (length, _) = asked.assemble(&reply, out);
             self.counters.truncated.add(1);
-            if asked.client.transport == Transport::Tcp && self.cut_names.len() < CUT_NAMES {
-                let name = asked.sent().lower();
-                if !self.cut_names.contains(name) {
-                    self.cut_names.insert(name.into());
-                    tracing::warn!(
-                        "{}: more records than a message of 64 KiB holds: its answers are cut",
-                        show_name(name)
-                    );
-                }
+            if asked.client.transport == Transport::Tcp {
+                self.cut_names.tell(asked.sent().lower());
             }
         }
         self.counters.replies.add(1);
@@ -440,8 +466,11 @@ impl<R> Pipeline<R> {
             && !chain.writers.is_empty()
         {
             let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
-            let answers = !reply.sections.range(Section::Answer).is_empty();
-            let sent = Sent { rcode: reply.head.rcode, flags, answers, size: length, at: self.clock.now() };
+            if chain.keeps_message {
+                asked.replied.clear();
+                asked.replied.extend_from_slice(out.get(..length).unwrap_or_default());
+            }
+            let sent = Sent::new(&reply, flags, length, self.clock.now());
             let told = catch(catching(Some(chain)), || {
                 for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
                     if let Some(step) = chain.steps.get(*step) {
@@ -549,8 +578,10 @@ impl<R> Pipeline<R> {
         let mut desk = std::mem::replace(&mut self.asked, parked.asked);
         self.asked.swap_drafts(&mut desk);
         let mut walked = self.walk(&plan, Some(answer), now);
-        if late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..)) {
-            self.unwind();
+        if matches!(walked, Walk::Transfer(_))
+            || late && matches!(walked, Walk::Wait(..) | Walk::Upstream(..))
+        {
+            self.asked.unwind();
             walked = Walk::Reply(Reply::code(Rcode::SERVFAIL));
         }
         let mut out = std::mem::take(&mut self.out);
@@ -564,25 +595,5 @@ impl<R> Pipeline<R> {
         if !self.errands.is_empty() {
             self.run_errands(&plan, now);
         }
-    }
-}
-
-/// What is kept of a panic in this chain.
-fn catching(chain: Option<&Chain>) -> Catching {
-    match chain.is_some_and(|chain| chain.stacktrace) {
-        true => Catching::Stacktrace,
-        false => Catching::Plain,
-    }
-}
-
-/// Moves the answer's records, those of an alias chain at its front excepted, round to a random start.
-fn rotate_answers(sections: &mut Sections, rng: &mut fastrand::Rng) {
-    let range = sections.range(Section::Answer);
-    let answer = sections.records_mut().get_mut(range).unwrap_or_default();
-    let aliases = answer.iter().take_while(|record| record.rtype == rtype::CNAME).count();
-    let rest = answer.get_mut(aliases..).unwrap_or_default();
-    if rest.len() > 1 {
-        let start = rng.usize(..rest.len());
-        rest.rotate_left(start);
     }
 }

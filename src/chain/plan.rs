@@ -1,13 +1,16 @@
 //! What a Corefile becomes: listeners, blocks and the flat list of steps of each; swapped whole.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Asked;
 use super::cache::Cached;
 use super::reload::Reload;
+use super::shed::Shed;
 use super::step::Step;
+use super::timeouts::Timeouts;
+use super::view::View;
 use crate::corefile::Zone;
 use crate::forward::{Loops, Suspect};
 use crate::metrics::Tally;
@@ -27,6 +30,8 @@ pub struct Plan {
     pub loops: Option<Arc<Loops>>,
     /// Which upstreams may loop.
     pub suspects: Vec<Suspect>,
+    /// Whether any block follows primaries: else no NOTIFY is looked at.
+    pub follows: bool,
 }
 
 impl Plan {
@@ -46,10 +51,66 @@ impl Plan {
         self.steps().for_each(|step| step.close());
     }
 
+    /// Lets the steps of a listener's block take up a NOTIFY; says whether one did (rule K-014).
+    #[must_use]
+    pub fn notified(&self, listener: usize, question: &Question, from: IpAddr) -> bool {
+        let Some(listener) = self.listeners.get(listener) else { return false };
+        let takes =
+            |chain: &Chain| chain.steps.iter().any(|step| step.notified(question, from.to_canonical()));
+        let chain = |served: &Served| self.chains.get(served.chain);
+        // A primary is no client: of several views of a zone that one counts which follows it.
+        let admits =
+            |served: &Served| chain(served).is_some_and(|chain| chain.view.is_none() || takes(chain));
+        let served = listener.choose(question, admits).and_then(|place| listener.zones.get(place));
+        served.and_then(chain).is_some_and(takes)
+    }
+
+    /// Whom to tell that a zone (wire form, lower case) has changed: where from, where to. Each once.
+    #[must_use]
+    pub fn told(&self, zone: &[u8]) -> Vec<(Option<IpAddr>, SocketAddr)> {
+        let Ok(question) = Question::new(zone, rtype::SOA) else { return Vec::new() };
+        let mut told = Vec::new();
+        for chain in self.chains.iter().filter(|chain| chain.transfers) {
+            let has = chain.steps.iter().any(|step| step.tells().iter().any(|known| **known == *zone));
+            let policy = chain.steps.iter().find_map(|step| step.transfers()).filter(|_| has);
+            for one in policy.into_iter().flat_map(|policy| policy.told(&question)) {
+                if !told.contains(&one) {
+                    told.push(one);
+                }
+            }
+        }
+        told
+    }
+
+    /// The zones whose changes are told to anybody (wire form, lower case), each once.
+    #[must_use]
+    pub fn tells(&self) -> Vec<Arc<[u8]>> {
+        let chains = self.chains.iter().filter(|chain| chain.transfers);
+        let mut zones: Vec<_> = chains.flat_map(|chain| &chain.steps).flat_map(|step| step.tells()).collect();
+        zones.sort_unstable();
+        zones.dedup();
+        zones
+    }
+
     /// Whether `debug` is in any block.
     #[must_use]
     pub fn debugs(&self) -> bool {
         self.chains.iter().any(|chain| chain.debug)
+    }
+
+    /// The block for a question on the listener of the query in hand: its place among the listener's zones, and its chain
+    /// (rules K-001, S-02); `None`: REFUSED.
+    ///
+    /// Cost: as `Listener::choose`, and the conditions of the views that stand on the way.
+    #[must_use]
+    pub fn choose(&self, asked: &Asked, question: &Question) -> Option<(usize, usize)> {
+        let listener = self.listeners.get(asked.client.listener)?;
+        let place = listener.choose(question, |served| {
+            let chain = self.chains.get(served.chain);
+            let view = chain.and_then(|chain| Some((chain, chain.view.as_ref()?)));
+            view.is_none_or(|(chain, view)| view.admits(asked, question, listener, chain))
+        })?;
+        Some((place, listener.zones.get(place)?.chain))
     }
 
     /// All steps.
@@ -96,10 +157,14 @@ pub struct Listener {
     pub addr: SocketAddr,
     /// Label `server` of metrics.
     pub label: String,
-    /// What is served here, most labels first.
+    /// What is served here, most labels first; blocks of one zone in the order of the file.
     pub zones: Vec<Served>,
     /// Where queries are counted that reach no block, a tally a worker; none without a `prometheus` behind this address.
     pub dropped: Option<Arc<[Tally]>>,
+    /// What `timeouts` says about the streams of this address.
+    pub timeouts: Timeouts,
+    /// Where `shed` counts, if a block behind this address has it.
+    pub shed: Option<Shed>,
 }
 
 /// A zone on a listener.
@@ -116,14 +181,18 @@ pub struct Served {
 impl Listener {
     /// The place in `zones` for a question: the block of the longest zone (rules K-001, S-02); `None`: REFUSED.
     ///
+    /// Of several blocks of a zone the first counts that `admits`; where none does, the next shorter zone.
     /// A DS question belongs to the parent: the block of the zone above, where there is one.
     /// Cost: one comparison of bytes a zone.
     #[must_use]
-    pub fn choose(&self, question: &Question) -> Option<usize> {
+    pub fn choose(&self, question: &Question, admits: impl Fn(&Served) -> bool) -> Option<usize> {
         let mut exact = None;
-        for (place, Served { zone, .. }) in self.zones.iter().enumerate() {
-            match question.below(zone.wire(), zone.labels()) {
-                Some(0) if question.qtype == rtype::DS && zone.labels() > 0 => exact = Some(place),
+        for (place, served) in self.zones.iter().enumerate() {
+            let zone = &served.zone;
+            match question.below(zone.wire(), zone.labels()).filter(|_| admits(served)) {
+                Some(0) if question.qtype == rtype::DS && zone.labels() > 0 => {
+                    exact = exact.or(Some(place));
+                }
                 Some(_) => return Some(place),
                 None => {}
             }
@@ -145,8 +214,18 @@ pub struct Chain {
     pub debug: bool,
     /// Whether the line about a panic carries the road there (`errors { stacktrace }`, rule S-17).
     pub stacktrace: bool,
+    /// For which queries the block is, where `view` says so.
+    pub view: Option<Arc<View>>,
+    /// Whether `shed` stands here.
+    pub sheds: bool,
     /// Whether any step forwards: RA (rule K-004).
     pub forwards: bool,
+    /// Whether any step is about classes beside IN.
+    pub other_classes: bool,
+    /// Whether any step needs the client's message.
+    pub keeps_message: bool,
+    /// Whether any step lets anybody transfer zones: else AXFR and IXFR are refused at the door (rule K-061).
+    pub transfers: bool,
     /// The steps that write down what was sent.
     pub writers: Vec<usize>,
     /// The cache of the block, with where it is counted.
@@ -162,22 +241,36 @@ impl Chain {
     #[must_use]
     pub fn new(steps: Vec<Box<dyn Step>>, zones: Vec<Zone>, published: Vec<Zone>, debug: bool) -> Self {
         let forwards = steps.iter().any(|step| step.forwards());
+        let transfers = steps.iter().any(|step| step.transfers().is_some());
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
         let places = steps.iter().map(|step| super::words::place(step.word())).collect();
         let words = steps.iter().map(|step| step.word()).collect();
+        let other_classes = steps.iter().any(|step| step.other_classes());
+        let keeps_message = steps.iter().any(|step| step.needs_message());
         Self {
             zones,
             steps,
             places,
             debug,
             stacktrace: false,
+            view: None,
+            sheds: false,
             forwards,
+            other_classes,
+            keeps_message,
+            transfers,
             writers,
             cache: None,
             words,
             published,
         }
+    }
+
+    /// The name of its view, as metrics print it; empty without one.
+    #[must_use]
+    pub fn view_name(&self) -> &str {
+        self.view.as_ref().map_or("", |view| view.name())
     }
 
     /// The value of a metadata label for a query, where `metadata` is on for its name (rule K-250).

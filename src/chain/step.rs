@@ -1,15 +1,20 @@
 //! What a step of the chain is: it takes a query and returns a value; it is never handed a writer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asked::Asked;
-use super::plan::Chain;
+use super::asked::{Asked, Client};
+use super::autopath::Memo;
+use super::build::Parts;
+use super::explain::Said;
+use super::plan::{Chain, Listener, Plan};
 use super::signal::Signal;
+use super::transfer::{Policy, Whole};
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
 use crate::time::{Clock, Tick};
-use crate::wire::{Ede, Head, Query, Question, Rcode, Sections};
+use crate::wire::{Ede, Head, Query, Question, Rcode, Section, Sections, rtype};
 
 /// What a step decides.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ pub enum Flow {
     Drop,
     /// Not yet: the query waits and this step is resumed.
     Wait(Ask),
+    /// The whole zone that was asked for, from the first step behind that has it; REFUSED where none has (rule S-19).
+    Transfer,
 }
 
 /// What a step drafted before it waited; given back when it is resumed.
@@ -37,6 +44,13 @@ pub enum Ask {
         question: Box<Question>,
         /// What is drafted so far.
         held: Held,
+    },
+    /// The answer of the steps behind this one to another question: a frame on the same slot (rule K-255).
+    Behind {
+        /// The question.
+        question: Box<Question>,
+        /// What is to be given back with the answer.
+        memo: Box<Memo>,
     },
     /// The answer of upstreams to the question as it stands now.
     Upstream {
@@ -70,6 +84,13 @@ pub enum Answer {
     Nobody {
         /// What was drafted before.
         held: Held,
+    },
+    /// The reply of the steps behind this one to another question.
+    Behind {
+        /// The reply.
+        reply: Reply,
+        /// What was kept meanwhile.
+        memo: Box<Memo>,
     },
     /// What upstreams said, or why nothing came of it.
     Upstream(Result<Arc<Response>, Failure>),
@@ -130,6 +151,8 @@ pub struct Context<'a> {
     pub(super) errands: &'a mut Vec<Errand>,
     /// The worker's number, for those who count; 0 outside of workers.
     pub(super) worker: usize,
+    /// The plan that the query is on; `None` outside of pipelines.
+    pub(super) plan: Option<&'a Plan>,
 }
 
 /// A question that is asked on behalf of nobody: its reply goes up through the step that wanted it, and no further.
@@ -139,8 +162,10 @@ pub struct Errand {
     pub(super) question: Box<Question>,
     /// Header and EDNS of the query that brought it up.
     pub(super) query: Query,
-    /// The listener of that query, for questions on behalf of it.
-    pub(super) listener: usize,
+    /// EDNS options that go upstream with it, wire form.
+    pub(super) options: Vec<u8>,
+    /// Who asked that query, for questions on behalf of it: they must not learn what they may not ask (rule S-08).
+    pub(super) client: Client,
     /// The chain.
     pub(super) chain: usize,
     /// The step that wants it.
@@ -156,7 +181,28 @@ impl<'a> Context<'a> {
         clock: &'a Clock,
         errands: &'a mut Vec<Errand>,
     ) -> Self {
-        Self { now, rng, clock, errands, worker: 0 }
+        Self { now, rng, clock, errands, worker: 0, plan: None }
+    }
+
+    /// The value of a metadata label for a query (rule K-250); empty where there is none.
+    #[must_use]
+    pub fn metadata(&self, asked: &Asked, label: &str) -> String {
+        let chain = self.plan.and_then(|plan| plan.chains.get(asked.chain));
+        chain.and_then(|chain| chain.metadata(asked, label)).unwrap_or_default()
+    }
+
+    /// Label `server` of metrics for a query; empty outside of pipelines.
+    #[must_use]
+    pub fn server(&self, asked: &Asked) -> &str {
+        let listener = self.plan.and_then(|plan| plan.listeners.get(asked.client.listener));
+        listener.map_or("", |listener| &listener.label)
+    }
+
+    /// Label `view` of metrics for a query; empty without one.
+    #[must_use]
+    pub fn view(&self, asked: &Asked) -> &str {
+        let chain = self.plan.and_then(|plan| plan.chains.get(asked.chain));
+        chain.map_or("", |chain| chain.view_name())
     }
 
     /// Has the question in hand asked again in the background, from the step behind the one in hand on; the reply is told
@@ -170,10 +216,33 @@ impl<'a> Context<'a> {
         self.errands.push(Errand {
             question: Box::new(asked.question.clone()),
             query: asked.query,
-            listener: asked.client.listener,
+            options: asked.options.clone(),
+            client: asked.client,
             chain: asked.chain,
             step,
         });
+    }
+}
+
+/// Where a chain stands, once all listeners are known.
+#[derive(Clone, Copy)]
+pub struct Stand<'a> {
+    /// The plan's listeners.
+    pub listeners: &'a [Listener],
+    /// The chain.
+    pub chain: usize,
+    /// Its view; empty without one.
+    pub view: &'a str,
+}
+
+impl<'a> Stand<'a> {
+    /// The label `server` of each listener that the chain stands behind, `None` for the others.
+    pub fn servers(&self) -> impl Iterator<Item = Option<&'a str>> {
+        let chain = self.chain;
+        self.listeners.iter().map(move |listener| {
+            let here = listener.zones.iter().any(|served| served.chain == chain);
+            here.then_some(listener.label.as_str())
+        })
     }
 }
 
@@ -186,10 +255,31 @@ pub struct Sent {
     pub flags: u16,
     /// Whether the answer section held a record.
     pub answers: bool,
+    /// Whether the authority section held an SOA.
+    pub soa: bool,
+    /// Whether the authority section held an NS.
+    pub ns: bool,
     /// Bytes of the reply.
     pub size: usize,
     /// When it was made.
     pub at: Tick,
+}
+
+impl Sent {
+    /// What was made of a reply. Cost: a look at the types of its authority section.
+    pub(super) fn new(reply: &Reply, flags: u16, size: usize, at: Tick) -> Self {
+        let sections = &reply.sections;
+        let authority = sections.records().get(sections.range(Section::Authority)).unwrap_or_default();
+        Self {
+            rcode: reply.head.rcode,
+            flags,
+            answers: !sections.range(Section::Answer).is_empty(),
+            soa: authority.iter().any(|record| record.rtype == rtype::SOA),
+            ns: authority.iter().any(|record| record.rtype == rtype::NS),
+            size,
+            at,
+        }
+    }
 }
 
 /// A step of the chain.
@@ -228,6 +318,34 @@ pub trait Step: Send + Sync {
         first
     }
 
+    /// A question that is to be asked, from the top of the chain of its name, before the reply goes further up; looked at
+    /// after `also` and before `tell`, and again after each `followed`, until there is none.
+    fn follow(&self, asked: &mut Asked, reply: &Reply) -> Option<Box<Question>> {
+        let _ = (asked, reply);
+        None
+    }
+
+    /// Takes in what came of the question of `follow`: the reply and the question it answers; `None` where no block and no
+    /// step was there to answer it, or it was nested too deep.
+    fn followed(&self, asked: &mut Asked, reply: &mut Reply, second: Option<(Reply, &Question)>) {
+        let _ = (asked, reply, second);
+    }
+
+    /// Whether it is to be asked questions of other classes than IN too (rule K-013).
+    fn other_classes(&self) -> bool {
+        false
+    }
+
+    /// Whether it is asked whatever the class, since it says who may ask: the block accepts no other class because of it.
+    fn guards(&self) -> bool {
+        false
+    }
+
+    /// Whether `Asked::message` is to hold the client's message.
+    fn needs_message(&self) -> bool {
+        false
+    }
+
     /// Sees what was sent, if the query passed here and `writes_down` says so.
     fn sent(&self, asked: &Asked, sent: &Sent, chain: &Chain) {
         let _ = (asked, sent, chain);
@@ -236,6 +354,13 @@ pub trait Step: Send + Sync {
     /// Whether `sent` is to be called.
     fn writes_down(&self) -> bool {
         false
+    }
+
+    /// Why this step decides as it does about a question that it is about; called by those who ask why, never on the road of
+    /// a query.
+    fn explain(&self, asked: &Asked, context: &Context<'_>) -> Option<Said> {
+        let _ = (asked, context);
+        None
     }
 
     /// The value of a metadata label that this step publishes about a query (rule K-250).
@@ -249,9 +374,37 @@ pub trait Step: Send + Sync {
         None
     }
 
+    /// The zones outside of which this step lets every question pass; empty where it has a word in all.
+    fn about(&self) -> Vec<Zone> {
+        Vec::new()
+    }
+
     /// The zones whose names this step asks upstreams for, and the upstreams; for `loop`.
     fn asks(&self) -> Option<(&[Zone], &Arc<Group>)> {
         None
+    }
+
+    /// All records of the zone that is exactly the question's name, for those who transfer it; `known` is the serial that
+    /// they have (rules K-240 to K-243).
+    fn whole(&self, question: &Question, known: Option<u32>) -> Whole {
+        let _ = (question, known);
+        Whole::NotMine
+    }
+
+    /// Who may transfer which zones, if this step lets anybody.
+    fn transfers(&self) -> Option<&Policy> {
+        None
+    }
+
+    /// A NOTIFY for the zone that is the question's name came from `from`; says whether it is taken up (rule K-014).
+    fn notified(&self, question: &Question, from: IpAddr) -> bool {
+        let _ = (question, from);
+        false
+    }
+
+    /// The zones whose changes are told to those who transfer them, as they are now (wire form, lower case).
+    fn tells(&self) -> Vec<Arc<[u8]>> {
+        Vec::new()
     }
 
     /// Whether this step asks others on the network: sets RA for its chain (rule K-004 as section 0 decides).
@@ -276,6 +429,11 @@ pub trait Step: Send + Sync {
 
     /// Writes what was kept for later: the plan is not in force any more.
     fn close(&self) {}
+
+    /// Learns where its queries come in, once all listeners are known: for those who count by server.
+    fn placed(&self, place: &Stand<'_>, parts: &mut dyn Parts) {
+        let _ = (place, parts);
+    }
 
     /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.
     fn ready(&self) -> bool {

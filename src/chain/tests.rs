@@ -1,9 +1,12 @@
 //! Tests of the pipeline with scripted steps and a clock that stands still.
 
+mod access;
 mod cache;
 mod frames;
 mod joins;
+mod rewrite;
 mod script;
+mod search;
 mod waiting;
 mod walk;
 
@@ -48,6 +51,8 @@ fn plan(chains: Vec<(&str, Steps)>) -> Arc<Plan> {
         label: String::new(),
         zones,
         dropped: None,
+        timeouts: Default::default(),
+        shed: None,
     });
     Arc::new(plan)
 }
@@ -156,12 +161,23 @@ impl Desk {
         self.bytes(&query(id, name, qtype, true))
     }
 
+    /// Asks for addresses from another address than `bytes`.
+    fn ask_from(&mut self, client: [u8; 4], name: &str) -> Got {
+        let bytes = query(self.next, name, rtype::A, true);
+        self.bytes_from(client, &bytes)
+    }
+
     /// Sends bytes.
     fn bytes(&mut self, bytes: &[u8]) -> Got {
+        self.bytes_from([192, 0, 2, 1], bytes)
+    }
+
+    /// Sends bytes from an address.
+    fn bytes_from(&mut self, client: [u8; 4], bytes: &[u8]) -> Got {
         let id = self.next;
         self.next += 1;
         let client = Client {
-            addr: SocketAddr::from(([192, 0, 2, 1], 4000 + id)),
+            addr: SocketAddr::from((client, 4000 + id)),
             local: None,
             transport: Transport::Udp,
             listener: 0,
@@ -172,6 +188,7 @@ impl Desk {
             Outcome::Reply(length) => Got::Reply(Box::new(Message::from_vec(&out[..length]).unwrap())),
             Outcome::Silent => Got::Silence,
             Outcome::Waiting => Got::Waiting,
+            Outcome::Begun(_) => panic!("no zone is transferred here"),
         }
     }
 

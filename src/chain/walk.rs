@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use super::asked::{Asked, Frame, MAX_FRAMES};
+use super::autopath::Memo;
 use super::plan::Plan;
 use super::signal::Signal;
-use super::step::{Answer, Ask, Context, Flow, Reply};
+use super::step::{Answer, Ask, Context, Flow, Reply, Step};
+use super::transfer::{Records, Whole};
+use super::words;
 use crate::forward::Group;
 use crate::time::Tick;
-use crate::wire::{Question, Rcode, Sections};
+use crate::wire::{CLASS_IN, Ede, Question, Rcode, Sections};
 
 /// How a walk of the chain ended.
 pub(super) enum Walk {
@@ -20,6 +23,8 @@ pub(super) enum Walk {
     Wait(Arc<Signal>, Tick),
     /// Not before upstreams have answered.
     Upstream(Arc<Group>, Tick),
+    /// With a whole zone.
+    Transfer(Box<dyn Records>),
 }
 
 /// Walks down the chain and up again, frame by frame, until there is a reply to the client's own question.
@@ -36,6 +41,15 @@ pub(super) fn walk(
         let answered = joined.is_none();
         let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
             (Some(reply), ..) => Flow::Reply(reply),
+            // Whoever knows only IN is not asked about other classes, and nobody else is (rule K-013).
+            (None, Some(step), None)
+                if asked.question.qclass != CLASS_IN && !step.other_classes() && !step.guards() =>
+            {
+                Flow::Next
+            }
+            (None, None, None) if asked.question.qclass != CLASS_IN => {
+                Flow::Reply(Reply::code(Rcode::REFUSED))
+            }
             // The end of the chain: nobody answered (rule S-03).
             (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
             (None, Some(step), None) => step.ask(asked, context),
@@ -44,10 +58,19 @@ pub(super) fn walk(
         match flow {
             Flow::Next => asked.step += 1,
             Flow::Drop => return Walk::Drop,
+            Flow::Transfer => match whole(steps, asked) {
+                Whole::Records(records) => return Walk::Transfer(records),
+                Whole::NotReady => joined = Some(Reply::code(Rcode::SERVFAIL).because(Ede::NOT_READY)),
+                Whole::NotMine => joined = Some(Reply::code(Rcode::REFUSED)),
+            },
             Flow::Wait(Ask::Signal { signal, until }) => return Walk::Wait(signal, until),
             Flow::Wait(Ask::Upstream { group, until }) => return Walk::Upstream(group, until),
             Flow::Wait(Ask::Question { question, held }) => {
                 resumed = descend(plan, asked, question, held);
+            }
+            Flow::Wait(Ask::Behind { question, memo }) => {
+                let qtype = question.qtype;
+                ask_behind(asked, *question, qtype, None, Some(memo));
             }
             Flow::Reply(mut reply) => {
                 if asked.frames.is_empty()
@@ -57,6 +80,7 @@ pub(super) fn walk(
                     asked.answered_by = place;
                 }
                 let mut also = None;
+                let mut follow = None;
                 for place in (asked.entry..asked.step.min(steps.len())).rev() {
                     let Some(step) = steps.get(place) else { break };
                     also = step.also(asked, &reply).filter(|_| asked.frames.len() < MAX_FRAMES);
@@ -64,24 +88,55 @@ pub(super) fn walk(
                         asked.step = place;
                         break;
                     }
+                    follow = step.follow(asked, &reply);
+                    if follow.is_some() {
+                        asked.step = place;
+                        break;
+                    }
                     step.tell(asked, &mut reply, context);
                 }
                 if let Some(qtype) = also {
-                    ask_behind(asked, qtype, reply);
+                    ask_behind(asked, asked.question.clone(), qtype, Some(reply), None);
+                    continue;
+                }
+                if let Some(question) = follow {
+                    if let Some(mut reply) = ask_for(plan, asked, question, reply) {
+                        if let Some(step) = steps.get(asked.step) {
+                            step.followed(asked, &mut reply, None);
+                        }
+                        asked.step += 1;
+                        joined = Some(reply);
+                    }
                     continue;
                 }
                 let Some(frame) = asked.frames.pop() else { return Walk::Reply(reply) };
                 let question = std::mem::replace(&mut asked.question, frame.question);
+                asked.query.header.flags = frame.flags;
                 asked.chain = frame.chain;
                 asked.step = frame.step;
                 asked.entry = frame.entry;
-                if let Some(first) = frame.first {
+                if let Some(mut first) = frame.first {
+                    if frame.follows {
+                        let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice());
+                        if let Some(step) = steps.and_then(|steps| steps.get(asked.step)) {
+                            let second = (!reply.nobody).then_some((reply, &question));
+                            step.followed(asked, &mut first, second);
+                        }
+                        // The step itself is looked at again.
+                        asked.step += 1;
+                        joined = Some(first);
+                        continue;
+                    }
                     let server = plan.listeners.get(asked.client.listener).map_or("", |known| &known.label);
                     let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice());
                     joined = match steps.and_then(|steps| steps.get(asked.step)) {
                         Some(step) => Some(step.join(asked, first, reply, server)),
                         None => Some(first),
                     };
+                    continue;
+                }
+                if let Some(memo) = frame.memo {
+                    resumed = Some(Answer::Behind { reply, memo });
                     continue;
                 }
                 let question = Box::new(question);
@@ -94,6 +149,20 @@ pub(super) fn walk(
     }
 }
 
+/// The zone that is asked for, from the first step that has it; that step counts as the one that answers.
+fn whole(steps: &[Box<dyn Step>], asked: &mut Asked) -> Whole {
+    for step in steps {
+        match step.whole(&asked.question, asked.query.known) {
+            Whole::NotMine => {}
+            found => {
+                asked.answered_by = words::place(step.word());
+                return found;
+            }
+        }
+    }
+    Whole::NotMine
+}
+
 /// Makes `question` the one being answered, on top of the one in hand; an answer at once where that can't be.
 fn descend(
     plan: &Plan,
@@ -101,27 +170,71 @@ fn descend(
     question: Box<Question>,
     held: Option<Sections>,
 ) -> Option<Answer> {
-    if asked.frames.len() >= MAX_FRAMES {
-        return Some(Answer::Nobody { held });
-    }
-    let listener = plan.listeners.get(asked.client.listener);
-    let chain = listener.and_then(|listener| Some(listener.zones.get(listener.choose(&question)?)?.chain));
-    let Some(chain) = chain else { return Some(Answer::Nobody { held }) };
+    let Some(chain) = chain_of(plan, asked, &question) else { return Some(Answer::Nobody { held }) };
     let question = std::mem::replace(&mut asked.question, *question);
-    let (from, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain: from, step, entry, held, first: None });
+    let (from, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
+    asked.frames.push(Frame {
+        question,
+        chain: from,
+        step,
+        entry,
+        flags,
+        held,
+        first: None,
+        follows: false,
+        memo: None,
+    });
     asked.chain = chain;
     asked.step = 0;
     asked.entry = 0;
     None
 }
 
-/// Makes the question in hand one for `qtype`, which is asked from behind the step in hand on; `first` waits for its reply.
-fn ask_behind(asked: &mut Asked, qtype: u16, first: Reply) {
-    let question = asked.question.clone();
+/// The chain of a question that is asked on behalf of the one in hand; `None` where there is none, or it is nested too deep.
+fn chain_of(plan: &Plan, asked: &Asked, question: &Question) -> Option<usize> {
+    if asked.frames.len() >= MAX_FRAMES {
+        return None;
+    }
+    plan.choose(asked, question).map(|(_, chain)| chain)
+}
+
+/// Makes `question` the one being answered, while `first` waits for its reply at the step in hand.
+///
+/// `first` comes back where there is no chain for it.
+fn ask_for(plan: &Plan, asked: &mut Asked, question: Box<Question>, first: Reply) -> Option<Reply> {
+    let Some(to) = chain_of(plan, asked, &question) else { return Some(first) };
+    let question = std::mem::replace(&mut asked.question, *question);
+    let (chain, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
+    asked.frames.push(Frame {
+        question,
+        chain,
+        step,
+        entry,
+        flags,
+        held: None,
+        first: Some(first),
+        follows: true,
+        memo: None,
+    });
+    asked.chain = to;
+    asked.step = 0;
+    asked.entry = 0;
+    None
+}
+
+/// Makes `question`, for `qtype`, the one in hand, which is asked from behind the step in hand on; `first` or `memo` wait for
+/// its reply.
+fn ask_behind(
+    asked: &mut Asked,
+    question: Question,
+    qtype: u16,
+    first: Option<Reply>,
+    memo: Option<Box<Memo>>,
+) {
+    let question = std::mem::replace(&mut asked.question, question);
     asked.question.qtype = qtype;
-    let (chain, step, entry) = (asked.chain, asked.step, asked.entry);
-    asked.frames.push(Frame { question, chain, step, entry, held: None, first: Some(first) });
+    let (chain, step, entry, flags) = (asked.chain, asked.step, asked.entry, asked.query.header.flags);
+    asked.frames.push(Frame { question, chain, step, entry, flags, held: None, first, follows: false, memo });
     asked.step = step + 1;
     asked.entry = step + 1;
 }

@@ -208,7 +208,8 @@ fn nanoseconds(unit: &str) -> Option<u128> {
 }
 
 /// The candidate that differs least from `word`, if it differs little.
-pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     if !(2..=32).contains(&length) {
         return None;

@@ -280,6 +280,12 @@ pub enum Problem {
         #[source]
         fault: ImportFault,
     },
+    /// Placeholders that nobody filled in.
+    #[error("nothing is known for `{names}`")]
+    Placeholder {
+        /// All of them, each once.
+        names: String,
+    },
     /// Variables whose values name each other, or grow without end.
     #[error("the variables in `{text}` cannot be replaced: their values name each other or are too long")]
     VariableLoop {
@@ -357,6 +363,10 @@ impl Problem {
             Self::ImportMore { .. } => "write one `import` a line; snippets take no arguments",
             Self::Import { fault: ImportFault::NotFound, .. } => {
                 "the path is relative to the importing file; a snippet must be defined above its first import"
+            }
+            Self::Placeholder { .. } => {
+                "write the values in their place, or give them as node-cache gets them: `-localip IP,IP`, `-upstreamsvc SERVICE`, \
+                 or the variable PILLAR_DNS_DOMAIN for __PILLAR__DNS__DOMAIN__ and so on"
             }
             Self::Duration { .. } => "write a number with its unit: `250ms`, `5s`, `1m30s`, `1h`",
             _ => return None,

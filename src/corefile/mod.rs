@@ -30,6 +30,8 @@
 //! * `{$VAR}` and `{%VAR%}` are replaced in every token, also inside quotes; a value may name further variables; an
 //!   unset one is empty and warned about. A value never becomes
 //!   a brace, a comment or a second argument; only in a key line it is cut at commas.
+//! * `__PILLAR__NAME__`, which the manifests of node-local-dns leave open, is filled in by the source; one without a value is an
+//!   error.
 //! * `{` may stand at the end of the key line or alone on the next one; for a directive it must stand on its line.
 //!   `}` closes a server block at the start of a line only; inside a directive's block it may end a line.
 //! * The last block may leave its braces away: everything after its key line is then its contents.
@@ -47,6 +49,7 @@ mod lexer;
 mod location;
 mod overlap;
 mod parser;
+mod placeholders;
 mod print;
 mod source;
 mod spec;
@@ -57,10 +60,11 @@ mod variables;
 mod warning;
 mod zone;
 
+pub use arguments::nearest;
 pub use error::{Error, Problem};
 pub use location::Location;
 pub use parser::parse;
-pub use print::print;
+pub use print::{print, print_line};
 pub use source::{Disk, ImportFault, NoImports, Source};
 pub use spec::{Block, Directive, Key, Spec, Token, Transport};
 pub use warning::{Notice, Warning};

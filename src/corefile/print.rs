@@ -29,6 +29,26 @@ pub fn print(spec: &Spec) -> String {
     out
 }
 
+/// A directive in one line, for people: `forward . 10.0.0.10 { force_tcp; max_concurrent 1000 }`.
+#[must_use]
+pub fn print_line(directive: &Directive) -> String {
+    let mut out = String::new();
+    write_text(&directive.word.text, false, &mut out);
+    for arg in &directive.args {
+        out.push(' ');
+        write_text(&arg.text, false, &mut out);
+    }
+    if let Some(lines) = &directive.block {
+        let lines: Vec<String> = lines.iter().map(print_line).collect();
+        out.push_str(&if lines.is_empty() {
+            " { }".to_owned()
+        } else {
+            format!(" {{ {} }}", lines.join("; "))
+        });
+    }
+    out
+}
+
 /// Writes one line, and its block below it.
 fn write_directive(directive: &Directive, depth: usize, out: &mut String) {
     let indent = "    ".repeat(depth);

@@ -22,6 +22,12 @@ pub trait Source {
     /// Errors: `NotFound` for a plain path without a file; otherwise see [`ImportFault`].
     fn files(&self, pattern: &str, from: &str) -> Result<Vec<(String, String)>, ImportFault>;
 
+    /// The value of a placeholder of node-local-dns, `DNS__DOMAIN` for `__PILLAR__DNS__DOMAIN__`; `None` if there is none.
+    fn placeholder(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
+
     /// The port of plain DNS keys that name none: 53, or what `-dns.port` says (rule S-06).
     fn dns_port(&self) -> u16 {
         53

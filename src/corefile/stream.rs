@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::error::{Error, Problem};
 use super::lexer::{self, Lexeme, MAX_TOKENS, Mark};
 use super::location::Location;
+use super::placeholders;
 use super::source::{ImportFault, Source};
 use super::spec::Token;
 use super::variables;
@@ -84,7 +85,8 @@ impl<'s> Stream<'s> {
     ///
     /// Errors: those of the lexer.
     pub(super) fn open(name: &str, text: &str, source: &'s dyn Source) -> Result<Self, Error> {
-        let lexemes: Rc<[Lexeme]> = lexer::lex(&Arc::from(name), text)?.into();
+        let lexemes = placeholders::fill(lexer::lex(&Arc::from(name), text)?, source)?;
+        let lexemes: Rc<[Lexeme]> = lexemes.into();
         let lineage = Rc::new(Lineage { origin: Origin::File(name.to_owned()), parent: None, depth: 0 });
         Ok(Self {
             source,
@@ -240,7 +242,7 @@ impl<'s> Stream<'s> {
             if self.bytes > MAX_TEXT {
                 return Err(Error::new(argument.at, Problem::TextTooLong { limit: MAX_TEXT }));
             }
-            let lexemes = lexer::lex(&Arc::from(name.as_str()), &text)?;
+            let lexemes = placeholders::fill(lexer::lex(&Arc::from(name.as_str()), &text)?, self.source)?;
             self.lexed = self.lexed.saturating_add(lexemes.len());
             if self.lexed > MAX_TOKENS {
                 return Err(Error::new(argument.at, Problem::TooManyTokens { limit: MAX_TOKENS }));

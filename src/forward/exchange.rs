@@ -70,6 +70,8 @@ pub struct Need<'a> {
     pub checking_disabled: bool,
     /// DO.
     pub dnssec_ok: bool,
+    /// EDNS options to go with it, wire form; none as a rule.
+    pub options: &'a [u8],
 }
 
 /// Why there is no answer, in words that go to clients with EDNS and to the log (RFC 8914).
@@ -216,6 +218,8 @@ impl Exchange {
         self.key.extend_from_slice(&need.question.qtype.to_be_bytes());
         self.key.push(flags);
         self.key.extend_from_slice(need.question.lower());
+        // Behind the name's final zero, so that no other name can look like it.
+        self.key.extend_from_slice(need.options);
         if let Some(&(place, generation)) = self.index.get(self.key.as_slice())
             && let Some(flight) = self.flights.get(place, generation)
         {
@@ -248,6 +252,7 @@ impl Exchange {
             key: self.key.as_slice().into(),
             group: Some(need.group.clone()),
             waiters: vec![waiter],
+            options: need.options.into(),
             ..Flight::new(need.question.clone(), bits, order, now, FLIGHT)
         });
         let key = flight.key.clone();

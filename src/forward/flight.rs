@@ -69,6 +69,8 @@ pub(super) struct Flight {
     pub(super) question: Question,
     /// What goes with it.
     pub(super) bits: Bits,
+    /// EDNS options that go with it, wire form.
+    pub(super) options: Box<[u8]>,
     /// Who waits.
     pub(super) waiters: Vec<Waiter>,
     /// Whom to ask, in this order, over and over.
@@ -109,6 +111,7 @@ impl Flight {
             group: None,
             question,
             bits,
+            options: Box::default(),
             waiters: Vec::new(),
             order,
             turned: 0,

@@ -35,7 +35,7 @@ pub use health::{Durations, Health};
 pub use lookup::{HostName, look_up};
 pub use loops::{Loops, Suspect};
 pub use network::{Arrival, Blame, Inlet, Job, Network, StreamFault, Streams, Ticket};
-pub use resolv::{Look, ResolvFile};
+pub use resolv::{Look, ResolvFile, search_list};
 pub use response::{Expect, Response, Unfit, read};
 pub use streams::{Desk, DeskOptions};
 pub use target::{GroupSpec, Target, TargetFault, is_own, scoped};

@@ -1,4 +1,5 @@
-//! The query that goes to an upstream: built anew, nothing of the client's message but its question, RD, CD and DO.
+//! The query that goes to an upstream: built anew, nothing of the client's message but its question, RD, CD and DO,
+//! and options that a rule of the Corefile put there.
 
 use crate::wire::{MAX_UDP_REPLY, Question};
 
@@ -19,9 +20,14 @@ pub(super) struct Ask<'a> {
     pub(super) dnssec_ok: bool,
     /// Whether an OPT goes with it.
     pub(super) edns: bool,
+    /// The options in that OPT, wire form.
+    pub(super) options: &'a [u8],
     /// Whether its length is hidden: for encrypted transports (RFC 7830).
     pub(super) padded: bool,
 }
+
+/// The most bytes of options that go with a query.
+const MOST: usize = 16_384;
 
 /// Lengths of padded queries are multiples of this (RFC 8467 §4.1). Unit: bytes.
 const BLOCK: usize = 128;
@@ -47,16 +53,22 @@ pub(super) fn write(ask: &Ask<'_>, out: &mut Vec<u8>) {
         let [high, low] = u16::try_from(MAX_UDP_REPLY).unwrap_or(u16::MAX).to_be_bytes();
         let dnssec_ok = if ask.dnssec_ok { 0x80 } else { 0 };
         out.extend_from_slice(&[0, 0, 41, high, low, 0, 0, dnssec_ok, 0, 0, 0]);
+        let rdata = out.len();
+        // More than a message holds is nothing.
+        if ask.options.len() <= MOST {
+            out.extend_from_slice(ask.options);
+        }
         if ask.padded {
             // The option's own head: code 12 and a length.
             let whole = (out.len() + 4).next_multiple_of(BLOCK);
             let padding = whole - out.len() - 4;
             let [high, low] = u16::try_from(padding).unwrap_or_default().to_be_bytes();
-            if let Some(rdlength) = out.last_chunk_mut::<2>() {
-                *rdlength = u16::try_from(padding + 4).unwrap_or_default().to_be_bytes();
-            }
             out.extend_from_slice(&[0, 12, high, low]);
             out.resize(whole, 0);
+        }
+        let length = u16::try_from(out.len() - rdata).unwrap_or_default();
+        if let Some(rdlength) = out.get_mut(rdata - 2..rdata) {
+            rdlength.copy_from_slice(&length.to_be_bytes());
         }
     }
 }

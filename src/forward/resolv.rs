@@ -152,8 +152,33 @@ fn stamp(path: &Path) -> std::io::Result<Stamp> {
     ))
 }
 
+/// The search list of a file, in its order, each name once; of several lines the last counts.
+///
+/// Errors: it can't be read; in words. A file without a search list is none.
+pub fn search_list(path: &Path) -> Result<Vec<String>, String> {
+    Ok(searches(&load(path)?))
+}
+
+/// The search list of a text.
+fn searches(text: &[u8]) -> Vec<String> {
+    let (config, _) = Config::parse_with_errors(text);
+    let mut names: Vec<String> = Vec::new();
+    for name in config.get_last_search_or_domain() {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// The name servers of a file.
 fn read(path: &Path) -> Result<Vec<SocketAddr>, String> {
+    name_servers(&load(path)?)
+}
+
+/// The text of a file.
+fn load(path: &Path) -> Result<Vec<u8>, String> {
     let meta = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !meta.is_file() {
         return Err("it is not a file".to_owned());
@@ -161,7 +186,7 @@ fn read(path: &Path) -> Result<Vec<SocketAddr>, String> {
     if meta.len() > LONGEST {
         return Err(format!("it is longer than {LONGEST} bytes"));
     }
-    name_servers(&std::fs::read(path).map_err(|error| error.to_string())?)
+    std::fs::read(path).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -183,6 +208,15 @@ mod tests {
                     nameserver 300.1.1.1\nnameserver\tfd00::1\nnameserver 10.0.0.1\nnameserver fe80::1%7\n";
         assert_eq!(said(text).as_deref(), Ok("10.0.0.1:53 [fd00::1]:53 [fe80::1%7]:53"));
         assert_eq!(said("nameserver 10.0.0.1\r\n").as_deref(), Ok("10.0.0.1:53"));
+    }
+
+    #[test]
+    fn the_last_search_list_counts_and_names_each_domain_once() {
+        let text = b"search old.example\nnameserver 10.0.0.1\nsearch Corp.example. a.b corp.example\n";
+        assert_eq!(searches(text), ["corp.example", "a.b"]);
+        assert_eq!(searches(b"domain only.example\n"), ["only.example"]);
+        assert_eq!(searches(b"nameserver 10.0.0.1\n"), Vec::<String>::new());
+        assert_eq!(searches(b"search .\n"), Vec::<String>::new());
     }
 
     #[test]

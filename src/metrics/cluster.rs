@@ -46,6 +46,8 @@ pub struct ClusterNumbers {
     pub lists: BTreeMap<&'static str, u64>,
     /// Lists and watches that failed, by resource and reason.
     pub failures: BTreeMap<(&'static str, &'static str), u64>,
+    /// Host names that two owners claim for different addresses now; `None` while no store knows host names.
+    pub conflicts: Option<u64>,
 }
 
 /// Where the numbers are written and read; kept over all plans, so that counters never fall.
@@ -88,6 +90,13 @@ impl ClusterCounts {
     #[must_use]
     pub fn lists(&self) -> u64 {
         self.0.lock().lists.values().sum()
+    }
+
+    /// A store counts `now` host names in conflict where it counted `before`.
+    pub fn conflicts_changed(&self, before: u64, now: u64) {
+        let mut numbers = self.0.lock();
+        let total = numbers.conflicts.unwrap_or(0) + now;
+        numbers.conflicts = Some(total.saturating_sub(before));
     }
 
     /// All numbers as of now.

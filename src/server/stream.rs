@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::link::{Accepted, Link, StreamId};
-use crate::chain::{Client, Outcome, Transport};
+use crate::chain::{Client, Outcome, Timeouts, Transfer, Transport};
 use crate::time::Tick;
 use crate::wire::MAX_MESSAGE;
 
@@ -58,6 +58,9 @@ const PENDING: usize = 128 * 1024;
 /// Bytes of a query that are kept while it is incomplete, beyond which reading stops until queries are taken.
 const KEPT: usize = 2 + MAX_MESSAGE;
 
+/// How many messages of a transfer are made at a time.
+const TRANSFER_MESSAGES: usize = 4;
+
 /// Where the reply of a waiting query goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct StreamReturn {
@@ -65,6 +68,31 @@ pub(super) struct StreamReturn {
     id: StreamId,
     /// Which of the streams that had this index.
     generation: u64,
+}
+
+/// The bounds of one stream: those of all, as far as `timeouts` says nothing else about its address.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// How long it may be without a query.
+    idle: Duration,
+    /// How long a message may take.
+    partial: Duration,
+    /// How long a byte of a reply may wait for the peer.
+    write: Duration,
+    /// How many more queries it may send; `None` for any number.
+    left: Option<u32>,
+}
+
+impl Bounds {
+    /// Those of a stream that begins.
+    fn new(limits: &StreamLimits, timeouts: Timeouts) -> Self {
+        Self {
+            idle: timeouts.idle.unwrap_or(limits.idle),
+            partial: timeouts.read.unwrap_or(limits.partial),
+            write: timeouts.write.unwrap_or(limits.write),
+            left: timeouts.queries.flatten(),
+        }
+    }
 }
 
 /// One stream.
@@ -77,6 +105,8 @@ struct Stream {
     local: IpAddr,
     /// The socket group that took it.
     group: usize,
+    /// Its bounds.
+    bounds: Bounds,
     /// Bytes read and not yet taken as queries.
     input: Vec<u8>,
     /// Replies not yet taken by the peer.
@@ -85,6 +115,8 @@ struct Stream {
     written: usize,
     /// Queries that wait.
     waiting: usize,
+    /// What is left of a reply of several messages; queries wait for its end.
+    transfer: Option<Box<Transfer>>,
     /// When the oldest incomplete message began.
     began: Option<Tick>,
     /// When something last went to or came from the chain.
@@ -100,7 +132,7 @@ struct Stream {
 impl Stream {
     /// Whether nothing is owed to the peer.
     fn is_idle(&self) -> bool {
-        self.waiting == 0 && self.written == self.output.len()
+        self.waiting == 0 && self.transfer.is_none() && self.written == self.output.len()
     }
 }
 
@@ -134,8 +166,14 @@ pub(super) trait Answerer {
         out: &mut [u8],
     ) -> Outcome;
 
+    /// The rest of the reply that began with `Outcome::Begun`.
+    fn transfer(&mut self) -> Option<Box<Transfer>>;
+
     /// The plan's listener behind a socket group.
     fn listener(&self, group: usize) -> usize;
+
+    /// What the plan says about the times of streams of a socket group.
+    fn timeouts(&self, group: usize) -> Timeouts;
 }
 
 /// What became of a connection that waited.
@@ -172,7 +210,7 @@ impl Streams {
         &mut self,
         link: &mut impl Link,
         accepted: Accepted,
-        group: usize,
+        (group, timeouts): (usize, Timeouts),
         now: Tick,
     ) -> Admission {
         let client = accepted.peer.ip();
@@ -191,6 +229,7 @@ impl Streams {
         }
         *self.clients.entry(client).or_default() += 1;
         self.generation += 1;
+        let bounds = Bounds::new(&self.limits, timeouts);
         self.streams.insert(
             accepted.stream.0,
             Stream {
@@ -198,10 +237,12 @@ impl Streams {
                 peer: accepted.peer,
                 local: accepted.local,
                 group,
+                bounds,
                 input: Vec::new(),
                 output: Vec::new(),
                 written: 0,
                 waiting: 0,
+                transfer: None,
                 began: None,
                 active: now,
                 owed: None,
@@ -209,13 +250,13 @@ impl Streams {
                 interest: (true, false),
             },
         );
-        self.note(now.plus(self.idle_limit()));
+        self.note(now.plus(self.idle_limit(bounds.idle)));
         Admission::Taken
     }
 
     /// How long a stream may be idle now (RFC 7766 §6.2.3).
-    fn idle_limit(&self) -> Duration {
-        if self.streams.len() * 2 > self.limits.connections { self.limits.idle / 5 } else { self.limits.idle }
+    fn idle_limit(&self, idle: Duration) -> Duration {
+        if self.streams.len() * 2 > self.limits.connections { idle / 5 } else { idle }
     }
 
     /// Remembers a deadline.
@@ -283,6 +324,7 @@ impl Streams {
     /// Whether a whole query is here and may be taken now.
     fn may_take(&self, stream: &Stream) -> bool {
         stream.waiting < self.limits.in_flight
+            && stream.transfer.is_none()
             && stream.output.len() - stream.written < PENDING
             && has_message(&stream.input)
     }
@@ -294,7 +336,10 @@ impl Streams {
         }
         let stream = self.streams.get_mut(&id.0)?;
         let mut taken = 0;
-        while stream.waiting < self.limits.in_flight && stream.output.len() - stream.written < PENDING {
+        while stream.waiting < self.limits.in_flight
+            && stream.transfer.is_none()
+            && stream.output.len() - stream.written < PENDING
+        {
             let rest = stream.input.get(taken..).unwrap_or_default();
             let Some((prefix, body)) = rest.split_first_chunk::<2>() else { break };
             let length = usize::from(u16::from_be_bytes(*prefix));
@@ -312,13 +357,29 @@ impl Streams {
             let to = StreamReturn { id, generation: stream.generation };
             match answerer.answer(message, client, to, now, &mut self.reply) {
                 Outcome::Reply(length) => queue(stream, self.reply.get(..length).unwrap_or_default()),
+                Outcome::Begun(length) => {
+                    queue(stream, self.reply.get(..length).unwrap_or_default());
+                    stream.transfer = answerer.transfer();
+                }
                 Outcome::Waiting => stream.waiting += 1,
                 Outcome::Silent => {}
             }
             stream.active = now;
             taken += 2 + length;
+            if let Some(left) = &mut stream.bounds.left {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    // Nothing more is read; the stream is closed once it got what it is owed.
+                    stream.ended = true;
+                    stream.input.clear();
+                    taken = 0;
+                    break;
+                }
+            }
         }
-        if taken > 0 {
+        if stream.input.is_empty() {
+            stream.began = None;
+        } else if taken > 0 {
             stream.input.drain(..taken);
             // The next message began at the latest now; its deadline does not move again until it is whole.
             stream.began = (!stream.input.is_empty()).then_some(now);
@@ -326,25 +387,32 @@ impl Streams {
         if stream.input.is_empty() && stream.input.capacity() > 4096 {
             stream.input = Vec::new();
         }
-        let deadline = stream.began.map(|began| began.plus(self.limits.partial));
-        let idle = stream.active.plus(self.idle_limit());
+        let bounds = stream.bounds;
+        let deadline = stream.began.map(|began| began.plus(bounds.partial));
+        let idle = stream.active.plus(self.idle_limit(bounds.idle));
         self.note(deadline.map_or(idle, |deadline| deadline.min(idle)));
         Some(())
     }
 
     /// Writes what the peer takes, and closes a stream that is done.
     fn write(&mut self, link: &mut impl Link, id: StreamId, now: Tick) {
-        let write_limit = self.limits.write;
-        let (in_flight, partial) = (self.limits.in_flight, self.limits.partial);
+        let in_flight = self.limits.in_flight;
         let Some(stream) = self.streams.get_mut(&id.0) else { return };
-        while stream.written < stream.output.len() {
-            match link.write(id, stream.output.get(stream.written..).unwrap_or_default()) {
-                Ok(Some(count)) if count > 0 => {
-                    stream.written += count;
-                    stream.active = now;
+        let Bounds { write: write_limit, partial, .. } = stream.bounds;
+        // A transfer goes on once the peer took all of a message, some messages a turn: others have theirs in between.
+        for _ in 0..=TRANSFER_MESSAGES {
+            while stream.written < stream.output.len() {
+                match link.write(id, stream.output.get(stream.written..).unwrap_or_default()) {
+                    Ok(Some(count)) if count > 0 => {
+                        stream.written += count;
+                        stream.active = now;
+                    }
+                    Ok(_) => break,
+                    Err(_) => return self.close(link, id),
                 }
-                Ok(_) => break,
-                Err(_) => return self.close(link, id),
+            }
+            if stream.written < stream.output.len() || !queue_next(stream, &mut self.reply) {
+                break;
             }
         }
         let pending = stream.output.len() - stream.written;
@@ -358,14 +426,15 @@ impl Streams {
         } else if stream.owed.is_none_or(|(_, owed)| stream.written >= owed) {
             stream.owed = Some((now.plus(write_limit), stream.output.len()));
         }
-        if stream.ended && stream.waiting == 0 && pending == 0 && !has_message(&stream.input) {
+        let transfers = stream.transfer.is_some();
+        if stream.ended && stream.waiting == 0 && pending == 0 && !transfers && !has_message(&stream.input) {
             link.finish(id);
             return self.close(link, id);
         }
         // A stream that asks faster than it reads answers, or has too many queries waiting, is not read from.
         let read =
             !stream.ended && stream.waiting < in_flight && pending < PENDING && stream.input.len() < KEPT;
-        let interest = (read, pending > 0);
+        let interest = (read, pending > 0 || transfers);
         let mut deadline = stream.owed.map(|(deadline, _)| deadline);
         if interest != stream.interest {
             if read && !stream.interest.0 && stream.began.is_some() {
@@ -398,8 +467,9 @@ impl Streams {
         if let Some(reply) = reply {
             queue(stream, reply);
         }
+        let idle = stream.bounds.idle;
         self.write(link, to.id, now);
-        self.note(now.plus(self.idle_limit()));
+        self.note(now.plus(self.idle_limit(idle)));
         true
     }
 
@@ -428,7 +498,6 @@ impl Streams {
         if self.next_check.is_none_or(|next| next > now) {
             return;
         }
-        let idle_limit = self.idle_limit();
         let mut next: Option<Tick> = None;
         let mut expired = Vec::new();
         for (index, stream) in &self.streams {
@@ -436,9 +505,9 @@ impl Streams {
             // its turn, and one that we do not read on, are not late.
             let incomplete = stream.began.filter(|_| stream.interest.0 && !has_message(&stream.input));
             let deadlines = [
-                incomplete.map(|began| began.plus(self.limits.partial)),
+                incomplete.map(|began| began.plus(stream.bounds.partial)),
                 stream.owed.map(|(deadline, _)| deadline),
-                stream.is_idle().then(|| stream.active.plus(idle_limit)),
+                stream.is_idle().then(|| stream.active.plus(self.idle_limit(stream.bounds.idle))),
             ];
             for deadline in deadlines.into_iter().flatten() {
                 if deadline <= now {
@@ -505,4 +574,18 @@ fn queue(stream: &mut Stream, reply: &[u8]) {
     let length = u16::try_from(reply.len()).unwrap_or(u16::MAX);
     stream.output.extend_from_slice(&length.to_be_bytes());
     stream.output.extend_from_slice(reply);
+}
+
+/// Appends the next message of a transfer, where there is one; `scratch` is where it is made.
+fn queue_next(stream: &mut Stream, scratch: &mut Vec<u8>) -> bool {
+    let Some(transfer) = &mut stream.transfer else { return false };
+    scratch.resize(MAX_MESSAGE, 0);
+    let made = transfer.next(scratch);
+    if transfer.ended() {
+        stream.transfer = None;
+    }
+    if let Some(length) = made {
+        queue(stream, scratch.get(..length).unwrap_or_default());
+    }
+    made.is_some()
 }

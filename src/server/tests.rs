@@ -3,6 +3,7 @@
 mod datagrams;
 mod random;
 mod streams;
+mod transfers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -107,6 +108,8 @@ fn plan(groups: &[u8], signal: &Arc<Signal>) -> Arc<Plan> {
             label: String::new(),
             zones: vec![served],
             dropped: None,
+            timeouts: Default::default(),
+            shed: None,
         });
     }
     Arc::new(plan)

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::kernel::{BATCH, Envelope, Inbox, Outbox};
 use super::link::{Link, Ready, StreamId};
 use super::stream::{Admission, Answerer, StreamLimits, StreamReturn, Streams};
-use crate::chain::{Client, Outcome, Pipeline, PipelineOptions, Transport};
+use crate::chain::{Client, Outcome, Pipeline, PipelineOptions, Timeouts, Transfer, Transport};
 use crate::metrics::Counters;
 use crate::time::Tick;
 
@@ -133,6 +133,15 @@ struct Desk {
 }
 
 impl Desk {
+    /// Counts replies of a socket that the kernel refused to send.
+    fn refused(&self, socket: usize, count: u64) {
+        self.counters.send_refused.add(count);
+        let plan = self.pipeline.plan();
+        if let Some(shed) = plan.listeners.get(self.listener(socket)).and_then(|here| here.shed.as_ref()) {
+            shed.replies.add(self.pipeline.worker(), count);
+        }
+    }
+
     /// Takes a new plan, if there is one, and looks up the groups in it.
     fn refresh(&mut self) {
         if self.pipeline.refresh() || self.listeners.is_empty() {
@@ -161,8 +170,17 @@ impl Answerer for Desk {
         self.pipeline.answer(bytes, client, ReturnTo::Stream(to), now, out)
     }
 
+    fn transfer(&mut self) -> Option<Box<Transfer>> {
+        self.pipeline.transfer()
+    }
+
     fn listener(&self, group: usize) -> usize {
         self.listeners.get(group).copied().unwrap_or(usize::MAX)
+    }
+
+    fn timeouts(&self, group: usize) -> Timeouts {
+        let listener = self.pipeline.plan().listeners.get(self.listener(group));
+        listener.map_or_else(Timeouts::default, |listener| listener.timeouts)
     }
 }
 
@@ -381,7 +399,7 @@ impl<L: Link> Worker<L> {
         if !self.outbox.is_empty() {
             let sent = self.link.send(socket, &mut self.outbox);
             if sent.refused > 0 {
-                self.desk.counters.send_refused.add(u64::try_from(sent.refused).unwrap_or(0));
+                self.desk.refused(socket, u64::try_from(sent.refused).unwrap_or(0));
             }
         }
     }
@@ -392,7 +410,8 @@ impl<L: Link> Worker<L> {
             match self.link.accept(group) {
                 Ok(Some(accepted)) => {
                     let id = accepted.stream;
-                    match self.streams.admit(&mut self.link, accepted, group, now) {
+                    let timeouts = self.desk.timeouts(group);
+                    match self.streams.admit(&mut self.link, accepted, (group, timeouts), now) {
                         Admission::Taken => {
                             self.desk.counters.connections.add(1);
                             // Nearly always the query is there already.
@@ -417,13 +436,15 @@ impl<L: Link> Worker<L> {
     /// Goes on with queries that waited.
     fn resume(&mut self, now: Tick, woken: bool) {
         let Self { link, desk, streams, outbox, .. } = self;
-        let counters = desk.counters.clone();
+        let mut refused: Vec<(usize, u64)> = Vec::new();
         let mut socket_in_hand = 0;
         let mut freed = false;
-        let send_all = |socket: usize, outbox: &mut Outbox, link: &mut L| {
+        let mut send_all = |socket: usize, outbox: &mut Outbox, link: &mut L| {
             if !outbox.is_empty() {
                 let sent = link.send(socket, outbox);
-                counters.send_refused.add(u64::try_from(sent.refused).unwrap_or(0));
+                if sent.refused > 0 {
+                    refused.push((socket, u64::try_from(sent.refused).unwrap_or(0)));
+                }
             }
         };
         desk.pipeline.poll(now, woken, |to, reply| match to {
@@ -447,6 +468,9 @@ impl<L: Link> Worker<L> {
             }
         });
         send_all(socket_in_hand, outbox, link);
+        for (socket, count) in refused {
+            desk.refused(socket, count);
+        }
         if freed {
             let unblocked: Vec<StreamId> = streams.unblocked();
             for id in unblocked {

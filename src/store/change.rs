@@ -2,6 +2,12 @@
 
 use std::net::IpAddr;
 
+mod hosts;
+mod import;
+
+pub use hosts::{ExternalAddress, HostKind, HostsObject, ListedHost, ParentGateway};
+pub use import::{ImportObject, SliceImport};
+
 /// The kinds of objects that the store is fed with; each has its own list, watch and generation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
@@ -13,6 +19,10 @@ pub enum Kind {
     Namespaces,
     /// v1 Pod, only where a stanza says `pods verified`.
     Pods,
+    /// multicluster.x-k8s.io ServiceImport, only where a stanza says `multicluster`.
+    Imports,
+    /// What gives host names from outside, only where a stanza asks for it.
+    Hosts(HostKind),
 }
 
 /// One step in the life of the cluster, as a source saw it.
@@ -58,6 +68,10 @@ pub enum Object {
     Namespace(NamespaceObject),
     /// A Pod.
     Pod(PodObject),
+    /// A ServiceImport.
+    Import(ImportObject),
+    /// An Ingress, a Gateway or a route.
+    Hosts(HostsObject),
 }
 
 /// What identifies one version of an object; kept for the audit.
@@ -80,6 +94,8 @@ pub struct ServiceObject {
     pub spec: ServiceSpec,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
+    /// `spec.externalIPs`, then `status.loadBalancer.ingress` (rule K-290).
+    pub external: Vec<ExternalAddress>,
 }
 
 /// What makes a Service's names.
@@ -122,8 +138,10 @@ pub struct SliceObject {
     pub key: ObjectKey,
     /// UID and version.
     pub revision: Revision,
-    /// Label `kubernetes.io/service-name`; the Service is in the slice's own namespace.
+    /// Label `kubernetes.io/service-name`, empty where only `import` is there; the Service is in the slice's own namespace.
     pub service: Box<str>,
+    /// The labels of a slice that another cluster's endpoints stand in (rules K-211, K-212).
+    pub import: Option<SliceImport>,
     /// The *ready* endpoints (condition `ready` true or absent, rule K-102); others are cut at the door.
     pub endpoints: Vec<Endpoint>,
     /// `ports`.

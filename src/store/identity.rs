@@ -3,6 +3,7 @@
 //! All are 64 bits of a keyed hash (SipHash, a key for each process). Two different texts look the same with a chance of one in
 //! 2^64; among 150,000 slices any two do with one in a thousand million.
 
+use std::fmt::Write as _;
 use std::hash::BuildHasher as _;
 use std::sync::LazyLock;
 
@@ -41,6 +42,70 @@ impl Version {
     }
 }
 
+/// UID and version of an object, to be shown to people; small where they are as API servers write them.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(super) enum Shown {
+    /// No object.
+    #[default]
+    None,
+    /// A UUID and a number.
+    Usual([u8; 16], u64),
+    /// Anything else.
+    Any(Box<Revision>),
+}
+
+impl Shown {
+    /// What is shown of this revision.
+    pub(super) fn of(revision: Revision) -> Self {
+        if revision.uid.is_empty() && revision.version.is_empty() {
+            return Self::None;
+        }
+        let number = revision.version.parse::<u64>();
+        if let (Some(uid), Ok(number)) = (uuid_bytes(&revision.uid), number) {
+            let usual = Self::Usual(uid, number);
+            // What would come back in another spelling is kept as it is.
+            if usual.uid() == *revision.uid && usual.version() == *revision.version {
+                return usual;
+            }
+        }
+        Self::Any(Box::new(revision))
+    }
+
+    /// The UID as it was written; empty for none.
+    pub(super) fn uid(&self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Usual(uid, _) => {
+                let mut text = String::with_capacity(36);
+                for (at, byte) in uid.iter().enumerate() {
+                    if matches!(at, 4 | 6 | 8 | 10) {
+                        text.push('-');
+                    }
+                    // Writing into a text cannot fail.
+                    let _ = write!(text, "{byte:02x}");
+                }
+                text
+            }
+            Self::Any(revision) => revision.uid.to_string(),
+        }
+    }
+
+    /// The version as it was written; empty for none.
+    pub(super) fn version(&self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Usual(_, version) => version.to_string(),
+            Self::Any(revision) => revision.version.to_string(),
+        }
+    }
+}
+
+/// The bytes of a UUID; `None` where the text is not 32 hexadecimal digits between dashes.
+fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|&letter| letter != '-').collect();
+    (digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok()).flatten().map(u128::to_be_bytes)
+}
+
 /// What an object answers, to tell whether another version of it answers the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Fingerprint(u64);
@@ -70,5 +135,29 @@ impl std::hash::Hasher for AsIs {
 
     fn write_u64(&mut self, number: u64) {
         self.0 = number;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Revision, Shown};
+
+    #[test]
+    fn uids_and_versions_are_shown_as_they_were_written() {
+        let usual = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+        for (uid, version, small) in [
+            (usual, "123456789", true),
+            ("0F1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", "1", false),
+            ("0f1e2d3c4b5a69788796a5b4c3d2e1f0", "1", false),
+            (usual, "007", false),
+            (usual, "", false),
+            ("", "7", false),
+            ("a uid", "a version", false),
+        ] {
+            let shown = Shown::of(Revision { uid: uid.into(), version: version.into() });
+            assert_eq!((shown.uid().as_str(), shown.version().as_str()), (uid, version));
+            assert_eq!(matches!(shown, Shown::Usual(..)), small, "{uid} {version}");
+        }
+        assert_eq!(Shown::of(Revision::default()), Shown::None);
     }
 }

@@ -12,8 +12,13 @@
 //! of them; no hickory type; no clock but the one passed in.
 
 pub mod change;
+mod claims;
+mod client;
 mod endpoints;
+mod external;
+mod hosts;
 mod identity;
+mod imports;
 mod intern;
 mod namespace;
 mod part;
@@ -23,67 +28,39 @@ mod service;
 mod services;
 #[cfg(test)]
 mod tests;
+mod wanted;
 mod writer;
+mod zones;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
 pub use change::{Change, Kind, Object, ObjectKey, Protocol, Sink};
+pub use client::ClientPod;
 pub use endpoints::{Endpoints, Group};
+pub use external::{Addresses, External, Externals};
+pub use hosts::{Claim, Host, HostName, Hosts, Owner};
+pub use imports::{Import, ImportSpec, Imports, Member as ImportMember};
 pub use namespace::Namespace;
 pub use part::{Label, Member, Naming, Part, PartPort};
 pub use pod::PodNames;
 pub use reverse::Reverse;
 pub use service::{FewV4, Port, Service, Spec};
+pub use wanted::{Need, Wanted};
 pub use writer::Writer;
 
 /// The wire form, lower case, of `SVC.NS`, without a final zero: how a Service is found.
 pub type ServiceKey = Arc<[u8]>;
 
-/// Which objects a store is fed with; decides when it is complete.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Wanted {
-    /// EndpointSlices: all but `noendpoints`.
-    pub endpoints: bool,
-    /// Pods: only for `pods verified`.
-    pub pods: bool,
-    /// Names of pods that stand behind endpoints: only for `endpoint_pod_names`.
-    pub pod_names: bool,
-}
-
-impl Wanted {
-    /// The kinds that must be listed before the store is complete, as bits of `bit`.
-    fn bits(self) -> u8 {
-        let mut bits = bit(Kind::Services) | bit(Kind::Namespaces);
-        if self.endpoints {
-            bits |= bit(Kind::EndpointSlices);
-        }
-        if self.pods {
-            bits |= bit(Kind::Pods);
-        }
-        bits
-    }
-}
-
-/// The bit of a kind.
-fn bit(kind: Kind) -> u8 {
-    match kind {
-        Kind::Services => 1,
-        Kind::EndpointSlices => 2,
-        Kind::Namespaces => 4,
-        Kind::Pods => 8,
-    }
-}
-
 /// The hash maps' hasher: seeded at random, so that names can't be chosen to collide.
 type Map<K, V> = DashMap<K, V, foldhash::fast::RandomState>;
 
-/// What is called once when the store is complete.
-type SyncCallback = Box<dyn FnOnce() + Send>;
+/// What is called once when what is needed is known.
+type SyncCallback = (Need, Box<dyn FnOnce() + Send>);
 
 /// The names of one cluster.
 pub struct Store {
@@ -95,10 +72,18 @@ pub struct Store {
     reverse: Reverse,
     /// Pods, where they are watched.
     pods: PodNames,
+    /// Services of the clusterset, where they are watched.
+    imports: Imports,
+    /// Services as they are reached from outside, where that is wanted.
+    externals: Externals,
+    /// Host names from outside, where they are watched.
+    hosts: Hosts,
     /// What is fed.
     wanted: Wanted,
+    /// The kinds that each `Need` needs, in their order, as bits.
+    needed: [u16; 4],
     /// The kinds whose first list is complete.
-    listed: AtomicU8,
+    listed: AtomicU16,
     /// Unix seconds of the last change that matters (rules K-006, K-265).
     serial: AtomicU32,
     /// Ready endpoint addresses, for the report at start.
@@ -129,8 +114,12 @@ impl Store {
             namespaces: Map::default(),
             reverse: Reverse::default(),
             pods: PodNames::default(),
+            imports: Imports::default(),
+            externals: Externals::default(),
+            hosts: Hosts::default(),
             wanted,
-            listed: AtomicU8::new(0),
+            needed: [Need::Cluster, Need::Imports, Need::Hosts, Need::All].map(|need| wanted.bits(need)),
+            listed: AtomicU16::new(0),
             serial: AtomicU32::new(0),
             endpoints: AtomicUsize::new(0),
             on_sync: Mutex::new(Vec::new()),
@@ -164,21 +153,68 @@ impl Store {
         &self.pods
     }
 
-    /// Whether the first lists of all that is wanted are complete (rule K-016); stays true.
+    /// The clusterset's Services; none unless they are watched.
+    #[must_use]
+    pub fn imports(&self) -> &Imports {
+        &self.imports
+    }
+
+    /// Services as they are reached from outside; none unless that is wanted.
+    #[must_use]
+    pub fn externals(&self) -> &Externals {
+        &self.externals
+    }
+
+    /// Host names from outside; none unless they are watched.
+    #[must_use]
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// The namespace of this label, made if it is not known yet.
+    fn named_namespace(&self, run: &[u8]) -> Arc<Namespace> {
+        if let Some(known) = self.namespaces.get(run) {
+            return known.clone();
+        }
+        let name = run.get(1..).map(String::from_utf8_lossy).unwrap_or_default();
+        let made = Arc::new(Namespace::named(&name));
+        self.namespaces.insert(run.into(), made.clone());
+        made
+    }
+
+    /// Drops the entry of a namespace that does not exist and that nothing names.
+    fn forget_namespace(&self, run: &[u8]) {
+        // The map holds one reference; a reader that holds another for a moment only keeps a small entry.
+        self.namespaces
+            .remove_if(run, |_, namespace| !namespace.exists() && Arc::strong_count(namespace) == 1);
+    }
+
+    /// Whether the first lists of all that is wanted are complete (rule K-235); stays true.
     #[must_use]
     pub fn synced(&self) -> bool {
-        let wanted = self.wanted.bits();
-        self.listed.load(Ordering::Acquire) & wanted == wanted
+        self.knows(Need::All)
+    }
+
+    /// Whether the first lists of what is needed are complete (rule K-016); stays true.
+    #[must_use]
+    pub fn knows(&self, need: Need) -> bool {
+        let needed = self.needed.get(need as usize).copied().unwrap_or(0);
+        self.listed.load(Ordering::Acquire) & needed == needed
     }
 
     /// Calls `callback` once the store is complete: at once if it is.
     pub fn when_synced(&self, callback: impl FnOnce() + Send + 'static) {
+        self.when_known(Need::All, callback);
+    }
+
+    /// Calls `callback` once what is needed is known: at once if it is.
+    pub fn when_known(&self, need: Need, callback: impl FnOnce() + Send + 'static) {
         let mut waiting = self.on_sync.lock();
-        if self.synced() {
+        if self.knows(need) {
             drop(waiting);
             callback();
         } else {
-            waiting.push(Box::new(callback));
+            waiting.push((need, Box::new(callback)));
         }
     }
 
@@ -206,18 +242,50 @@ impl Store {
         self.services.each(|service| visit(service));
     }
 
+    /// Calls `visit` for every Namespace that exists, in no order.
+    pub fn each_namespace(&self, mut visit: impl FnMut(&Namespace)) {
+        for entry in self.namespaces.iter().filter(|entry| entry.exists()) {
+            visit(&entry);
+        }
+    }
+
+    /// All Services that exist, in no order. Cost: a reference count each.
+    #[must_use]
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        let mut all = Vec::new();
+        self.services.each(|service| {
+            if !matches!(service.spec(), Spec::Orphan) {
+                all.push(service.clone());
+            }
+        });
+        all
+    }
+
     /// Notes that the first list of `kind` is complete.
     fn complete(&self, kind: Kind) {
         let mut waiting = self.on_sync.lock();
-        self.listed.fetch_or(bit(kind), Ordering::AcqRel);
-        if self.synced() {
-            let callbacks = std::mem::take(&mut *waiting);
-            drop(waiting);
-            for callback in callbacks {
-                callback();
-            }
+        self.listed.fetch_or(wanted::bit(kind), Ordering::AcqRel);
+        let (known, later) =
+            std::mem::take(&mut *waiting).into_iter().partition(|(need, _)| self.knows(*need));
+        *waiting = later;
+        drop(waiting);
+        let known: Vec<SyncCallback> = known;
+        for (_, callback) in known {
+            callback();
         }
     }
+}
+
+/// The key of a Service; `None` where name or namespace is no label.
+fn service_key(namespace: &str, name: &str) -> Option<ServiceKey> {
+    let mut run = Vec::with_capacity(namespace.len() + name.len() + 2);
+    (push_label(&mut run, name) && push_label(&mut run, namespace)).then(|| run.into())
+}
+
+/// The namespace's label inside a Service's key.
+fn namespace_run(key: &[u8]) -> &[u8] {
+    let skip = 1 + key.first().copied().map_or(0, usize::from);
+    key.get(skip..).unwrap_or_default()
 }
 
 /// Hash of a label (FNV-1a): only sorts endpoint names, a collision costs a comparison.

@@ -9,6 +9,7 @@ use super::change::{Protocol, SliceObject};
 use super::identity::{Fingerprint, SliceId, Version};
 use super::intern::Interned;
 use super::label_hash;
+use super::zones::{PartOptions, Zones};
 
 /// How an endpoint is named: a choice of the stanza (rules K-105, K-114).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,9 +158,11 @@ pub struct Part {
     pub(super) names: Option<Box<Names>>,
     /// Its ports.
     ports: Option<Arc<[PartPort]>>,
+    /// The zones of its members, where a stanza wants them and there are any.
+    zones: Option<Box<Zones>>,
 }
 
-/// What an endpoint is called besides its address, while a part is made.
+/// What is kept of an endpoint besides its address, while a part is made.
 #[derive(Hash)]
 struct Called {
     /// `hostname`, empty for none.
@@ -168,22 +171,28 @@ struct Called {
     target: Box<str>,
     /// The odd spelling, empty for none.
     spelled: Box<str>,
+    /// The zone where it is, in lower case; empty for none and where zones are not kept.
+    zone: Box<str>,
 }
 
 impl Part {
-    /// Cuts a slice down; `pod_names` says whether names of pods are kept.
+    /// Cuts a slice down to what `options` want of it.
     pub(super) fn build(
         slice: SliceObject,
-        pod_names: bool,
+        options: PartOptions,
         mark: u32,
         interned: &mut Interned<PartPort>,
     ) -> Self {
+        let pod_names = options.pod_names;
         let mut members: Vec<(IpAddr, Called)> = Vec::with_capacity(slice.endpoints.len());
         for endpoint in slice.endpoints {
+            let zone =
+                if options.zones { endpoint.zone.to_ascii_lowercase().into() } else { Box::<str>::default() };
             for address in endpoint.addresses {
                 let target = if pod_names { endpoint.target.clone() } else { Box::default() };
                 let spelled = address.spelled.unwrap_or_default();
-                members.push((address.ip, Called { hostname: endpoint.hostname.clone(), target, spelled }));
+                let (hostname, zone) = (endpoint.hostname.clone(), zone.clone());
+                members.push((address.ip, Called { hostname, target, spelled, zone }));
             }
         }
         // What is beyond 65,535 can't be placed; a slice has at most 1,000 endpoints.
@@ -213,6 +222,7 @@ impl Part {
             v6: v6.collect(),
             names: None,
             ports: interned.share(ports),
+            zones: Zones::build(members.iter().map(|member| &*member.1.zone)),
         };
         part.names = part.name(&members, pod_names);
         part
@@ -287,7 +297,8 @@ impl Part {
     }
 
     /// The member at an index.
-    pub(super) fn member(&self, index: usize) -> Option<Member<'_>> {
+    #[must_use]
+    pub fn member(&self, index: usize) -> Option<Member<'_>> {
         Some(Member { ip: self.ip(index)?, names: self.names.as_deref(), index })
     }
 
@@ -309,6 +320,18 @@ impl Part {
     #[must_use]
     pub fn ports(&self) -> &[PartPort] {
         self.ports.as_deref().unwrap_or_default()
+    }
+
+    /// The members whose zone, in lower case, is one for which `is` says so (rule K-220); none where zones are not kept.
+    pub fn in_zone(&self, is: impl Fn(&str) -> bool) -> impl Iterator<Item = Member<'_>> {
+        let zones = self.zones.as_deref();
+        // Where no zones are kept, not a single member is looked at.
+        let members = zones.map(|zones| self.members().enumerate().map(move |member| (zones, member)));
+        members
+            .into_iter()
+            .flatten()
+            .filter(move |(zones, (index, _))| is(zones.of(*index)))
+            .map(|(_, (_, member))| member)
     }
 
     /// Whether another version of the slice answers the same (rule K-265).

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Map;
 use super::change::PodObject;
+use super::{ClientPod, Map};
 
 /// The label of a namespace in wire form, shared.
 type NamespaceRun = Arc<[u8]>;
@@ -16,6 +16,8 @@ pub struct PodNames {
     by_address: Map<IpAddr, Vec<NamespaceRun>>,
     /// Addresses of pods by `HOST.SUB.NS` in wire form, one entry a pod and address.
     by_hostname: Map<Box<[u8]>, Vec<IpAddr>>,
+    /// Pods by address, where it is wanted to know who asks.
+    clients: Map<IpAddr, Vec<Arc<ClientPod>>>,
     /// How many such entries stand below `SUB.NS`.
     by_subdomain: Map<Box<[u8]>, usize>,
     /// How many pods.
@@ -43,6 +45,12 @@ impl PodNames {
         self.by_subdomain.contains_key(run)
     }
 
+    /// The pod that asks from `ip`; of several (host network), the one known longest. `None` unless that is kept.
+    #[must_use]
+    pub fn client(&self, ip: IpAddr) -> Option<Arc<ClientPod>> {
+        self.clients.get(&ip)?.first().cloned()
+    }
+
     /// How many pods are known.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -59,6 +67,9 @@ impl PodNames {
     pub(super) fn add(&self, pod: &PodEntry) {
         for &ip in &pod.addresses {
             self.by_address.entry(ip).or_default().push(pod.namespace.clone());
+            if let Some(client) = &pod.client {
+                self.clients.entry(ip).or_default().push(client.clone());
+            }
             if let Some(run) = &pod.hostname {
                 self.by_hostname.entry(run.clone()).or_default().push(ip);
                 *self.by_subdomain.entry(subdomain(run).into()).or_default() += 1;
@@ -71,6 +82,9 @@ impl PodNames {
     pub(super) fn remove(&self, pod: &PodEntry) {
         for &ip in &pod.addresses {
             remove_one(&self.by_address, &ip, |run| *run == pod.namespace);
+            if let Some(client) = &pod.client {
+                remove_one(&self.clients, &ip, |kept| Arc::ptr_eq(kept, client));
+            }
             if let Some(run) = &pod.hostname {
                 remove_one(&self.by_hostname, run, |&kept| kept == ip);
                 if let dashmap::Entry::Occupied(mut entry) = self.by_subdomain.entry(subdomain(run).into()) {
@@ -115,11 +129,13 @@ pub(super) struct PodEntry {
     pub(super) addresses: Vec<IpAddr>,
     /// `HOST.SUB.NS` in wire form, where it has both.
     pub(super) hostname: Option<Box<[u8]>>,
+    /// The pod as a client, where that is kept.
+    pub(super) client: Option<Arc<ClientPod>>,
 }
 
 impl PodEntry {
-    /// Cuts a pod down; `None` where its namespace is no label.
-    pub(super) fn build(pod: &PodObject) -> Option<Self> {
+    /// Cuts a pod down; `None` where its namespace is no label. `clients` says whether it is kept who it is.
+    pub(super) fn build(pod: &PodObject, clients: bool) -> Option<Self> {
         let mut namespace = Vec::new();
         if !super::push_label(&mut namespace, &pod.key.namespace) {
             return None;
@@ -130,6 +146,7 @@ impl PodEntry {
         let mut addresses = pod.addresses.clone();
         addresses.sort_unstable();
         addresses.dedup();
-        Some(Self { namespace: namespace.into(), addresses, hostname: named.then(|| run.into()) })
+        let client = clients.then(|| Arc::new(ClientPod::build(pod)));
+        Some(Self { namespace: namespace.into(), addresses, hostname: named.then(|| run.into()), client })
     }
 }

@@ -6,8 +6,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use super::change::{Protocol, ServiceObject, ServiceSpec};
-use super::identity::Version;
+use super::change::{Protocol, ServiceObject, ServicePort, ServiceSpec};
+use super::identity::{Shown, Version};
 use super::intern::Interned;
 use super::{Endpoints, Namespace};
 
@@ -127,6 +127,13 @@ pub struct Port {
     pub port: u16,
 }
 
+impl Port {
+    /// Cuts a port down.
+    pub(super) fn build(port: &ServicePort) -> Self {
+        Self { name: port.name.to_ascii_lowercase().into(), protocol: port.protocol, port: port.port }
+    }
+}
+
 /// A Service, immutable: replaced whole when anything of it changes.
 #[derive(Debug)]
 pub struct Service {
@@ -146,6 +153,10 @@ pub struct Service {
     endpoints: Endpoints,
     /// Version of the object; none for an orphan.
     pub(super) version: Version,
+    /// UID and version of the object as they were written; none for an orphan.
+    shown: Shown,
+    /// When what is answered under its name changed last. Unit: seconds since 1970.
+    changed: u32,
 }
 
 /// The part of a Service that its object gives.
@@ -157,12 +168,14 @@ pub(super) struct Definition {
     pub(super) ports: Option<Arc<[Port]>>,
     /// Its version.
     pub(super) version: Version,
+    /// UID and version as they were written.
+    shown: Shown,
 }
 
 impl Definition {
     /// No object.
     pub(super) fn orphan() -> Self {
-        Self { spec: Spec::Orphan, ports: None, version: Version::default() }
+        Self { spec: Spec::Orphan, ports: None, version: Version::default(), shown: Shown::default() }
     }
 
     /// Cuts a Service object down.
@@ -190,12 +203,9 @@ impl Definition {
             }
         };
         let version = Version::of(&object.revision);
-        let ports = object.ports.into_iter().map(|port| Port {
-            name: port.name.to_ascii_lowercase().into(),
-            protocol: port.protocol,
-            port: port.port,
-        });
-        Self { spec, ports: interned.share(ports.collect()), version }
+        let shown = Shown::of(object.revision);
+        let ports = object.ports.iter().map(Port::build);
+        Self { spec, ports: interned.share(ports.collect()), version, shown }
     }
 
     /// Whether another version answers the same (rule K-265).
@@ -212,6 +222,7 @@ impl Service {
         definition: Definition,
         endpoints: Endpoints,
         mark: u32,
+        changed: u32,
     ) -> Self {
         Self {
             key: Key::new(key),
@@ -222,7 +233,27 @@ impl Service {
             ports: definition.ports,
             endpoints,
             version: definition.version,
+            shown: definition.shown,
+            changed,
         }
+    }
+
+    /// UID of its object; empty for an orphan.
+    #[must_use]
+    pub fn uid(&self) -> String {
+        self.shown.uid()
+    }
+
+    /// `resourceVersion` of its object; empty for an orphan, and for what comes from files without one.
+    #[must_use]
+    pub fn version(&self) -> String {
+        self.shown.version()
+    }
+
+    /// When what is answered under its name changed last. Unit: seconds since 1970.
+    #[must_use]
+    pub fn changed(&self) -> u32 {
+        self.changed
     }
 
     /// `SVC.NS` in wire form, lower case, no final zero.
@@ -279,6 +310,11 @@ impl Service {
 
     /// What its object gave.
     pub(super) fn definition(&self) -> Definition {
-        Definition { spec: self.spec.clone(), ports: self.ports.clone(), version: self.version }
+        Definition {
+            spec: self.spec.clone(),
+            ports: self.ports.clone(),
+            version: self.version,
+            shown: self.shown.clone(),
+        }
     }
 }

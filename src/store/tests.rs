@@ -1,5 +1,6 @@
 //! Tests of the store: against a naive model under random changes, and the single promises one by one.
 
+mod hosts;
 mod model;
 mod promises;
 mod random;
@@ -16,7 +17,17 @@ use super::{Naming, Service, Spec, Store, Wanted, Writer};
 use crate::time::{Clock, Wall};
 
 /// Everything is wanted.
-const ALL: Wanted = Wanted { endpoints: true, pods: true, pod_names: true };
+const ALL: Wanted = Wanted {
+    endpoints: true,
+    pods: true,
+    pod_names: true,
+    clients: false,
+    zones: false,
+    imports: false,
+    external: false,
+    ingress: false,
+    gateway: false,
+};
 
 /// All kinds.
 const KINDS: [Kind; 4] = [Kind::Services, Kind::EndpointSlices, Kind::Namespaces, Kind::Pods];
@@ -58,6 +69,7 @@ fn service(namespace: &str, name: &str, version: &str, spec: ServiceSpec) -> Ser
         revision: revision(version),
         spec,
         ports: vec![ServicePort { name: "http".into(), protocol: Protocol::Tcp, port: 80 }],
+        external: Vec::new(),
     }
 }
 
@@ -79,6 +91,7 @@ fn headless(namespace: &str, name: &str, version: &str) -> Change {
 /// A slice with one port and an endpoint for each address.
 fn slice(namespace: &str, name: &str, version: &str, of: &str, addresses: &[&str]) -> SliceObject {
     SliceObject {
+        import: None,
         key: ObjectKey::new(namespace, name),
         revision: revision(version),
         service: of.into(),

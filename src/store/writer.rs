@@ -10,11 +10,18 @@ use std::time::Duration;
 use super::change::{
     Change, Kind, NamespaceObject, Object, ObjectKey, PodObject, ServiceObject, Sink, SliceObject,
 };
+use super::claims::ClaimBook;
+use super::external::ExternalBook;
 use super::identity::{AsIs, SliceId, Version};
+use super::imports::ImportBook;
 use super::intern::Interned;
 use super::pod::PodEntry;
 use super::service::{Definition, Slot};
-use super::{Endpoints, Namespace, Part, PartPort, Port, Service, ServiceKey, Spec, Store, push_label};
+use super::wanted::{KINDS, place};
+use super::zones::PartOptions;
+use super::{
+    Endpoints, Part, PartPort, Port, Service, ServiceKey, Spec, Store, namespace_run, push_label, service_key,
+};
 use crate::metrics::{ClusterCounts, ServiceKind};
 use crate::time::Clock;
 
@@ -44,7 +51,7 @@ pub struct Writer {
     /// Where it is counted how soon a change is served.
     counts: Arc<ClusterCounts>,
     /// The current list of each kind, counted up by `Begin`.
-    generations: [u32; 4],
+    generations: [u32; KINDS],
     /// Which Service a slice belongs to.
     slices: HashMap<SliceId, Slot, BuildHasherDefault<AsIs>>,
     /// Pods with the list in which they were last seen.
@@ -57,32 +64,16 @@ pub struct Writer {
     ports: Interned<Port>,
     /// Lists of ports of slices.
     part_ports: Interned<PartPort>,
+    /// The same for Services of the clusterset.
+    imports: ImportBook,
+    /// The same for Services as they are reached from outside.
+    externals: ExternalBook,
+    /// The same for host names.
+    claims: ClaimBook,
     /// Whether something changed that moves the serial (rule K-265).
     moved: bool,
     /// Kinds whose first list ended since the last publication.
     ended: Vec<Kind>,
-}
-
-/// The place of a kind in `generations`.
-fn place(kind: Kind) -> usize {
-    match kind {
-        Kind::Services => 0,
-        Kind::EndpointSlices => 1,
-        Kind::Namespaces => 2,
-        Kind::Pods => 3,
-    }
-}
-
-/// The key of a Service; `None` where name or namespace is no label.
-fn service_key(namespace: &str, name: &str) -> Option<ServiceKey> {
-    let mut run = Vec::with_capacity(namespace.len() + name.len() + 2);
-    (push_label(&mut run, name) && push_label(&mut run, namespace)).then(|| run.into())
-}
-
-/// The namespace's label inside a Service's key.
-fn namespace_run(key: &[u8]) -> &[u8] {
-    let skip = 1 + key.first().copied().map_or(0, usize::from);
-    key.get(skip..).unwrap_or_default()
 }
 
 impl Writer {
@@ -92,13 +83,16 @@ impl Writer {
             store,
             clock,
             counts: Arc::default(),
-            generations: [1; 4],
+            generations: [1; KINDS],
             slices: HashMap::default(),
             pods: HashMap::new(),
             pending: HashMap::new(),
             coming: HashMap::new(),
             ports: Interned::default(),
             part_ports: Interned::default(),
+            imports: ImportBook::default(),
+            externals: ExternalBook::default(),
+            claims: ClaimBook::default(),
             moved: false,
             ended: Vec::new(),
         }
@@ -167,6 +161,9 @@ impl Writer {
             known.mark.store(mark, Ordering::Relaxed);
             return;
         }
+        if self.store.wanted.external {
+            self.externals.upsert(&key, &object);
+        }
         let definition = Definition::build(object, &mut self.ports);
         let slot = self.slot(&key);
         let Some(pending) = self.pending(slot) else { return };
@@ -178,15 +175,36 @@ impl Writer {
 
     /// Drops a Service; its slices stay (rule K-267).
     fn remove_service(&mut self, slot: Slot) {
+        let external = self.store.wanted.external;
         let Some(pending) = self.pending(slot) else { return };
+        let key = external.then(|| pending.key.clone());
         let known = !matches!(pending.definition.spec, Spec::Orphan);
         pending.definition = Definition::orphan();
         self.moved |= known;
+        if let Some(key) = key {
+            self.externals.remove(&key);
+        }
     }
 
-    /// Takes a slice.
+    /// How slices are kept.
+    fn part_options(&self) -> PartOptions {
+        PartOptions { pod_names: self.store.wanted.pod_names, zones: self.store.wanted.zones }
+    }
+
+    /// Takes a slice: as one of a Service, as one of a Service of the clusterset, or as both.
     fn upsert_slice(&mut self, object: SliceObject) {
         let id = SliceId::of(&object.key);
+        if self.store.wanted.imports {
+            match &object.import {
+                Some(labels) => {
+                    let (labels, mark) = (labels.clone(), self.generation(Kind::EndpointSlices));
+                    let options = PartOptions { zones: false, ..self.part_options() };
+                    let part = Part::build(object.clone(), options, mark, &mut self.part_ports);
+                    self.imports.upsert_slice(self.store.imports(), &object.key, part, &labels);
+                }
+                None => self.imports.remove_slice(self.store.imports(), id),
+            }
+        }
         let Some(key) = service_key(&object.key.namespace, &object.service) else {
             self.remove_slice(id);
             return;
@@ -215,8 +233,7 @@ impl Writer {
             }
         }
         let triggered = object.triggered;
-        let pod_names = self.store.wanted.pod_names;
-        let part = Arc::new(Part::build(object, pod_names, mark, &mut self.part_ports));
+        let part = Arc::new(Part::build(object, self.part_options(), mark, &mut self.part_ports));
         let Some(pending) = self.pending(slot) else { return };
         pending.triggered.extend(triggered);
         let moved = match pending.parts.iter_mut().find(|known| known.slice == id) {
@@ -243,33 +260,14 @@ impl Writer {
         self.moved = true;
     }
 
-    /// The namespace of this name, made if it is not known yet.
-    fn namespace(&self, run: &[u8]) -> Arc<Namespace> {
-        if let Some(known) = self.store.namespaces.get(run) {
-            return known.clone();
-        }
-        let name = run.get(1..).map(String::from_utf8_lossy).unwrap_or_default();
-        let made = Arc::new(Namespace::named(&name));
-        self.store.namespaces.insert(run.into(), made.clone());
-        made
-    }
-
     /// Takes a Namespace: effective at once, nothing depends on it but its own flag.
     fn upsert_namespace(&mut self, object: NamespaceObject) {
         let mut run = Vec::new();
         if push_label(&mut run, &object.name) {
-            let namespace = self.namespace(&run);
+            let namespace = self.store.named_namespace(&run);
             namespace.mark.store(self.generation(Kind::Namespaces), Ordering::Relaxed);
             namespace.set(true, object.labels);
         }
-    }
-
-    /// Drops the entry of a namespace that does not exist and that no Service names.
-    fn forget_namespace(&self, run: &[u8]) {
-        // The map holds one reference; a reader that holds another for a moment only keeps a small entry.
-        self.store
-            .namespaces
-            .remove_if(run, |_, namespace| !namespace.exists() && Arc::strong_count(namespace) == 1);
     }
 
     /// Drops a Namespace: names in it are gone at once (rule K-266).
@@ -279,13 +277,13 @@ impl Writer {
             if let Some(namespace) = self.store.namespaces.get(run.as_slice()) {
                 namespace.set(false, Vec::new());
             }
-            self.forget_namespace(&run);
+            self.store.forget_namespace(&run);
         }
     }
 
     /// Takes a pod: its addresses move at once (rule K-158).
     fn upsert_pod(&mut self, object: &PodObject) {
-        let Some(entry) = PodEntry::build(object) else { return };
+        let Some(entry) = PodEntry::build(object, self.store.wanted.clients) else { return };
         let mark = self.generation(Kind::Pods);
         match self.pods.get_mut(&object.key) {
             Some((known, seen)) if *known == entry => *seen = mark,
@@ -349,7 +347,10 @@ impl Writer {
                 for slice in gone {
                     self.remove_slice(slice);
                 }
+                self.imports.sweep_slices(self.store.imports(), current);
             }
+            Kind::Imports => self.imports.sweep(self.store.imports(), current),
+            Kind::Hosts(kind) => self.claims.sweep(kind, current),
             Kind::Namespaces => {
                 let mut gone: Vec<Box<[u8]>> = Vec::new();
                 for entry in &self.store.namespaces {
@@ -358,7 +359,7 @@ impl Writer {
                         gone.push(entry.key().clone());
                     }
                 }
-                gone.iter().for_each(|run| self.forget_namespace(run));
+                gone.iter().for_each(|run| self.store.forget_namespace(run));
             }
             Kind::Pods => {
                 let gone: Vec<ObjectKey> = self
@@ -381,9 +382,10 @@ impl Writer {
         let endpoints = Endpoints::build(pending.parts);
         let gone = matches!(pending.definition.spec, Spec::Orphan) && endpoints.parts().is_empty();
         let kind = service_kind(&pending.definition.spec);
-        let namespace = self.namespace(namespace_run(&key));
-        let new = Service::build((&key, slot), namespace, pending.definition, endpoints, pending.mark);
-        let new = Arc::new(new);
+        let namespace = self.store.named_namespace(namespace_run(&key));
+        let changed = self.clock.wall().serial();
+        let (definition, mark) = (pending.definition, pending.mark);
+        let new = Arc::new(Service::build((&key, slot), namespace, definition, endpoints, mark, changed));
 
         // Addresses go in before the Service is replaced and out after it: a PTR may be early, never missing.
         let old_cluster = old.as_ref().map(|service| service.cluster_ips()).unwrap_or_default();
@@ -415,7 +417,7 @@ impl Writer {
         if gone {
             reverse.put(slot, None);
             drop(old);
-            self.forget_namespace(namespace_run(&key));
+            self.store.forget_namespace(namespace_run(&key));
         }
         if let Some(kind) = kind
             && !pending.triggered.is_empty()
@@ -484,6 +486,14 @@ impl Sink for Writer {
             Change::Upsert(Object::Slice(slice)) => self.upsert_slice(slice),
             Change::Upsert(Object::Namespace(namespace)) => self.upsert_namespace(namespace),
             Change::Upsert(Object::Pod(pod)) => self.upsert_pod(&pod),
+            Change::Upsert(Object::Import(import)) => {
+                let mark = self.generation(Kind::Imports);
+                self.imports.upsert(self.store.imports(), &import, mark);
+            }
+            Change::Upsert(Object::Hosts(hosts)) => {
+                let mark = self.generation(Kind::Hosts(hosts.kind));
+                self.claims.upsert(hosts, mark);
+            }
             Change::Remove(Kind::Services, key) => {
                 if let Some(key) = service_key(&key.namespace, &key.name)
                     && let Some(slot) = self.known(&key)
@@ -491,7 +501,13 @@ impl Sink for Writer {
                     self.remove_service(slot);
                 }
             }
-            Change::Remove(Kind::EndpointSlices, key) => self.remove_slice(SliceId::of(&key)),
+            Change::Remove(Kind::EndpointSlices, key) => {
+                let id = SliceId::of(&key);
+                self.imports.remove_slice(self.store.imports(), id);
+                self.remove_slice(id);
+            }
+            Change::Remove(Kind::Imports, key) => self.imports.remove(self.store.imports(), &key),
+            Change::Remove(Kind::Hosts(kind), key) => self.claims.remove(kind, &key),
             Change::Remove(Kind::Namespaces, key) => self.remove_namespace(&key.name),
             Change::Remove(Kind::Pods, key) => self.remove_pod(&key),
             Change::End(kind) => {
@@ -508,6 +524,13 @@ impl Sink for Writer {
         self.coming = HashMap::new();
         for (slot, pending) in std::mem::take(&mut self.pending) {
             self.publish(slot, pending);
+        }
+        if self.imports.settle(&self.store) {
+            self.store.imports().moved(self.clock.wall().serial());
+        }
+        let external = self.externals.settle(&self.store);
+        if self.claims.settle(&self.store, &self.counts) || external {
+            self.store.externals().moved(self.clock.wall().serial());
         }
         // Only now: whoever sees the store complete sees all that completed it.
         for kind in std::mem::take(&mut self.ended) {

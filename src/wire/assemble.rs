@@ -1,5 +1,7 @@
 //! The one encoder: header, the client's question bytes, sections, OPT, cut to what fits.
 
+use std::sync::Arc;
+
 use super::query::{HEADER, bits};
 use super::rtype;
 use super::sections::{name_length, target_offset};
@@ -7,7 +9,46 @@ use super::{
     Ede, Edns, Header, MAX_MESSAGE, MAX_UDP_REPLY, Owner, PLAIN_UDP_REPLY, Question, Rcode, Section, Sections,
 };
 
-/// What the header of a reply says beyond what it echoes.
+/// Flags that are to be set or cleared, whatever they were.
+///
+/// Shape: no bit stands in both.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Flags {
+    /// Bits to set.
+    set: u16,
+    /// Bits to clear.
+    clear: u16,
+}
+
+impl Flags {
+    /// AA.
+    pub const AA: u16 = bits::AA;
+    /// RA.
+    pub const RA: u16 = bits::RA;
+    /// RD.
+    pub const RD: u16 = bits::RD;
+
+    /// Has a bit set or cleared; the last word about a bit counts.
+    pub fn put(&mut self, bit: u16, on: bool) {
+        let (to, from) = if on { (&mut self.set, &mut self.clear) } else { (&mut self.clear, &mut self.set) };
+        *to |= bit;
+        *from &= !bit;
+    }
+
+    /// Has the bits of `later` set and cleared too; its word counts where both have one.
+    pub fn add(&mut self, later: Self) {
+        self.set = self.set & !later.clear | later.set;
+        self.clear = self.clear & !later.set | later.clear;
+    }
+
+    /// A header word with its bits as they are to be; only those of `mask` change.
+    #[must_use]
+    pub fn apply(self, word: u16, mask: u16) -> u16 {
+        word & !(self.clear & mask) | self.set & mask
+    }
+}
+
+/// What the header of a reply says beyond what it echoes, and what its OPT says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Head {
     /// The response code; above 15 its upper bits go into the OPT.
@@ -22,6 +63,10 @@ pub struct Head {
     pub authentic: bool,
     /// An extended error, sent only to clients with EDNS.
     pub ede: Option<Ede>,
+    /// Flags that are as somebody wants them, whatever all of the above says.
+    pub forced: Flags,
+    /// The name of this server (RFC 5001), for a client that asked for it; left out where it does not fit.
+    pub nsid: Option<Arc<[u8]>>,
 }
 
 impl Head {
@@ -35,6 +80,8 @@ impl Head {
             truncated: false,
             authentic: false,
             ede: None,
+            forced: Flags::default(),
+            nsid: None,
         }
     }
 }
@@ -84,11 +131,11 @@ pub fn assemble(
     out: &mut [u8],
 ) -> (usize, bool) {
     let ede = head.ede.as_ref().filter(|_| edns.is_some());
-    let opt_size = match (edns, ede) {
-        (None, _) => 0,
-        (Some(_), None) => OPT,
-        (Some(_), Some(ede)) => OPT + 6 + ede.text.len(),
-    };
+    let ede_size = ede.map_or(0, |ede| 6 + ede.text.len());
+    let fixed = HEADER + question.typed().len() + 4 + OPT + ede_size;
+    let nsid = head.nsid.as_deref().filter(|nsid| edns.is_some() && fixed + 4 + nsid.len() <= shape.limit);
+    let options = ede_size + nsid.map_or(0, |nsid| 4 + nsid.len());
+    let opt_size = if edns.is_some() { OPT + options } else { 0 };
     let mut writer =
         Writer { out, at: HEADER, limit: shape.limit.saturating_sub(opt_size), targets: [0; TARGETS] };
     writer.bytes(question.typed());
@@ -118,8 +165,13 @@ pub fn assemble(
         let extended = u8::try_from(head.rcode.0 >> 4).unwrap_or(0);
         let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
         let size = u16::try_from(MAX_UDP_REPLY).unwrap_or(u16::MAX).to_be_bytes();
-        let option = ede.map_or(0, |ede| u16::try_from(6 + ede.text.len()).unwrap_or(6)).to_be_bytes();
+        let option = u16::try_from(options).unwrap_or(0).to_be_bytes();
         writer.bytes(&[0, 0, 41, size[0], size[1], extended, 0, dnssec_ok, 0, option[0], option[1]]);
+        if let Some(nsid) = nsid {
+            let length = u16::try_from(nsid.len()).unwrap_or(0).to_be_bytes();
+            writer.bytes(&[0, 3, length[0], length[1]]);
+            writer.bytes(nsid);
+        }
         if let Some(ede) = ede {
             let length = u16::try_from(2 + ede.text.len()).unwrap_or(2).to_be_bytes();
             let code = ede.code.to_be_bytes();
@@ -139,6 +191,7 @@ pub fn assemble(
             flags |= bit;
         }
     }
+    let flags = head.forced.apply(flags, bits::AA | bits::RA | bits::RD);
     let length = writer.at;
     write_header(writer.out, header.id, flags, 1, counts);
     (length, cut)
@@ -255,7 +308,8 @@ impl Writer<'_> {
         let length = rdata.len() + if pointer.is_some() { 2 } else { 0 };
         let [t0, t1] = record.rtype.to_be_bytes();
         let [l0, l1, l2, l3] = record.ttl.to_be_bytes();
-        let [c0, c1] = super::CLASS_IN.to_be_bytes();
+        // Every record of a reply is of the class that was asked for: IN, and CH for what `chaos` says.
+        let [c0, c1] = question.qclass.to_be_bytes();
         let [d0, d1] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
         if !(owner && self.bytes(&[t0, t1, c0, c1, l0, l1, l2, l3, d0, d1])) {
             return false;

@@ -14,19 +14,28 @@ use std::borrow::Cow;
 
 mod assemble;
 mod codec;
+mod message;
+mod mnemonic;
 mod name;
 mod query;
 mod sections;
+mod text;
 
-pub use assemble::{Head, Shape, assemble, bare};
-pub use codec::{CodecError, sections_to_records};
+pub use assemble::{Flags, Head, Shape, assemble, bare};
+pub use codec::{
+    CodecError, Decoded, Line, TextRecord, decode, encode, parse_type, record_from_text, record_texts,
+    sections_to_records, service_binding,
+};
+pub use message::{Malformed, NameBuf, Raw, Reader, expand, rdata};
+pub use mnemonic::{class_mnemonic, class_number, rcode_number, type_mnemonic, type_number};
 pub use name::{
     MAX_LABELS, MAX_NAME, NameFault, Question, Reverse, label_eq, parse_name, reverse_address, show_label,
     show_name,
 };
-pub use query::{Edns, Fault, Header, Opcode, Query};
-pub(crate) use sections::target_offset;
+pub use query::{Edns, Fault, Header, Opcode, Query, client_options};
 pub use sections::{Kept, Owner, Rdata, Record, Section, Sections};
+pub(crate) use sections::{name_length, target_offset};
+pub use text::NameText;
 
 /// The largest UDP reply that we send, and the size that our OPT advertises (rules K-011, K-012).
 ///
@@ -56,6 +65,8 @@ impl Rcode {
     pub const NOTIMP: Self = Self(4);
     /// Policy says no.
     pub const REFUSED: Self = Self(5);
+    /// A name that should not exist does: what a DNAME makes of it is too long (RFC 6672 §2.2).
+    pub const YXDOMAIN: Self = Self(6);
     /// EDNS version not supported (RFC 6891 §6.1.3).
     pub const BADVERS: Self = Self(16);
 
@@ -69,6 +80,7 @@ impl Rcode {
             3 => "NXDOMAIN",
             4 => "NOTIMP",
             5 => "REFUSED",
+            6 => "YXDOMAIN",
             16 => "BADVERS",
             _ => "OTHER",
         }
@@ -97,10 +109,22 @@ pub mod rtype {
     pub const AAAA: u16 = 28;
     /// Service location.
     pub const SRV: u16 = 33;
+    /// Rules that make a name of a name.
+    pub const NAPTR: u16 = 35;
+    /// An alias for all names below.
+    pub const DNAME: u16 = 39;
     /// EDNS pseudo record.
     pub const OPT: u16 = 41;
     /// Delegation signer.
     pub const DS: u16 = 43;
+    /// Signature.
+    pub const RRSIG: u16 = 46;
+    /// Next name, a proof of denial.
+    pub const NSEC: u16 = 47;
+    /// Service binding.
+    pub const SVCB: u16 = 64;
+    /// Service binding for HTTPS.
+    pub const HTTPS: u16 = 65;
     /// Incremental transfer.
     pub const IXFR: u16 = 251;
     /// Full transfer.

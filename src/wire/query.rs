@@ -65,6 +65,8 @@ pub struct Opcode(pub u8);
 impl Opcode {
     /// A standard query.
     pub const QUERY: Self = Self(0);
+    /// A primary says that a zone has changed (RFC 1996).
+    pub const NOTIFY: Self = Self(4);
 }
 
 /// What the client's OPT record said.
@@ -98,9 +100,32 @@ pub struct Query {
     pub header: Header,
     /// The OPT record, if there was one.
     pub edns: Option<Edns>,
+    /// The serial of the SOA in the authority section: what somebody who asks for an IXFR has (RFC 1995 §3).
+    pub known: Option<u32>,
 }
 
 impl Query {
+    /// Reads a NOTIFY as far as we look: one question, which goes into `question`; `None` for any other message.
+    ///
+    /// Cost: one pass over the name. Source: RFC 1996 §3.
+    #[must_use]
+    pub fn notify(bytes: &[u8], question: &mut Question) -> Option<Self> {
+        let (head, body) = bytes.split_first_chunk::<HEADER>()?;
+        let header = Header {
+            id: u16::from_be_bytes([head[0], head[1]]),
+            flags: u16::from_be_bytes([head[2], head[3]]),
+        };
+        let one = [head[4], head[5]] == [0, 1];
+        if header.flags & bits::QR != 0 || header.opcode() != Opcode::NOTIFY || !one {
+            return None;
+        }
+        let taken = question.read_name(body).ok()?;
+        let [t0, t1, c0, c1] = *body.get(taken..)?.first_chunk::<4>()?;
+        question.qtype = u16::from_be_bytes([t0, t1]);
+        question.qclass = u16::from_be_bytes([c0, c1]);
+        Some(Self { header, edns: None, known: None })
+    }
+
     /// Reads a query; the question goes into `question`, whose buffers are reused.
     ///
     /// Accepts exactly: QR=0, opcode QUERY, one question, no answer record, at most one authority record (an IXFR
@@ -131,9 +156,13 @@ impl Query {
         question.qtype = u16::from_be_bytes([fixed[0], fixed[1]]);
         question.qclass = u16::from_be_bytes([fixed[2], fixed[3]]);
 
-        let mut edns = None;
+        let (mut edns, mut known) = (None, None);
         for place in 0..authorities + additionals {
             let record = Extra::read(&mut rest).ok_or(Fault::WithQuestion(header, Rcode::FORMERR, None))?;
+            if record.rtype == rtype::SOA && place < authorities {
+                // Behind the two names stand five numbers.
+                known = record.rdata.last_chunk::<20>().and_then(|tail| tail.first_chunk::<4>().copied());
+            }
             if record.rtype != rtype::OPT {
                 continue;
             }
@@ -152,8 +181,23 @@ impl Query {
             }
             edns = Some(found);
         }
-        Ok(Self { header, edns })
+        Ok(Self { header, edns, known: known.map(u32::from_be_bytes) })
     }
+}
+
+/// The options of the OPT of a query in wire form; `None` where there is no OPT, or the query is none.
+#[must_use]
+pub fn client_options(bytes: &[u8]) -> Option<&[u8]> {
+    let (head, body) = bytes.split_first_chunk::<HEADER>()?;
+    let mut rest = body.get(super::name_length(body)..)?.get(4..)?;
+    let count = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+    for _ in 0..u32::from(count(8)) + u32::from(count(10)) {
+        let record = Extra::read(&mut rest)?;
+        if record.rtype == rtype::OPT {
+            return Some(record.rdata);
+        }
+    }
+    None
 }
 
 /// A record behind the question, as far as we look.

@@ -198,13 +198,16 @@ impl Sections {
     /// Owners become stored names, since the question of `other` is not the question of this draft.
     /// Errors: none; `other` must have been drafted without pointers.
     pub fn append_answer(&mut self, other: &Self, question: &Question) {
-        for record in other.records.iter().filter(|record| record.section == Section::Answer) {
+        self.append(other, question, Section::Answer);
+    }
+
+    /// The same for the records of one section; sections are appended in their order.
+    pub fn append(&mut self, other: &Self, question: &Question, section: Section) {
+        for record in other.records.iter().filter(|record| record.section == section) {
             let mut owner = [0_u8; MAX_NAME];
             let length = other.owner_name(record, question, &mut owner);
             let owner = self.store_name(owner.get(..length).unwrap_or_default());
-            self.push(Section::Answer, owner, record.rtype, record.ttl, |rdata| {
-                rdata.bytes(other.rdata(record))
-            });
+            self.push(section, owner, record.rtype, record.ttl, |rdata| rdata.bytes(other.rdata(record)));
         }
     }
 
@@ -272,7 +275,7 @@ impl Sections {
 pub(crate) fn target_offset(rtype: u16) -> usize {
     match rtype {
         rtype::SRV => 6,
-        rtype::MX => 2,
+        rtype::MX | rtype::SVCB | rtype::HTTPS => 2,
         _ => 0,
     }
 }

@@ -76,11 +76,12 @@ pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &He
     let accept = head.headers.get("accept").map_or("", String::as_str);
     let wants_protobuf =
         accept.split(',').next().is_some_and(|first| first.trim().starts_with(protobuf::CONTENT_TYPE));
-    connection.content_type = match (wants_protobuf && speaks == Speaks::Both, call) {
-        (false, _) => JSON,
-        (true, Call::Watch | Call::InitialWatch) => protobuf::WATCH_TYPE,
-        (true, _) => protobuf::CONTENT_TYPE,
-    };
+    connection.content_type =
+        match (wants_protobuf && speaks == Speaks::Both && resource.is_none_or(protobuf::has), call) {
+            (false, _) => JSON,
+            (true, Call::Watch | Call::InitialWatch) => protobuf::WATCH_TYPE,
+            (true, _) => protobuf::CONTENT_TYPE,
+        };
     if speaks == Speaks::JsonOrNothing && wants_protobuf {
         return status(shared, connection, number, 406, "only JSON", "").await;
     }

@@ -18,11 +18,37 @@ pub enum Resource {
     Namespaces,
     /// v1 Pods.
     Pods,
+    /// multicluster.x-k8s.io/v1alpha1 ServiceImports.
+    ServiceImports,
+    /// networking.k8s.io/v1 Ingresses.
+    Ingresses,
+    /// gateway.networking.k8s.io/v1 Gateways.
+    Gateways,
+    /// gateway.networking.k8s.io/v1 HTTPRoutes.
+    HttpRoutes,
+    /// gateway.networking.k8s.io/v1 GRPCRoutes.
+    GrpcRoutes,
+    /// gateway.networking.k8s.io/v1alpha2 TLSRoutes: this API server does not know a later version of them.
+    TlsRoutes,
 }
 
 impl Resource {
+    /// Those that are read without special options.
+    pub const USUAL: [Self; 4] = [Self::Services, Self::EndpointSlices, Self::Namespaces, Self::Pods];
+
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Services, Self::EndpointSlices, Self::Namespaces, Self::Pods];
+    pub const ALL: [Self; 10] = [
+        Self::Services,
+        Self::EndpointSlices,
+        Self::Namespaces,
+        Self::Pods,
+        Self::ServiceImports,
+        Self::Ingresses,
+        Self::Gateways,
+        Self::HttpRoutes,
+        Self::GrpcRoutes,
+        Self::TlsRoutes,
+    ];
 
     /// The path of all objects, in all namespaces.
     pub fn path(self) -> &'static str {
@@ -31,6 +57,12 @@ impl Resource {
             Self::EndpointSlices => "/apis/discovery.k8s.io/v1/endpointslices",
             Self::Namespaces => "/api/v1/namespaces",
             Self::Pods => "/api/v1/pods",
+            Self::ServiceImports => "/apis/multicluster.x-k8s.io/v1alpha1/serviceimports",
+            Self::Ingresses => "/apis/networking.k8s.io/v1/ingresses",
+            Self::Gateways => "/apis/gateway.networking.k8s.io/v1/gateways",
+            Self::HttpRoutes => "/apis/gateway.networking.k8s.io/v1/httproutes",
+            Self::GrpcRoutes => "/apis/gateway.networking.k8s.io/v1/grpcroutes",
+            Self::TlsRoutes => "/apis/gateway.networking.k8s.io/v1alpha2/tlsroutes",
         }
     }
 
@@ -46,12 +78,19 @@ impl Resource {
             Self::EndpointSlices => "EndpointSlice",
             Self::Namespaces => "Namespace",
             Self::Pods => "Pod",
+            Self::ServiceImports => "ServiceImport",
+            Self::Ingresses => "Ingress",
+            Self::Gateways => "Gateway",
+            Self::HttpRoutes => "HTTPRoute",
+            Self::GrpcRoutes => "GRPCRoute",
+            Self::TlsRoutes => "TLSRoute",
         }
     }
 
     /// `apiVersion`.
     pub fn api_version(self) -> &'static str {
-        if self == Self::EndpointSlices { "discovery.k8s.io/v1" } else { "v1" }
+        let path = self.path().strip_prefix("/apis/").and_then(|path| path.rsplit_once('/'));
+        path.map_or("v1", |(version, _)| version)
     }
 
     /// The resource of an object's `kind`.

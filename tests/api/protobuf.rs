@@ -103,8 +103,12 @@ const MANAGED: &[Field] = &[
 const SERVICE: &[Field] = &[
     ("metadata", 1, Type::Message(META)),
     ("spec", 2, Type::Message(SERVICE_SPEC)),
-    ("status", 3, Type::Message(&[("loadBalancer", 1, Type::Message(&[]))])),
+    ("status", 3, Type::Message(&[("loadBalancer", 1, Type::Message(BALANCER))])),
 ];
+
+/// core/v1 LoadBalancerStatus.
+const BALANCER: &[Field] =
+    &[("ingress", 1, Type::Messages(&[("ip", 1, Type::Always), ("hostname", 2, Type::Always)]))];
 
 /// core/v1 ServiceSpec.
 const SERVICE_SPEC: &[Field] = &[
@@ -112,6 +116,7 @@ const SERVICE_SPEC: &[Field] = &[
     ("selector", 2, Type::Map),
     ("clusterIP", 3, Type::Always),
     ("type", 4, Type::Always),
+    ("externalIPs", 5, Type::Texts),
     ("sessionAffinity", 7, Type::Always),
     ("loadBalancerIP", 8, Type::Always),
     ("externalName", 10, Type::Always),
@@ -217,6 +222,11 @@ const LIST_META: &[Field] = &[
     ("remainingItemCount", 4, Type::Number),
 ];
 
+/// Whether a resource is there in protobuf: what a CRD defines never is, and of Ingresses we have no table.
+pub fn has(resource: Resource) -> bool {
+    Resource::USUAL.contains(&resource)
+}
+
 /// The fields of a resource's objects.
 fn fields(resource: Resource) -> &'static [Field] {
     match resource {
@@ -224,6 +234,13 @@ fn fields(resource: Resource) -> &'static [Field] {
         Resource::EndpointSlices => SLICE,
         Resource::Namespaces => NAMESPACE,
         Resource::Pods => POD,
+        // Asked for in JSON only; see `has`.
+        Resource::ServiceImports
+        | Resource::Ingresses
+        | Resource::Gateways
+        | Resource::HttpRoutes
+        | Resource::GrpcRoutes
+        | Resource::TlsRoutes => &[],
     }
 }
 

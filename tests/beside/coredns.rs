@@ -1,14 +1,47 @@
 //! The same questions to CoreDNS (`COREDNS_BIN`) and to us; without it there is nothing to compare.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use hickory_proto::rr::RecordType::{self, A, AAAA, ANY, MX, PTR, TXT};
 
 use super::world::{Upstream, exchange, query, show, start, until};
 
 /// A CoreDNS; ends when it is dropped.
-struct CoreDns(Child);
+pub(crate) struct CoreDns(Child);
+
+impl CoreDns {
+    /// Starts the one that `COREDNS_BIN` names, if it names one, from a Corefile for a port; with its address.
+    pub(crate) fn start(corefile: impl Fn(u16) -> String) -> Option<(Self, SocketAddr)> {
+        let binary = std::env::var_os("COREDNS_BIN")?;
+        // A port that is free over both.
+        let port = loop {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = free.local_addr().unwrap().port();
+            if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+                break port;
+            }
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Corefile");
+        std::fs::write(&path, corefile(port)).unwrap();
+        let mut child = Command::new(&binary);
+        child.arg("-conf").arg(&path).stdin(Stdio::null());
+        let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let theirs = Self(child);
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        until(&format!("CoreDNS with {}", corefile(port)), || std::net::TcpStream::connect(addr).is_ok());
+        let message = query("started.", A).to_vec().unwrap();
+        until("CoreDNS over UDP", || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+            // Whatever it says.
+            socket.send_to(&message, addr).is_ok() && socket.recv(&mut [0; 512]).is_ok()
+        });
+        Some((theirs, addr))
+    }
+}
 
 impl Drop for CoreDns {
     fn drop(&mut self) {
@@ -61,7 +94,6 @@ const QUESTIONS: &[(&str, RecordType)] = &[
 
 #[test]
 fn coredns_answers_the_same() {
-    let Some(binary) = std::env::var_os("COREDNS_BIN") else { return };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hosts");
     std::fs::write(
@@ -71,17 +103,14 @@ fn coredns_answers_the_same() {
     )
     .unwrap();
     let upstream = Upstream::start(LINES);
-    for (number, words) in [
+    for words in [
         "",
         "minimal",
         "any",
         "dns64 {\n allow_ipv4\n }",
         "dns64 {\n prefix 2001:db8::/64\n allow_ipv4\n translate_all\n }\n minimal",
         "bufsize 512",
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ] {
         for options in [
             "",
             "fallthrough",
@@ -98,18 +127,7 @@ fn coredns_answers_the_same() {
                 )
             };
             let ours = start(&corefile(0));
-            let port = {
-                let free = TcpListener::bind("127.0.0.1:0").unwrap();
-                free.local_addr().unwrap().port()
-            };
-            let path = folder.path().join(format!("Corefile{number}"));
-            std::fs::write(&path, corefile(port)).unwrap();
-            let mut child = Command::new(&binary);
-            child.arg("-conf").arg(&path).stdin(Stdio::null());
-            let child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            let _theirs = CoreDns(child);
-            let theirs = SocketAddr::from(([127, 0, 0, 1], port));
-            until("CoreDNS", || std::net::TcpStream::connect(theirs).is_ok());
+            let Some((_theirs, theirs)) = CoreDns::start(corefile) else { return };
             for (name, rtype) in QUESTIONS {
                 // CoreDNS hides what there is even where it has nothing to put in its place (rule S-20).
                 if words.contains("translate_all")

@@ -155,6 +155,8 @@ pub(crate) struct Upstream {
     serving: Serving,
     /// What it was asked: name and type.
     pub(crate) asked: Arc<Mutex<BTreeSet<String>>>,
+    /// The queries as they came.
+    pub(crate) queries: Arc<Mutex<Vec<Message>>>,
 }
 
 /// The SOA of negative answers: that of the last label.
@@ -169,8 +171,11 @@ impl Upstream {
     pub(crate) fn start(lines: &'static str) -> Self {
         let asked: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let list = asked.clone();
+        let queries: Arc<Mutex<Vec<Message>>> = Arc::default();
+        let kept = queries.clone();
         let serving = Serving::start(move |socket, bytes, from| {
             let Ok(query) = Message::from_vec(bytes) else { return };
+            kept.lock().push(query.clone());
             let question = query.queries[0].clone();
             list.lock().insert(format!("{} {}", question.name(), question.query_type()));
             let mut reply = Message::response(query.metadata.id, OpCode::Query);
@@ -179,7 +184,7 @@ impl Upstream {
             reply.metadata.response_code = answer(lines, &mut reply, question.name(), question.query_type());
             socket.send_to(&reply.to_vec().unwrap(), from).unwrap();
         });
-        Self { serving, asked }
+        Self { serving, asked, queries }
     }
 
     /// Its address.
@@ -219,11 +224,14 @@ fn answer(lines: &str, reply: &mut Message, name: &Name, rtype: RecordType) -> R
                     ttl,
                     RData::CNAME(rdata::CNAME(target.clone())),
                 ));
-                return answer(lines, reply, &target, rtype);
+                match rtype {
+                    RecordType::CNAME => return ResponseCode::NoError,
+                    _ => return answer(lines, reply, &target, rtype),
+                }
             }
             "A" => RData::A(words[3].parse().unwrap()),
             "AAAA" => RData::AAAA(words[3].parse().unwrap()),
-            other => panic!("{other}"),
+            other => RData::try_from_str(other.parse().unwrap(), &words[3..].join(" ")).unwrap(),
         };
         if data.record_type() == rtype {
             reply.add_answer(Record::from_rdata(name.clone(), ttl, data));

@@ -79,6 +79,25 @@ fn each_query_has_a_line_of_coredns_form() {
 }
 
 #[test]
+fn a_line_of_json_is_json_from_its_first_letter_to_its_last() {
+    let port = free_port();
+    let rules = "    metadata\n    log {\n        format json kubernetes/service log/type\n    }\n";
+    let folder = Folder::new(&corefile(port, rules));
+    let server = Server::of(&folder, port);
+    server.wait_for("web.shop.svc.cluster.local.", &["10.96.0.1"], PATIENCE);
+    let line = server.wait_for_line("the line", |line| line.contains("\"NOERROR\",\"rflags\""));
+    let read: serde_json::Value =
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert_eq!(read["name"], "web.shop.svc.cluster.local.", "{line}");
+    assert_eq!(read["rcode"], "NOERROR", "{line}");
+    assert_eq!(
+        read["metadata"],
+        serde_json::json!({"kubernetes/service": "web", "log/type": "NOERROR"}),
+        "{line}"
+    );
+}
+
+#[test]
 fn a_name_of_odd_bytes_is_one_printable_line() {
     let port = free_port();
     let metadata = "    metadata\n    log . \"{common} service={/kubernetes/service}\"\n";
@@ -96,6 +115,24 @@ fn a_name_of_odd_bytes_is_one_printable_line() {
         );
         assert!(!line.chars().any(char::is_control), "{line:?}");
     }
+}
+
+#[test]
+fn a_line_can_say_which_pod_asked() {
+    let port = free_port();
+    let format = "{name} pod={/kubernetes/client-namespace}/{/kubernetes/client-pod-name} \
+                  team={/kubernetes/client-label/example.org/team} zone={/kubernetes/zone}";
+    let folder = Folder::new(&format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    metadata\n    log . \"{format}\"\n    kubernetes cluster.local {{\n        \
+         manifests DIR\n        pods verified\n        zonal\n    }}\n}}\n"
+    ));
+    let pod = "{kind: Pod, apiVersion: v1, metadata: {name: asker, namespace: shop, labels: {example.org/team: blue}}, \
+               status: {podIP: 127.0.0.1}}\n";
+    folder.write("manifests/pod.yaml", pod);
+    let server = Server::of(&folder, port);
+    assert!(server.exchange(&query("eu.pin._zone.web.shop.svc.cluster.local.", 1, None)).is_some());
+    let line = server.wait_for_line("the line", |line| line.contains("_zone.web.shop"));
+    assert!(line.ends_with("pod=shop/asker team=blue zone=eu"), "{line}");
 }
 
 #[test]

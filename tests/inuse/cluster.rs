@@ -9,7 +9,7 @@ use crate::script::Upstream;
 use crate::world::{PATIENCE, Server, ask, ask_at, brief, corefile, fetch, metric, ttls};
 
 /// What the node's DNS knows.
-const OUTSIDE: &str = "
+pub(crate) const OUTSIDE: &str = "
     www.example.org A: @ 300 A 198.51.100.1
     www.example.org AAAA: +example.org 60 SOA ns.example.org host.example.org 1 2 3 4 60
     gone.example.org A: NXDOMAIN; +example.org 60 SOA ns.example.org host.example.org 1 2 3 4 60
@@ -19,7 +19,7 @@ const OUTSIDE: &str = "
 ";
 
 /// What the DNS of a stub domain knows.
-const STUB: &str = "intranet.corp.example A: @ 60 A 192.0.2.200";
+pub(crate) const STUB: &str = "intranet.corp.example A: @ 60 A 192.0.2.200";
 
 /// How the Corefiles differ in what they serve.
 struct Served {
@@ -34,7 +34,7 @@ struct Served {
 }
 
 /// The cluster.
-fn cluster() -> FakeApi {
+pub(crate) fn cluster() -> FakeApi {
     let api = FakeApi::start_with(StartOptions { tls: true, ..StartOptions::default() });
     api.apply_all([
         named("default"),

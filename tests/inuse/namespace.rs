@@ -38,17 +38,26 @@ pub(crate) fn inside(test: &str) -> bool {
         prepare();
         return true;
     }
-    let this = std::env::current_exe().unwrap();
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", test, "--nocapture"]);
+    runs_inside(test, &mut again);
+    false
+}
+
+/// Runs a test again, as this command says, in namespaces of its own, and asserts that it passes; false where that is not
+/// permitted here.
+pub(crate) fn runs_inside(test: &str, again: &mut Command) -> bool {
     if let Err(why) = permitted() {
         eprintln!("{test}: not run: no namespaces with a network of their own here: {why}");
         return false;
     }
     let mut command = unshare();
-    command.arg(this).args(["--exact", test, "--nocapture"]).env(MARK, "1");
+    command.arg(again.get_program()).args(again.get_args()).env(MARK, "1");
+    command.envs(again.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(output.status.success() && said[0].contains("1 passed"), "{}\n{}", said[0], said[1]);
-    false
+    true
 }
 
 /// The command in front of one that is to run in namespaces.

@@ -135,3 +135,61 @@ fn a_changed_corefile_is_followed_on_the_node() {
     assert!(fetch(LOCAL, 8080, "/health").is_some(), "as before");
     assert_eq!(outside.script.count("intranet.corp.example A"), 1, "before the change");
 }
+
+/// What is asked of both servers on the node.
+const PROBES: &[&str] = &[
+    "web.shop.svc.Z A +rd",
+    "web.shop.svc.Z AAAA +rd",
+    "no.shop.svc.Z A +rd",
+    "arpa:10.96.0.7 PTR +rd",
+    "arpa:fd00:96::7 PTR +rd",
+    "www.example.org. A +rd",
+    "gone.example.org. A +rd",
+];
+
+/// The base Corefile of node-local-dns, with the placeholders that node-cache fills in.
+fn base() -> std::path::PathBuf {
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corefiles/in_use/node-local-dns");
+    folder.join("Corefile.base")
+}
+
+#[test]
+fn placeholders_of_the_base_corefile_are_filled_in() {
+    if !inside("node::placeholders_of_the_base_corefile_are_filled_in") {
+        return;
+    }
+    here(UPSTREAM);
+    there(LOCAL);
+    there(KUBE_DNS);
+    let _cluster = Upstream::at(format!("{UPSTREAM}:53").parse().unwrap(), INSIDE);
+    let _outside = Upstream::at(format!("{RESOLVER}:53").parse().unwrap(), OUTSIDE);
+    let ours = std::path::Path::new(env!("CARGO_BIN_EXE_signpost"));
+    let server = Server::run_with(ours, &base(), None, |command| {
+        command.args(["-localip", &format!("{LOCAL},{KUBE_DNS}"), "-upstreamsvc", "kube-dns-upstream"]);
+        command.env("KUBE_DNS_UPSTREAM_SERVICE_HOST", UPSTREAM).env("PILLAR_DNS_DOMAIN", "cluster.local");
+    });
+    let health = || fetch(LOCAL, 8080, "/health") == Some((200, "OK".to_owned()));
+    server.until("/health", PATIENCE, health);
+    assert_eq!(brief(&ask("web.shop.svc.Z A +rd")), "NOERROR A 10.96.0.7");
+    assert_eq!(brief(&ask("www.example.org. A +rd")), "NOERROR A 198.51.100.1", "by /etc/resolv.conf");
+    server.complained_of_nothing();
+}
+
+#[test]
+fn coredns_answers_the_same_on_the_node() {
+    if !inside("node::coredns_answers_the_same_on_the_node") {
+        return;
+    }
+    let Some(binary) = std::env::var_os("COREDNS_BIN") else { return };
+    let (cluster, outside, server) = start();
+    let answers = || PROBES.iter().map(|probe| brief(&ask(probe))).collect::<Vec<_>>();
+    let ours = answers();
+    drop((cluster, outside, server));
+    let _cluster = Upstream::at(format!("{UPSTREAM}:53").parse().unwrap(), INSIDE);
+    let _outside = Upstream::at(format!("{RESOLVER}:53").parse().unwrap(), OUTSIDE);
+    let server = Server::run(std::path::Path::new(&binary), &base().with_file_name("Corefile"), None);
+    let listens = || std::net::TcpStream::connect((KUBE_DNS, 53)).is_ok();
+    server.until("CoreDNS", PATIENCE, listens);
+    assert_eq!(ours, answers());
+}

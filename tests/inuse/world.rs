@@ -23,11 +23,11 @@ const DNS: u16 = 53;
 /// A running binary in the server's network; ended when it is dropped.
 pub(crate) struct Server {
     /// The process.
-    child: Child,
+    child: Ended,
     /// All that it said.
     said: Arc<Mutex<Vec<String>>>,
-    /// The folder of its Corefile.
-    folder: tempfile::TempDir,
+    /// The folder of its Corefile, where it has one of its own.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -36,8 +36,23 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("Corefile");
         std::fs::write(&path, text).unwrap();
+        Self { folder: Some(folder), ..Self::run(Path::new(env!("CARGO_BIN_EXE_signpost")), &path, api) }
+    }
+
+    /// Starts a server with the Corefile at a path, as a pod of a cluster with this API server.
+    pub(crate) fn run(binary: &Path, corefile: &Path, api: Option<&FakeApi>) -> Self {
+        Self::run_with(binary, corefile, api, |_| {})
+    }
+
+    /// The same with more on its command line or in its environment.
+    pub(crate) fn run_with(
+        binary: &Path,
+        corefile: &Path,
+        api: Option<&FakeApi>,
+        more: impl FnOnce(&mut Command),
+    ) -> Self {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", "dns", env!("CARGO_BIN_EXE_signpost"), "-conf"]).arg(&path);
+        command.args(["netns", "exec", "dns"]).arg(binary).arg("-conf").arg(corefile);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env_remove("KUBERNETES_SERVICE_HOST").env_remove("KUBERNETES_SERVICE_PORT");
         command.env("DOMAIN", "cluster.local");
@@ -47,20 +62,22 @@ impl Server {
             api.require_token(Some("a pod's token"));
             command.env("KUBERNETES_SERVICE_HOST", namespace::API).env("KUBERNETES_SERVICE_PORT", "443");
         }
+        more(&mut command);
         let mut child = command.spawn().unwrap();
         let said = Arc::default();
         collect(child.stdout.take().unwrap(), &said);
         collect(child.stderr.take().unwrap(), &said);
-        Self { child, said, folder }
+        Self { child: Ended(child), said, folder: None }
     }
 
     /// Writes another Corefile in place of the one that is served, and has it looked at.
     pub(crate) fn replace(&self, text: &str) {
-        let beside: PathBuf = self.folder.path().join("Corefile.new");
+        let folder = self.folder.as_ref().unwrap().path();
+        let beside: PathBuf = folder.join("Corefile.new");
         std::fs::write(&beside, text).unwrap();
-        std::fs::rename(beside, self.folder.path().join("Corefile")).unwrap();
+        std::fs::rename(beside, folder.join("Corefile")).unwrap();
         // The command in front of the binary became the binary.
-        let process = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        let process = Pid::from_raw(i32::try_from(self.child.0.id()).unwrap()).unwrap();
         kill_process(process, Signal::USR1).unwrap();
     }
 
@@ -82,18 +99,23 @@ impl Server {
     pub(crate) fn complained_of_nothing(&self) {
         let story = self.story();
         let bad = |line: &&str| {
-            ["ERROR", "WARN", "error", "warning", "panic"].iter().any(|word| line.contains(word))
+            // A line of `log` holds codes.
+            !line.starts_with("[INFO]")
+                && ["ERROR", "WARN", "error", "warning", "panic"].iter().any(|word| line.contains(word))
         };
         let bad: Vec<&str> = story.lines().filter(bad).collect();
         assert!(bad.is_empty(), "{bad:#?} in\n{story}");
     }
 }
 
-impl Drop for Server {
+/// A process that ends when it is dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
     fn drop(&mut self) {
         // Gone already is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -109,6 +131,12 @@ fn collect(pipe: impl std::io::Read + Send + 'static, to: &Arc<Mutex<Vec<String>
 
 /// Passes connections to the API server's address of the cluster on to where it really listens.
 fn relay(api: &FakeApi) {
+    // A second server of the same test has it already.
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    if ONCE.is_completed() {
+        return;
+    }
+    ONCE.call_once(|| {});
     let ip: IpAddr = namespace::API.parse().unwrap();
     let listener = TcpListener::bind((ip, 443)).unwrap();
     let to: SocketAddr = api.url().rsplit('/').next().unwrap().parse().unwrap();
@@ -127,7 +155,7 @@ fn relay(api: &FakeApi) {
 
 /// A Corefile of the tests.
 pub(crate) fn corefile(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/corefiles/ok/{name}.corefile"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/corefiles/in_use/{name}/Corefile"));
     std::fs::read_to_string(path).unwrap()
 }
 

@@ -248,8 +248,10 @@ fn stanzas_with_mistakes_are_refused() {
         ("K-208", ZONES, &["labels a in"]),
         ("K-230", ZONES, &["startup_timeout soon"]),
         ("K-231", ZONES, &["apiserver_qps -1"]),
-        ("K-210", ZONES, &["multicluster cluster.local"]),
-        ("K-220", ZONES, &["zonal"]),
+        ("K-210", ZONES, &["multicluster clusterset.local"]),
+        ("K-210", ZONES, &["multicluster"]),
+        ("K-205", ZONES, &["zonal", "noendpoints"]),
+        ("K-220", ZONES, &["zonal eu-a"]),
     ];
     for (rule, zones, options) in bad {
         let text = corefile(zones, options);

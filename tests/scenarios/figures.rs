@@ -522,8 +522,14 @@ fn exchange(to: &[&str], options: GroupOptions) -> (Exchange, Arc<Group>) {
 /// Begins a question.
 fn begin(exchange: &mut Exchange, group: &Arc<Group>, name: &str, place: usize, now: Tick) -> bool {
     let question = Question::new(&bytes::wire(name), rtype::A).unwrap();
-    let need =
-        Need { group, question: &question, recursion: true, checking_disabled: false, dnssec_ok: false };
+    let need = Need {
+        group,
+        question: &question,
+        recursion: true,
+        checking_disabled: false,
+        dnssec_ok: false,
+        options: &[],
+    };
     exchange.begin(&need, Waiter { place, generation: 1 }, now).is_ok()
 }
 

@@ -87,7 +87,7 @@ fn change(api: &FakeApi, rng: &mut Rng, story: &mut Story) {
         story.tell(format!("apply {object}"));
         return api.apply(object);
     }
-    let resource = pick(rng, &Resource::ALL);
+    let resource = pick(rng, &Resource::USUAL);
     let all = api.cluster().all(resource);
     if all.is_empty() {
         return;
@@ -119,7 +119,7 @@ fn fault(rng: &mut Rng) -> Rule {
         12 => Fault::HalfBody.rule().calls(&[Call::List, Call::Page]),
         _ => Fault::status(410).calls(&[pick(rng, &any)]),
     };
-    let rule = if rng.bool() { rule.on(pick(rng, &Resource::ALL)) } else { rule };
+    let rule = if rng.bool() { rule.on(pick(rng, &Resource::USUAL)) } else { rule };
     rule.times(rng.usize(1..4))
 }
 
@@ -164,7 +164,7 @@ fn step(api: &FakeApi, rng: &mut Rng, story: &mut Story, past: &mut Option<Clust
             story.tell("noise");
             let line =
                 pick(rng, &["", "{", "{\"type\":\"X\",\"object\":{}}", "{\"type\":\"ADDED\",\"object\":{}}"]);
-            api.inject(pick(rng, &Resource::ALL), line);
+            api.inject(pick(rng, &Resource::USUAL), line);
         }
         26 => {
             story.tell("remember");

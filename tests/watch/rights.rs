@@ -13,6 +13,11 @@ type Right = (String, String);
 
 /// Every verb that a server with these options uses, whatever the API server can do.
 fn used(options: &[&str]) -> BTreeSet<Right> {
+    used_beside(options, &[])
+}
+
+/// The same with other words in the block.
+fn used_beside(options: &[&str], words: &[&str]) -> BTreeSet<Right> {
     let mut all = BTreeSet::new();
     for by_watch in [true, false] {
         let api = FakeApi::start();
@@ -20,7 +25,8 @@ fn used(options: &[&str]) -> BTreeSet<Right> {
         if !by_watch {
             api.fault(Fault::status(422).calls(&[Call::InitialWatch]));
         }
-        let world = Setup::new(options).start_synced(api);
+        let setup = words.iter().fold(Setup::new(options), |setup, word| setup.word(word));
+        let world = setup.start_synced(api);
         world.api.cut();
         let again = until(SYNC, || world.api.count(None, &[Call::Watch]) >= 2);
         assert!(again.is_some());
@@ -54,9 +60,39 @@ fn slices_are_not_read_with_noendpoints() {
 }
 
 #[test]
-fn the_cluster_role_that_ships_grants_what_is_used_and_nothing_else() {
+fn imports_hosts_and_routes_are_read_where_a_line_asks_for_them() {
+    let usual = ["services", "endpointslices", "namespaces"];
+    let with = |more: &[&str]| list_and_watch(&[&usual[..], more].concat());
+    assert_eq!(used(&["multicluster cluster.local"]), with(&["serviceimports"]));
+    // The endpoints of other clusters stand in slices.
+    assert_eq!(used(&["multicluster cluster.local", "noendpoints"]), with(&["serviceimports"]));
+    assert_eq!(used(&["zonal"]), with(&[]));
+    let external =
+        |options: &str| used_beside(&[], &[&format!("k8s_external example.org {{\n{options}\n}}")]);
+    assert_eq!(external("headless"), with(&[]));
+    assert_eq!(external("ingress"), with(&["ingresses"]));
+    let mut gateway = with(&["gateways", "httproutes", "grpcroutes", "tlsroutes"]);
+    // The version of TLSRoute that is asked for first is not there.
+    for version in ["v1", "v1alpha3"] {
+        gateway.insert(("other".to_owned(), format!("/apis/gateway.networking.k8s.io/{version}/tlsroutes")));
+    }
+    let used: BTreeSet<Right> = external("gateway");
+    let names = |rights: &BTreeSet<Right>| rights.iter().map(|(_, on)| on.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(names(&used), names(&gateway));
+    assert!(with(&["gateways", "tlsroutes"]).is_subset(&used), "{used:?}");
+}
+
+/// The rules of the ClusterRole that ships; `all` switches those on that are switched off.
+fn granted(all: bool) -> BTreeSet<(String, String, String)> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/deploy/rbac.yaml");
-    let text = std::fs::read_to_string(&file).unwrap();
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    if all {
+        let on = text.lines().map(|line| match line.strip_prefix("  # ") {
+            Some(rule) if rule.starts_with("- ") || rule.starts_with("  ") => format!("  {rule}"),
+            _ => line.to_owned(),
+        });
+        text = on.collect::<Vec<_>>().join("\n");
+    }
     let mut granted = BTreeSet::new();
     for document in text.split("\n---") {
         let Ok(role) = serde_saphyr::from_str::<Value>(document) else { continue };
@@ -69,15 +105,35 @@ fn the_cluster_role_that_ships_grants_what_is_used_and_nothing_else() {
                 all.map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>()
             };
             for resource in texts("resources") {
-                let group = if resource == "endpointslices" { "discovery.k8s.io" } else { "" };
-                assert_eq!(texts("apiGroups"), [group], "{resource}");
-                granted.extend(texts("verbs").into_iter().map(|verb| (verb, resource.clone())));
+                assert_eq!(texts("apiGroups").len(), 1, "{resource}");
+                let rights = texts("verbs")
+                    .into_iter()
+                    .map(|verb| (texts("apiGroups")[0].clone(), resource.clone(), verb));
+                granted.extend(rights);
             }
         }
     }
-    let least = list_and_watch(&["services", "endpointslices", "namespaces"]);
-    let most = list_and_watch(&["services", "endpointslices", "namespaces", "pods"]);
-    assert!(granted == least || granted == most, "{granted:?}");
+    granted
+}
+
+/// `list` and `watch` on resources with their groups.
+fn rights(resources: &[Resource]) -> BTreeSet<(String, String, String)> {
+    let on = |resource: &Resource| {
+        let group = resource.api_version().rsplit_once('/').map_or("", |(group, _)| group).to_owned();
+        ["list", "watch"].map(|verb| (group.clone(), resource.plural().to_owned(), verb.to_owned()))
+    };
+    resources.iter().flat_map(on).collect()
+}
+
+#[test]
+fn the_cluster_role_that_ships_grants_what_is_used_and_nothing_else() {
+    let least = [Resource::Services, Resource::EndpointSlices, Resource::Namespaces];
+    assert_eq!(granted(false), rights(&least));
+}
+
+#[test]
+fn the_rules_that_are_switched_off_are_those_of_all_that_can_be_asked_for() {
+    assert_eq!(granted(true), rights(&Resource::ALL));
 }
 
 #[test]

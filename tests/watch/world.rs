@@ -67,6 +67,8 @@ pub(crate) struct Setup {
     pub(crate) timing: Timing,
     /// The clock, where it is not the system's.
     pub(crate) clock: Option<Clock>,
+    /// The stanza's forward zones, where they are not the usual one.
+    pub(crate) zones: Option<String>,
 }
 
 impl Setup {
@@ -88,6 +90,12 @@ impl Setup {
         self
     }
 
+    /// With other forward zones.
+    pub(crate) fn zones(mut self, zones: &str) -> Self {
+        self.zones = Some(zones.to_owned());
+        self
+    }
+
     /// With another line in the block.
     pub(crate) fn word(mut self, word: &str) -> Self {
         self.words.push(word.to_owned());
@@ -100,7 +108,8 @@ impl Setup {
         for word in &self.words {
             let _ = writeln!(text, "    {word}");
         }
-        text.push_str("    kubernetes cluster.local in-addr.arpa ip6.arpa {\n        startup_timeout 0s\n");
+        let zones = self.zones.as_deref().unwrap_or("cluster.local");
+        let _ = writeln!(text, "    kubernetes {zones} in-addr.arpa ip6.arpa {{\n        startup_timeout 0s");
         let reached = |option: &String| option.starts_with("endpoint") || option.starts_with("kubeconfig");
         if !self.options.iter().any(reached) {
             let _ = writeln!(text, "        endpoint {}", api.url());

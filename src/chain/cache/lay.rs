@@ -6,6 +6,7 @@ use super::step::{CacheStep, Places};
 use crate::cache::{Cache, Counts, Spec};
 use crate::chain::build::{Draft, Parts};
 use crate::chain::plan::Listener;
+use crate::chain::step::Stand;
 use crate::corefile::Zone;
 
 /// A cache as `/metrics` sees it.
@@ -14,6 +15,8 @@ pub struct Cached {
     pub cache: Arc<Cache>,
     /// The zones of the line, as labels name them.
     pub zones: String,
+    /// The view of its block; empty without one.
+    pub view: String,
     /// Its counts by server.
     pub servers: Vec<(String, Arc<Counts>)>,
 }
@@ -41,9 +44,11 @@ pub(in crate::chain) fn lay(draft: &mut Draft<'_>) -> Option<Laid> {
     let keys: Vec<String> = draft.block.keys.iter().map(|key| key.text.to_string()).collect();
     let spec = Spec {
         place: format!(
-            "{} | {:?} | {:?} | {:?} | {:?}",
+            "{} | {:?} | {:?} | {:?} | {:?} | {:?}",
             keys.join(" "),
             draft.bind,
+            // What one view keeps is not for clients of another.
+            draft.view.as_ref().map(|view| view.text()),
             line.zones,
             line.no_success,
             line.no_denial
@@ -71,27 +76,22 @@ pub(in crate::chain) fn lay(draft: &mut Draft<'_>) -> Option<Laid> {
 
 impl Laid {
     /// Tells the step where its questions are counted: by the server of the listener that took them.
-    pub(in crate::chain) fn count(
-        self,
-        listeners: &[Listener],
-        chain: usize,
-        parts: &mut dyn Parts,
-    ) -> Cached {
+    pub(in crate::chain) fn count(self, here: &Stand<'_>, parts: &mut dyn Parts) -> Cached {
         let mut servers: Vec<(String, Arc<Counts>)> = Vec::new();
         let mut place = |listener: &Listener| {
-            listener.zones.iter().any(|served| served.chain == chain).then(|| {
+            listener.zones.iter().any(|served| served.chain == here.chain).then(|| {
                 // The two families of a wildcard are one server.
                 if let Some((_, counts)) = servers.iter().find(|(label, _)| *label == listener.label) {
                     return counts.clone();
                 }
-                let counts = parts.cache_counts(&listener.label, &self.zones);
+                let counts = parts.cache_counts(&listener.label, &self.zones, here.view);
                 servers.push((listener.label.clone(), counts.clone()));
                 counts
             })
         };
-        let counts: Box<[Option<Arc<Counts>>]> = listeners.iter().map(&mut place).collect();
+        let counts: Box<[Option<Arc<Counts>>]> = here.listeners.iter().map(&mut place).collect();
         // The step is new, so this is the first time.
         let _ = self.places.set(counts);
-        Cached { cache: self.cache, zones: self.zones, servers }
+        Cached { cache: self.cache, zones: self.zones, view: here.view.to_owned(), servers }
     }
 }

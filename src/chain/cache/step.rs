@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::WORD;
 use crate::cache::{Cache, Counts, Entry, Found, Key, Kind, Seen, Shown, StaleMode, WorkerCounts, judge};
 use crate::chain::asked::{Asked, BUDGET};
+use crate::chain::explain::Said;
 use crate::chain::step::{Context, Flow, Reply, Step};
 use crate::corefile::Zone;
 use crate::wire::{Ede, Rcode, Sections, rtype};
@@ -60,6 +61,9 @@ fn key(asked: &Asked) -> Key {
 impl CacheStep {
     /// Counts something of this query.
     fn count(&self, asked: &Asked, context: &Context<'_>, count: impl FnOnce(&WorkerCounts)) {
+        if asked.only_looked {
+            return;
+        }
         let places = self.counts.get().and_then(|places| places.get(asked.client.listener)?.as_deref());
         if let Some(counts) = places.and_then(|counts| counts.worker(context.worker)) {
             count(counts);
@@ -99,7 +103,8 @@ impl CacheStep {
         let now = context.now;
         let Some(stale) = self.cache.options().stale else { return Flow::Next };
         // Nobody is asked while somebody does already, or did in vain a moment ago.
-        let rests = failed || entry.rests(now) || !asked.query.header.recursion_desired();
+        let rests =
+            asked.only_looked || failed || entry.rests(now) || !asked.query.header.recursion_desired();
         match stale.mode {
             StaleMode::Immediate => {
                 if !rests && entry.claim(now, now.plus(REFRESH)) {
@@ -175,6 +180,33 @@ impl Step for CacheStep {
         WORD
     }
 
+    fn explain(&self, asked: &Asked, context: &Context<'_>) -> Option<Said> {
+        if !within(&self.zones, asked) {
+            return None;
+        }
+        let now = context.now;
+        Some(match self.cache.find(&key(asked), now) {
+            None => Said::new(WORD, "holds nothing for this question", &["C-01"]),
+            Some(Found::Fresh(entry)) => {
+                let (what, rule) = match entry.kind {
+                    Kind::Positive => ("an answer", "C-03"),
+                    Kind::Negative => ("a negative answer", "C-03"),
+                    Kind::Failure => ("a failure of upstreams", "C-02"),
+                };
+                Said::new(WORD, format!("holds {what}, {} s left", entry.remaining(now)), &[rule])
+            }
+            Some(Found::Stale { entry, failed }) => {
+                let over = now.since(entry.expires()).as_secs();
+                let failed = if failed { "; upstreams failed a moment ago" } else { "" };
+                Said::new(
+                    WORD,
+                    format!("holds an answer that is {over} s beyond its time{failed}"),
+                    &["C-09"],
+                )
+            }
+        })
+    }
+
     fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
         asked.patience = None;
         asked.failed_before = false;
@@ -200,7 +232,8 @@ impl Step for CacheStep {
                 Flow::Next
             }
             Some(Found::Fresh(entry)) => {
-                let popular = entry.kind != Kind::Failure
+                let popular = !asked.only_looked
+                    && entry.kind != Kind::Failure
                     && self
                         .cache
                         .options()

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::asked::Asked;
 use super::cache::CACHED_ERROR;
+use super::dnstap::Tap;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
 use crate::corefile::Zone;
 use crate::forward::{Group, Response};
@@ -58,6 +59,8 @@ struct Forward {
     next_on_nodata: bool,
     /// Whether private addresses are taken out of answers (`private_addresses deny`).
     deny_private: bool,
+    /// Who is told what upstreams are asked and say (`dnstap`).
+    taps: Option<Arc<[Tap]>>,
     /// Which families of addresses are of use (`families`).
     families: Families,
 }
@@ -118,6 +121,9 @@ impl Step for Forward {
     }
 
     fn resume(&self, asked: &mut Asked, answer: Answer, context: &mut Context<'_>) -> Flow {
+        if let (Some(taps), Answer::Upstream(Ok(response))) = (&self.taps, &answer) {
+            taps.iter().for_each(|tap| tap.forwarded(asked, response, context));
+        }
         match answer {
             Answer::Upstream(Ok(response)) if response.rcode == Rcode::SERVFAIL => {
                 self.families.rescue(asked).unwrap_or_else(|| self.answer(asked, &response))
@@ -147,7 +153,7 @@ impl Step for Forward {
                 asked.at_hand = false;
                 Flow::Reply(Reply::code(Rcode::SERVFAIL).because(Ede::new(22, "too many aliases on the way")))
             }
-            Answer::TimedOut | Answer::Signalled => {
+            Answer::TimedOut | Answer::Signalled | Answer::Behind { .. } => {
                 // Where a step before this one is impatient too, its time counts.
                 asked.hurried = asked.patience.is_none() && context.now < asked.deadline();
                 let ede = Ede::new(22, "no upstream answered in time");
@@ -159,6 +165,10 @@ impl Step for Forward {
 
     fn forwards(&self) -> bool {
         true
+    }
+
+    fn about(&self) -> Vec<Zone> {
+        self.scope.from.clone()
     }
 
     fn rescues(&self) -> bool {

@@ -133,7 +133,10 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
     if let Some(more) = args.get(MOST + 1) {
         return Err(more.error(format!("there are more than {MOST} upstreams")).within(directive));
     }
-    let lines = Lines::read(directive)?;
+    let mut lines = Lines::read(directive)?;
+    let (identity, authority) = (lines.tls.identity.take(), lines.tls.authority.take());
+    lines.tls.identity = identity.map(|(certificate, key)| (draft.path(certificate), draft.path(key)));
+    lines.tls.authority = authority.map(|file| draft.path(file));
     let own = own(draft);
     let interfaces: Vec<IpAddr> = draft.parts.interfaces().into_iter().map(|(_, ip)| ip).collect();
     let mut targets: Vec<Target> = Vec::new();
@@ -196,6 +199,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
         next: lines.next,
         next_on_nodata: lines.next_on_nodata,
         deny_private: lines.deny_private,
+        taps: draft.taps.clone(),
         families: lines.families.map(|word| families(word, draft)).transpose()?.unwrap_or_default(),
     }));
     Ok(())

@@ -205,6 +205,15 @@ fn tls_is_said_of_encrypted_targets_only() {
 }
 
 #[test]
+fn files_of_tls_are_found_below_the_root_of_the_block() {
+    let (specs, _) = built(".", "forward . tls://192.0.2.1 {\ntls crt key /etc/ca\n}\nroot /certs");
+    let Target::Upstream(spec) = &specs[0].targets[0] else { panic!("{specs:?}") };
+    let tls = spec.tls.as_ref().unwrap();
+    assert_eq!(tls.identity, Some(("/certs/crt".into(), "/certs/key".into())));
+    assert_eq!(tls.authority, Some("/etc/ca".into()));
+}
+
+#[test]
 fn a_listener_of_the_same_block_is_not_asked() {
     let (specs, said) = built(".", "forward . 127.0.0.1 10.0.0.53 192.0.2.1");
     assert_eq!(specs[0].targets.iter().map(short).collect::<Vec<_>>(), ["udp 192.0.2.1:53"]);

@@ -1,6 +1,5 @@
 //! The stanza's text (rule S-10).
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::build::Draft;
@@ -49,7 +48,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
         zones = draft.zones();
     }
     let mut spec = HostsSpec {
-        path: PathBuf::from(path),
+        path: draft.path(path),
         zones: zones.clone(),
         inline: String::new(),
         reverse: true,

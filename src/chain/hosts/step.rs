@@ -70,6 +70,10 @@ enum Name {
 }
 
 impl Step for HostsStep {
+    fn about(&self) -> Vec<Zone> {
+        self.zones.clone()
+    }
+
     fn word(&self) -> &'static str {
         WORD
     }

@@ -77,33 +77,25 @@ impl Lookup<'_> {
             rdata.zone_pointer(self.question, self.left);
             rdata.bytes(b"\x0ahostmaster");
             rdata.zone_pointer(self.question, self.left);
-            for number in [self.options.store.serial(), 7200, 1800, 86_400, ttl] {
+            for number in [self.serial(), 7200, 1800, 86_400, ttl] {
                 rdata.long(number);
             }
         });
+    }
+
+    /// The serial of the zone: a clusterset's moves with what other clusters export (K-006, K-214).
+    fn serial(&self) -> u32 {
+        match self.forms.multicluster {
+            true => self.options.store.imports().serial(),
+            false => self.options.store.serial(),
+        }
     }
 
     /// The Services that have an endpoint at one of our own addresses: those in front of this server (K-052).
     ///
     /// None for a reverse zone, where no names of Services belong, and none while no endpoint is known.
     fn front(&self, forward: bool) -> Vec<std::sync::Arc<Service>> {
-        let store = &self.options.store;
-        let mut services: Vec<std::sync::Arc<Service>> = Vec::new();
-        if !forward || !store.synced() || !self.options.endpoints {
-            return services;
-        }
-        for &ip in self.options.own.iter().filter(|ip| !ip.is_loopback()) {
-            for known in store.reverse().endpoint(ip) {
-                if let Some(service) = store.service(known.key())
-                    && matches!(service.spec(), Spec::Cluster { .. } | Spec::Headless)
-                    && self.options.exposes(service.namespace())
-                    && !services.iter().any(|known| known.key() == service.key())
-                {
-                    services.push(service);
-                }
-            }
-        }
-        services
+        if forward { self.options.front() } else { Vec::new() }
     }
 
     /// Drafts NS records with their glue (K-052).

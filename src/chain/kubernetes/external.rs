@@ -2,8 +2,31 @@
 
 use super::grammar::{self, Below, Name};
 use super::{Found, Lookup};
+use crate::chain::asked::Asked;
+use crate::chain::step::{Flow, Held, Reply};
 use crate::store::Spec;
-use crate::wire::{Owner, Question, Section, Sections, rtype};
+use crate::wire::{Ede, Owner, Question, Rcode, Section, Sections, rtype};
+
+/// Joins what was drafted, an alias, with the reply to the question for its target (K-131, K-137, K-143).
+pub(in crate::chain) fn join_target(
+    asked: &mut Asked,
+    reply: Reply,
+    question: &Question,
+    held: Held,
+) -> Flow {
+    let mut sections = held.unwrap_or_default();
+    let rcode = reply.head.rcode;
+    if rcode != Rcode::NOERROR && rcode != Rcode::NXDOMAIN {
+        // The target could not be resolved: not an answer that may be believed or kept (K-137).
+        asked.reclaim(sections);
+        return Flow::Reply(Reply::code(Rcode::SERVFAIL).because(Ede::NO_AUTHORITY));
+    }
+    sections.append_answer(&reply.sections, question);
+    let mut answered = Reply::new(Rcode::NOERROR, sections).authoritative();
+    answered.head.truncated = reply.head.truncated;
+    asked.reclaim(reply.sections);
+    Flow::Reply(answered)
+}
 
 /// The most links of an alias chain inside the zone (K-133): ten and the last.
 const LINKS: usize = 11;
@@ -68,8 +91,9 @@ impl Lookup<'_> {
                 run: &[],
                 limit: self.limit,
                 rng: &mut *self.rng,
+                forms: self.forms,
             };
-            let found = inner.forward(grammar::read(&question, left), sections);
+            let found = inner.forward(grammar::read(&question, left, self.forms), sections);
             let has_data = matches!(found, Found::Here) && sections.records().len() > before;
             if !has_data {
                 // An alias to a name without addresses here is NODATA and is not shown (K-132, K-135).
@@ -83,7 +107,9 @@ impl Lookup<'_> {
 
     /// The target of the ExternalName Service that `question` names, if it names one that is exposed.
     fn external_target(&self, question: &Question, left: usize) -> Option<Vec<u8>> {
-        let Name::Service { run, below: Below::Itself } = grammar::read(question, left) else { return None };
+        let Name::Service { run, below: Below::Itself } = grammar::read(question, left, self.forms) else {
+            return None;
+        };
         let service =
             self.options.store.service(run).filter(|service| self.options.exposes(service.namespace()))?;
         match service.spec() {

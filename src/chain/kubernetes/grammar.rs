@@ -48,21 +48,41 @@ pub(super) enum Name<'q> {
     Impossible,
 }
 
+/// Which names a zone of a stanza has beside the usual ones.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Forms {
+    /// Names of a clusterset (K-210): two labels left of a Service are an endpoint and its cluster.
+    pub multicluster: bool,
+    /// Names of endpoints in a topology zone (K-220); a clusterset has none.
+    pub zonal: bool,
+}
+
 /// What stands left of a Service's name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Below<'q> {
+pub(in crate::chain) enum Below<'q> {
     /// Nothing.
     Itself,
     /// One label: an endpoint (K-036), or `_tcp` and its like, above port names (K-037).
     Endpoint(&'q [u8]),
     /// Two labels: port and protocol, `None` for any (K-035, K-038).
     Port(Option<&'q [u8]>, Option<Protocol>),
+    /// Two labels in a clusterset: an endpoint and its cluster (K-212).
+    Cluster(&'q [u8], &'q [u8]),
+    /// `_zone` or `pin._zone`: above the names of zones (RFC 8020).
+    AboveZones,
+    /// The endpoints of a topology zone (K-220).
+    Zone {
+        /// The zone's labels in wire form.
+        zone: &'q [u8],
+        /// Whether all endpoints are meant where the zone has none (K-222).
+        prefer: bool,
+    },
 }
 
 /// Reads the `left` labels of `question` that stand left of the zone.
 ///
-/// Cost: a few comparisons of short labels. Source: Kubernetes DNS specification 1.1.0 §2, K-030.
-pub(super) fn read(question: &Question, left: usize) -> Name<'_> {
+/// Cost: a few comparisons of short labels. Source: Kubernetes DNS specification 1.1.0 §2, K-030, K-212, K-220.
+pub(super) fn read(question: &Question, left: usize, forms: Forms) -> Name<'_> {
     let Some(kind_at) = left.checked_sub(1) else { return Name::Apex };
     let kind = question.label(kind_at);
     let is_service = label_eq(kind, "svc");
@@ -82,7 +102,13 @@ pub(super) fn read(question: &Question, left: usize) -> Name<'_> {
             let run = question.run(left - 3, left - 1);
             match left - 3 {
                 0 => Name::Service { run, below: Below::Itself },
+                labels if forms.zonal && !forms.multicluster && is_zonal(question, labels) => {
+                    zonal(question, labels).map_or(Name::Impossible, |below| Name::Service { run, below })
+                }
                 1 => Name::Service { run, below: Below::Endpoint(question.label(0)) },
+                2 if forms.multicluster && !(0..2).any(|at| question.label(at).first() == Some(&b'_')) => {
+                    Name::Service { run, below: Below::Cluster(question.label(0), question.label(1)) }
+                }
                 2 => port(question).map_or(Name::Impossible, |below| Name::Service { run, below }),
                 _ => Name::Impossible,
             }
@@ -98,10 +124,29 @@ pub(super) fn read(question: &Question, left: usize) -> Name<'_> {
     }
 }
 
+/// Whether the `labels` left of a Service end in `_zone`.
+fn is_zonal(question: &Question, labels: usize) -> bool {
+    labels.checked_sub(1).is_some_and(|at| label_eq(question.label(at), "_zone"))
+}
+
+/// Reads labels that end in `_zone` (K-220, K-224).
+fn zonal(question: &Question, labels: usize) -> Option<Below<'_>> {
+    let Some(at) = labels.checked_sub(2) else { return Some(Below::AboveZones) };
+    let prefer = match question.label(at) {
+        b"pin" => false,
+        b"prefer" => true,
+        _ => return None,
+    };
+    Some(match at {
+        0 => Below::AboveZones,
+        _ => Below::Zone { zone: question.run(0, at), prefer },
+    })
+}
+
 /// Reads two left labels as port and protocol, one leading underscore of each aside (K-035).
 ///
 /// A protocol that is none makes the name impossible, even before the cluster is known (K-016).
-fn port(question: &Question) -> Option<Below<'_>> {
+pub(in crate::chain) fn port(question: &Question) -> Option<Below<'_>> {
     let strip = |label: &'_ [u8]| -> usize { usize::from(label.first() == Some(&b'_')) };
     let (name, protocol) = (question.label(0), question.label(1));
     let name = name.get(strip(name)..).unwrap_or_default();
@@ -111,7 +156,7 @@ fn port(question: &Question) -> Option<Below<'_>> {
 }
 
 /// The protocol of a label without its underscore.
-pub(super) fn protocol(label: &[u8]) -> Option<Protocol> {
+pub(in crate::chain) fn protocol(label: &[u8]) -> Option<Protocol> {
     match label {
         b"tcp" => Some(Protocol::Tcp),
         b"udp" => Some(Protocol::Udp),

@@ -8,28 +8,40 @@
 mod apex;
 mod external;
 mod grammar;
+mod listed;
 mod metadata;
+mod multicluster;
 mod parse;
 mod pod;
+mod reason;
 mod reverse;
 mod service;
 #[cfg(test)]
 mod tests;
+mod whole;
+mod zonal;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::explain::Said;
 use super::signal::Signal;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
+use super::transfer::Whole;
 use crate::corefile::Zone;
 use crate::source::Selector;
-use crate::store::{Namespace, Naming, Store};
+use crate::store::{Namespace, Naming, Need, Service, Spec, Store};
 use crate::wire::{Ede, Owner, Question, Rcode, Reverse, Section, Sections, reverse_address};
 use grammar::Name;
 
+pub(in crate::chain) use external::join_target;
+pub use grammar::Forms;
+pub(in crate::chain) use grammar::{Below, port, protocol};
+pub(in crate::chain) use listed::{Listed, services};
 pub(super) use parse::{HELP, SYNTAX, parse};
+pub(in crate::chain) use service::{matches_port, weight};
 
 /// Which names pods have (K-150 to K-152).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +86,8 @@ pub struct ServedZone {
     pub zone: Zone,
     /// Whether it was written as a CIDR: then all of its addresses are the cluster's (K-016, K-180).
     pub from_cidr: bool,
+    /// Which names it has beside the usual ones.
+    pub forms: Forms,
 }
 
 /// A stanza, ready to serve.
@@ -110,13 +124,36 @@ pub struct Options {
 
 impl Options {
     /// Whether the stanza shows this namespace (K-032, K-207, K-209). Cost: nothing unless the stanza filters.
-    fn exposes(&self, namespace: &Namespace) -> bool {
+    pub(in crate::chain) fn exposes(&self, namespace: &Namespace) -> bool {
         namespace.exists()
             && self.namespaces.as_ref().is_none_or(|names| names.iter().any(|name| name == namespace.name()))
             && self
                 .namespace_labels
                 .as_ref()
                 .is_none_or(|selector| namespace.labels(|labels| selector.matches(labels)))
+    }
+}
+
+impl Options {
+    /// The Services that have an endpoint at one of our own addresses: those in front of this server (K-052, K-291).
+    pub(in crate::chain) fn front(&self) -> Vec<Arc<Service>> {
+        let store = &self.store;
+        let mut services: Vec<Arc<Service>> = Vec::new();
+        if !store.knows(Need::Cluster) || !self.endpoints {
+            return services;
+        }
+        for &ip in self.own.iter().filter(|ip| !ip.is_loopback()) {
+            for known in store.reverse().endpoint(ip) {
+                if let Some(service) = store.service(known.key())
+                    && matches!(service.spec(), Spec::Cluster { .. } | Spec::Headless)
+                    && self.exposes(service.namespace())
+                    && !services.iter().any(|known| known.key() == service.key())
+                {
+                    services.push(service);
+                }
+            }
+        }
+        services
     }
 }
 
@@ -151,6 +188,8 @@ struct Lookup<'a> {
     limit: usize,
     /// For random starts.
     rng: &'a mut fastrand::Rng,
+    /// Which names the zone has beside the usual ones.
+    forms: Forms,
 }
 
 impl<'a> Lookup<'a> {
@@ -168,6 +207,7 @@ impl<'a> Lookup<'a> {
                 true => Found::Missing,
                 false => self.namespace(namespace),
             },
+            Name::Service { run, below } if self.forms.multicluster => self.import(run, below, sections),
             Name::Service { run, below } => {
                 match store.service(run).filter(|service| self.options.exposes(service.namespace())) {
                     Some(service) => {
@@ -216,19 +256,30 @@ fn needs_data(options: &Options, name: Name<'_>) -> bool {
 /// The `kubernetes` step.
 pub struct Kubernetes {
     /// The stanza.
-    options: Options,
-    /// Comes when the store is complete.
+    options: Arc<Options>,
+    /// Comes when the names of the cluster are known.
     synced: Arc<Signal>,
+    /// Comes when those of the clusterset are known too.
+    imported: Arc<Signal>,
 }
 
 impl Kubernetes {
     /// A step that serves `options`.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let synced = Arc::new(Signal::default());
-        let signal = synced.clone();
-        options.store.when_synced(move || signal.fire());
-        Self { options, synced }
+        Self::sharing(Arc::new(options))
+    }
+
+    /// The same for a stanza that other steps look at as well.
+    pub(in crate::chain) fn sharing(options: Arc<Options>) -> Self {
+        let when = |need| {
+            let signal = Arc::new(Signal::default());
+            let fired = signal.clone();
+            options.store.when_known(need, move || fired.fire());
+            signal
+        };
+        let (synced, imported) = (when(Need::Cluster), when(Need::Imports));
+        Self { options, synced, imported }
     }
 
     /// The stanza.
@@ -247,7 +298,10 @@ impl Kubernetes {
             Flow::Wait(Ask::Question { held, .. }) => {
                 Some(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())
             }
-            Flow::Wait(Ask::Signal { .. } | Ask::Upstream { .. }) | Flow::Next | Flow::Drop => None,
+            Flow::Wait(Ask::Signal { .. } | Ask::Upstream { .. } | Ask::Behind { .. })
+            | Flow::Next
+            | Flow::Drop
+            | Flow::Transfer => None,
         }
     }
 
@@ -273,6 +327,7 @@ impl Kubernetes {
             run: &[],
             limit: asked.shape.limit,
             rng: &mut *context.rng,
+            forms: served.forms,
         };
         let found = if served.zone.is_reverse() {
             let own_names = left == 0
@@ -287,21 +342,25 @@ impl Kubernetes {
             } else {
                 let name = reverse_address(question);
                 if let Some(Reverse::Whole(ip) | Reverse::Part(ip, _)) = name
-                    && !self.options.store.synced()
+                    && !self.options.store.knows(Need::Cluster)
                 {
                     let ours = served.from_cidr || reverse::is_private(ip);
                     if !ours && self.options.fallthrough.takes(question) {
                         asked.reclaim(sections);
                         return Flow::Next;
                     }
-                    return self.unsynced(asked, context, sections, left, may_wait);
+                    return self.unsynced(asked, context, sections, (left, &self.synced), may_wait);
                 }
                 lookup.reverse(name, &mut sections)
             }
         } else {
-            let name = grammar::read(question, left);
-            if !self.options.store.synced() && needs_data(&self.options, name) {
-                return self.unsynced(asked, context, sections, left, may_wait);
+            let name = grammar::read(question, left, served.forms);
+            let (need, signal) = match served.forms.multicluster {
+                true => (Need::Imports, &self.imported),
+                false => (Need::Cluster, &self.synced),
+            };
+            if !self.options.store.knows(need) && needs_data(&self.options, name) {
+                return self.unsynced(asked, context, sections, (left, signal), may_wait);
             }
             lookup.forward(name, &mut sections)
         };
@@ -331,13 +390,13 @@ impl Kubernetes {
         asked: &mut Asked,
         context: &mut Context<'_>,
         mut sections: Sections,
-        left: usize,
+        (left, signal): (usize, &Arc<Signal>),
         may_wait: bool,
     ) -> Flow {
         if may_wait && !self.options.startup_timeout.is_zero() {
             asked.reclaim(sections);
             let until = context.now.plus(self.options.startup_timeout);
-            return Flow::Wait(Ask::Signal { signal: self.synced.clone(), until });
+            return Flow::Wait(Ask::Signal { signal: signal.clone(), until });
         }
         let lookup = Lookup {
             options: &self.options,
@@ -349,6 +408,7 @@ impl Kubernetes {
             run: &[],
             limit: asked.shape.limit,
             rng: &mut *context.rng,
+            forms: self.zone(&asked.question).map_or_else(Forms::default, |(served, _)| served.forms),
         };
         lookup.soa(Section::Authority, &mut sections);
         Flow::Reply(Reply::new(Rcode::SERVFAIL, sections).authoritative().because(Ede::NOT_READY))
@@ -372,21 +432,14 @@ impl Step for Kubernetes {
             Answer::Nobody { held } => {
                 Flow::Reply(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())
             }
-            Answer::Reply { reply, question, held } => {
-                let mut sections = held.unwrap_or_default();
-                let rcode = reply.head.rcode;
-                if rcode != Rcode::NOERROR && rcode != Rcode::NXDOMAIN {
-                    // The target could not be resolved: not an answer that may be believed or kept (K-137).
-                    asked.reclaim(sections);
-                    return Flow::Reply(Reply::code(Rcode::SERVFAIL).because(Ede::NO_AUTHORITY));
-                }
-                sections.append_answer(&reply.sections, &question);
-                let mut answered = Reply::new(Rcode::NOERROR, sections).authoritative();
-                answered.head.truncated = reply.head.truncated;
-                asked.reclaim(reply.sections);
-                Flow::Reply(answered)
-            }
+            Answer::Reply { reply, question, held } => external::join_target(asked, reply, &question, held),
+            // Nothing is asked behind this step.
+            Answer::Behind { reply, .. } => Flow::Reply(reply),
         }
+    }
+
+    fn whole(&self, question: &Question, known: Option<u32>) -> Whole {
+        self.whole_zone(question, known)
     }
 
     fn ready(&self) -> bool {
@@ -397,9 +450,21 @@ impl Step for Kubernetes {
         Some(&self.options.primary)
     }
 
+    fn about(&self) -> Vec<Zone> {
+        self.options.zones.iter().map(|served| served.zone.clone()).collect()
+    }
+
+    fn explain(&self, asked: &Asked, context: &Context<'_>) -> Option<Said> {
+        self.reason(&asked.question, context)
+    }
+
     fn metadata(&self, asked: &Asked, label: &str) -> Option<String> {
+        if label.starts_with("kubernetes/client-") {
+            let client = self.options.store.pods().client(asked.client.addr.ip().to_canonical())?;
+            return metadata::of_client(&client, label);
+        }
         let question = asked.sent();
         let (served, left) = self.zone(question)?;
-        metadata::value(question, left, served.zone.is_reverse(), label)
+        metadata::value(question, left, served.zone.is_reverse(), served.forms, label)
     }
 }

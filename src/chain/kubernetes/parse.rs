@@ -1,10 +1,12 @@
 //! The stanza's text (SPEC I).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::build::{Draft, StoreSource, StoreSpec};
-use super::{Fallthrough, Kubernetes, Options, PodMode, ServedZone};
+use super::super::build::{Draft, Parts, StoreSource, StoreSpec};
+use super::super::k8s_external::K8sExternal;
+use super::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone};
 use crate::corefile::{Directive, Error, Zone};
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
@@ -23,6 +25,8 @@ kubernetes [ZONES…] {
     ttl SECONDS
     noendpoints
     ignore empty_service
+    multicluster ZONES…
+    zonal
     fallthrough [ZONES…]
     startup_timeout DURATION
     apiserver_qps N, apiserver_burst N, apiserver_max_inflight N
@@ -96,6 +100,10 @@ struct Stanza {
     endpoints: bool,
     /// `ignore empty_service`.
     ignore_empty: bool,
+    /// `multicluster`.
+    multicluster: Vec<Zone>,
+    /// `zonal`.
+    zonal: bool,
     /// `fallthrough`.
     fallthrough: Fallthrough,
     /// `startup_timeout`.
@@ -113,9 +121,25 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
     if twice {
         return Err(directive.error("stands twice in this block"));
     }
-    let (zones, primary) = zones(directive, draft)?;
+    let (mut zones, primary) = zones(directive, draft)?;
     let stanza = read(directive)?;
-    let source = source(directive, &stanza)?;
+    for line in directive.lines().iter().filter(|line| line.word.text == "multicluster") {
+        for arg in &line.args {
+            let known = |zone: &Zone| zones.iter().any(|served| served.zone == *zone && !zone.is_reverse());
+            if !arg.zones()?.iter().all(known) {
+                return Err(arg.error(format!("`{}` is none of the names that this stanza serves", arg.text)).hint(
+                    "name the zone of the clusterset behind the word as well: `kubernetes cluster.local clusterset.local`",
+                ));
+            }
+        }
+    }
+    for served in &mut zones {
+        let multicluster = stanza.multicluster.contains(&served.zone);
+        served.forms = Forms { multicluster, zonal: stanza.zonal };
+    }
+    let externals = std::mem::take(&mut draft.externals);
+    let searches = std::mem::take(&mut draft.searches);
+    let source = source(directive, &stanza, draft.parts)?;
     if matches!(source, StoreSource::Manifests(_)) {
         for option in &stanza.throttles {
             draft.warnings.push(format!(
@@ -125,16 +149,25 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
         }
     }
     let spec = StoreSpec { source, labels: stanza.labels, throttle: stanza.throttle };
+    let pods = stanza.pods == PodMode::Verified;
+    let imports = !stanza.multicluster.is_empty();
     let wanted = Wanted {
-        endpoints: stanza.endpoints,
-        pods: stanza.pods == PodMode::Verified,
+        // The endpoints of other clusters stand in slices too.
+        endpoints: stanza.endpoints || imports,
+        pods,
         pod_names: stanza.pod_names,
+        clients: pods && !draft.metadata.is_empty(),
+        zones: stanza.zonal,
+        imports,
+        external: !externals.is_empty(),
+        ingress: externals.iter().any(|line| line.ingress),
+        gateway: externals.iter().any(|line| line.gateway),
     };
     let wanted = draft.wants.add(&spec, wanted);
     let store = draft.parts.store(&spec, wanted);
     draft.store = draft.store.take().or_else(|| Some(store.clone()));
     let own = draft.own_addresses();
-    draft.steps.push(Box::new(Kubernetes::new(Options {
+    let options = Arc::new(Options {
         zones,
         primary,
         store,
@@ -149,12 +182,21 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
         fallthrough: stanza.fallthrough,
         startup_timeout: stanza.startup_timeout,
         own,
-    })));
+    });
+    for line in externals {
+        line.check(&options, draft);
+        // The words stand next to each other in the chain.
+        draft.steps.push(Box::new(K8sExternal::new(line, options.clone())));
+    }
+    for search in searches {
+        search.join(&options, draft);
+    }
+    draft.steps.push(Box::new(Kubernetes::sharing(options)));
     Ok(())
 }
 
 /// Where the objects come from (K-233): a folder, a kubeconfig, an address, or the service account of the pod.
-fn source(directive: &Directive, stanza: &Stanza) -> Result<StoreSource, Error> {
+fn source(directive: &Directive, stanza: &Stanza, parts: &dyn Parts) -> Result<StoreSource, Error> {
     if let Some(dir) = &stanza.manifests {
         if stanza.endpoint.is_some() || stanza.kubeconfig.is_some() || stanza.tls.is_some() {
             return Err(directive.error("`manifests` and an API server exclude each other"));
@@ -169,7 +211,7 @@ fn source(directive: &Directive, stanza: &Stanza) -> Result<StoreSource, Error> 
         }
         (None, None) => Access::InCluster,
     };
-    access.check().map_err(|error| {
+    parts.reachable(&access).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
         directive.error(format!("{error}{cause}")).hint(
             "name the API server with `endpoint URL` or `kubeconfig FILE`, or a folder of manifests with `manifests DIR`",
@@ -183,7 +225,7 @@ fn zones(directive: &Directive, draft: &Draft<'_>) -> Result<(Vec<ServedZone>, Z
     let mut zones: Vec<ServedZone> = Vec::new();
     let mut add = |zone: Zone, from_cidr: bool| {
         if !zones.iter().any(|known: &ServedZone| known.zone == zone) {
-            zones.push(ServedZone { zone, from_cidr });
+            zones.push(ServedZone { zone, from_cidr, forms: Forms::default() });
         }
     };
     for arg in &directive.args {
@@ -222,6 +264,8 @@ fn read(directive: &Directive) -> Result<Stanza, Error> {
         ttl: TTL,
         endpoints: true,
         ignore_empty: false,
+        multicluster: Vec::new(),
+        zonal: false,
         fallthrough: Fallthrough::None,
         startup_timeout: STARTUP_TIMEOUT,
         throttle: ThrottleOptions::default(),
@@ -233,6 +277,9 @@ fn read(directive: &Directive) -> Result<Stanza, Error> {
     }
     if stanza.namespaces.is_some() && stanza.namespace_labels.is_some() {
         return Err(directive.error("`namespaces` and `namespace_labels` exclude each other"));
+    }
+    if !stanza.endpoints && stanza.zonal {
+        return Err(directive.error("`zonal` needs endpoints, and `noendpoints` turns them off"));
     }
     if !stanza.endpoints && stanza.ignore_empty {
         return Err(
@@ -322,11 +369,13 @@ fn option(line: &Directive, stanza: &mut Stanza) -> Result<(), Error> {
                 stanza.kubeconfig = Some((PathBuf::from(&file.text), context));
             }
         }
-        name @ ("multicluster" | "zonal") => {
-            return Err(line
-                .word
-                .error(format!("`{name}` is not served by this version yet"))
-                .hint("remove the line"));
+        "multicluster" => {
+            line.expect_args(1..=usize::MAX)?;
+            stanza.multicluster.extend(line.zones_from(0)?);
+        }
+        "zonal" => {
+            none()?;
+            stanza.zonal = true;
         }
         _ => return Err(line.word.unknown("an option of `kubernetes`", OPTIONS)),
     }

@@ -17,12 +17,15 @@ impl Lookup<'_> {
         match (service.spec(), below) {
             (Spec::Orphan | Spec::ExternalInvalid, _) => Found::Missing,
             (Spec::External(target), Below::Itself) => self.external(target, sections),
-            (Spec::External(_), Below::Endpoint(_) | Below::Port(..)) => Found::Missing,
+            (Spec::External(_), _) => Found::Missing,
+            (Spec::Headless, Below::AboveZones | Below::Zone { .. }) => self.zonal(service, below, sections),
+            // An address of the cluster is in no zone (K-223); clusters are parts of a clusterset's names only.
+            (_, Below::AboveZones | Below::Zone { .. } | Below::Cluster(..)) => Found::Missing,
             (Spec::Cluster { .. }, _) if self.options.ignore_empty && service.endpoints().is_empty() => {
                 Found::Missing
             }
             (Spec::Cluster { v4, v6 }, Below::Itself) => {
-                self.cluster(service, v4, v6, |_| true, sections);
+                self.cluster((service.key(), service.ports()), v4, v6, |_| true, sections);
                 Found::Here
             }
             (Spec::Cluster { v4, v6 }, Below::Port(name, protocol)) => {
@@ -30,7 +33,7 @@ impl Lookup<'_> {
                 if !service.ports().iter().any(matches) {
                     return Found::Missing;
                 }
-                self.cluster(service, v4, v6, matches, sections);
+                self.cluster((service.key(), service.ports()), v4, v6, matches, sections);
                 Found::Here
             }
             (Spec::Headless, Below::Itself) => {
@@ -54,9 +57,9 @@ impl Lookup<'_> {
     }
 
     /// ClusterIP, NodePort, LoadBalancer (K-070 to K-086).
-    fn cluster(
+    pub(super) fn cluster(
         &mut self,
-        service: &Service,
+        (key, ports): (&[u8], &[Port]),
         v4: &[[u8; 4]],
         v6: &[[u8; 16]],
         matches: impl Fn(&Port) -> bool,
@@ -66,8 +69,7 @@ impl Lookup<'_> {
             rtype::A => self.addresses(v4, sections),
             rtype::AAAA => self.addresses(v6, sections),
             rtype::SRV => {
-                let ports = service.ports();
-                let entries = ports.iter().filter(|port| matches(port)).count() * service.cluster_addresses();
+                let entries = ports.iter().filter(|port| matches(port)).count() * (v4.len() + v6.len());
                 if entries == 0 {
                     return;
                 }
@@ -77,7 +79,7 @@ impl Lookup<'_> {
                     if ports.iter().take(index).any(|earlier| earlier.port == port.port && matches(earlier)) {
                         continue;
                     }
-                    let id = self.srv(weight(entries), port.port, None, service.key(), sections);
+                    let id = self.srv(weight(entries), port.port, None, key, sections);
                     first.get_or_insert(id);
                 }
                 if let Some(id) = first {
@@ -319,12 +321,12 @@ impl Lookup<'_> {
 }
 
 /// The weight of each of `entries` records (K-076): a hundredth part, at least 1.
-fn weight(entries: usize) -> u16 {
+pub(in crate::chain) fn weight(entries: usize) -> u16 {
     u16::try_from(100 / entries.max(1)).unwrap_or(100).max(1)
 }
 
 /// Whether a port has the asked name and protocol; `None` matches any (K-038, K-082).
-fn matches_port(
+pub(in crate::chain) fn matches_port(
     port: &str,
     port_protocol: Protocol,
     name: Option<&[u8]>,
@@ -388,7 +390,7 @@ pub(super) fn has_rdata(sections: &Sections, from: usize, rdata: &[u8]) -> bool 
 }
 
 /// Whether the SRV records from `from` on hold one with this port.
-fn has_port(sections: &Sections, from: usize, port: u16) -> bool {
+pub(super) fn has_port(sections: &Sections, from: usize, port: u16) -> bool {
     let port = port.to_be_bytes();
     sections
         .records()

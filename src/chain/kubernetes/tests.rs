@@ -1,6 +1,6 @@
 //! What names can be, by their labels alone, and the metadata that is read from them.
 
-use super::grammar::{self, Below, Name};
+use super::grammar::{self, Below, Forms, Name};
 use super::metadata::value;
 use crate::store::Protocol;
 use crate::wire::{MAX_NAME, Question, parse_name, rtype};
@@ -58,6 +58,13 @@ fn show(name: Name<'_>) -> String {
             let port = port.map_or("any".to_owned(), label);
             let protocol = protocol.map_or("Any".to_owned(), |protocol| format!("{protocol:?}"));
             format!("port {port} {protocol} of {}", text(run))
+        }
+        Name::Service { run, below: Below::Cluster(endpoint, cluster) } => {
+            format!("endpoint {} in {} of {}", label(endpoint), label(cluster), text(run))
+        }
+        Name::Service { run, below: Below::AboveZones } => format!("above zones of {}", text(run)),
+        Name::Service { run, below: Below::Zone { zone, prefer } } => {
+            format!("{} {} of {}", if prefer { "prefer" } else { "pin" }, text(zone), text(run))
         }
         Name::Pod { namespace, label: pod, run, hostname, more } => format!(
             "pod {} in {}, {} under {}{}",
@@ -141,7 +148,7 @@ fn every_form_of_name_is_read_as_the_specification_says() {
     let mut wrong = String::new();
     for (rule, labels, want) in table {
         let (question, left) = asked(labels);
-        let got = show(grammar::read(&question, left));
+        let got = show(grammar::read(&question, left, Forms::default()));
         if got != *want {
             wrong += &format!("{rule}  {labels:?}: want {want}, got {got}\n");
         }
@@ -152,11 +159,14 @@ fn every_form_of_name_is_read_as_the_specification_says() {
 #[test]
 fn the_keys_of_the_store_are_the_bytes_of_the_question_in_lower_case() {
     let (question, left) = asked("_HTTP._TCP.Web.Shop.SVC");
-    let Name::Service { run: key, below } = grammar::read(&question, left) else { panic!("a Service") };
+    let Name::Service { run: key, below } = grammar::read(&question, left, Forms::default()) else {
+        panic!("a Service")
+    };
     assert_eq!(key, run(&["web", "shop"]));
     assert_eq!(below, Below::Port(Some(b"http"), Some(Protocol::Tcp)));
     let (question, left) = asked("Web-0.Db.Shop.pod");
-    let Name::Pod { namespace, label, run: key, hostname, more: false } = grammar::read(&question, left)
+    let Name::Pod { namespace, label, run: key, hostname, more: false } =
+        grammar::read(&question, left, Forms::default())
     else {
         panic!("a pod")
     };
@@ -165,7 +175,10 @@ fn the_keys_of_the_store_are_the_bytes_of_the_question_in_lower_case() {
     assert_eq!(key, run(&["db", "shop"]));
     assert_eq!(hostname, Some(&b"web-0"[..]));
     let (question, left) = asked("Shop.Svc");
-    assert_eq!(grammar::read(&question, left), Name::Namespace { namespace: &run(&["shop"]) });
+    assert_eq!(
+        grammar::read(&question, left, Forms::default()),
+        Name::Namespace { namespace: &run(&["shop"]) }
+    );
 }
 
 #[test]
@@ -184,7 +197,7 @@ fn a_dot_inside_a_label_separates_nothing() {
     ];
     for (labels, want) in cases {
         let (question, left) = question(labels);
-        let name = grammar::read(&question, left);
+        let name = grammar::read(&question, left, Forms::default());
         assert!(show(name).starts_with(want), "{labels:?}: {}", show(name));
         if let Name::Service { run: key, .. } = name {
             assert_eq!(key == web, *want == "endpoint", "{labels:?}");
@@ -198,7 +211,9 @@ fn any_byte_may_stand_in_a_label_and_matches_only_itself() {
         let odd = [b'w', byte, b'b'];
         let lower = [b'w', byte.to_ascii_lowercase(), b'b'];
         let (question, left) = question(&[&odd, b"shop", b"svc"]);
-        let Name::Service { run: key, below: Below::Itself } = grammar::read(&question, left) else {
+        let Name::Service { run: key, below: Below::Itself } =
+            grammar::read(&question, left, Forms::default())
+        else {
             panic!("{byte}: a Service")
         };
         let mut want = vec![3];
@@ -209,18 +224,18 @@ fn any_byte_may_stand_in_a_label_and_matches_only_itself() {
     }
     // Only ASCII letters have two cases (RFC 4343): a Kelvin sign is no k, a dotless i no i.
     let (question, left) = question(&["web".as_bytes(), "\u{212a}ube".as_bytes(), b"svc"]);
-    assert!(!show(grammar::read(&question, left)).contains("kube"));
+    assert!(!show(grammar::read(&question, left, Forms::default())).contains("kube"));
 }
 
 #[test]
 fn kinds_and_protocols_are_compared_whole() {
     for kind in [&b"svc\0"[..], b"\0svc", b"s\0vc", b"svc.", b"\xffsvc"] {
         let (question, left) = question(&[b"web", b"shop", kind]);
-        assert_eq!(grammar::read(&question, left), Name::Impossible, "{kind:?}");
+        assert_eq!(grammar::read(&question, left, Forms::default()), Name::Impossible, "{kind:?}");
     }
     for protocol in [&b"_tcp\0"[..], b"_\0tcp", b"tcp\xff", b"_tcp._udp", b"_ tcp"] {
         let (question, left) = question(&[b"_http", protocol, b"web", b"shop", b"svc"]);
-        assert_eq!(grammar::read(&question, left), Name::Impossible, "{protocol:?}");
+        assert_eq!(grammar::read(&question, left, Forms::default()), Name::Impossible, "{protocol:?}");
     }
 }
 
@@ -228,13 +243,15 @@ fn kinds_and_protocols_are_compared_whole() {
 fn the_longest_names_are_read() {
     let long = [b'x'; 63];
     let (question, left) = question(&[&long, &long, b"svc"]);
-    let Name::Service { run: key, .. } = grammar::read(&question, left) else { panic!("a Service") };
+    let Name::Service { run: key, .. } = grammar::read(&question, left, Forms::default()) else {
+        panic!("a Service")
+    };
     assert_eq!(key.len(), 128);
     // As many labels as a name can have: 120 of one byte, then the zone's two.
     let many: Vec<&[u8]> = std::iter::repeat_n(&b"a"[..], 120).collect();
     let (question, left) = self::question(&many);
     assert!(question.lower().len() <= MAX_NAME);
-    assert_eq!(grammar::read(&question, left), Name::Impossible);
+    assert_eq!(grammar::read(&question, left, Forms::default()), Name::Impossible);
 }
 
 /// Every label of K-250 that this version publishes about the question itself.
@@ -263,7 +280,7 @@ fn metadata_says_what_the_name_holds() {
     for (labels, want) in table {
         let (question, left) = asked(labels);
         for (label, want) in LABELS.iter().zip(want) {
-            let got = value(&question, left, false, &format!("kubernetes/{label}"));
+            let got = value(&question, left, false, Forms::default(), &format!("kubernetes/{label}"));
             if got.as_deref() != Some(want) {
                 wrong += &format!("{labels:?} {label}: want {want:?}, got {got:?}\n");
             }
@@ -276,16 +293,111 @@ fn metadata_says_what_the_name_holds() {
 fn metadata_of_others_is_left_to_others() {
     let (question, left) = asked("s.ns.svc");
     for label in ["forward/upstream", "kind", "/kubernetes/kind", "kubernetes/", "kubernetes/kinds", ""] {
-        assert_eq!(value(&question, left, false, label), None, "{label}");
+        assert_eq!(value(&question, left, false, Forms::default(), label), None, "{label}");
     }
 }
 
 #[test]
 fn metadata_of_a_binary_name_is_text() {
     let (question, left) = question(&[b"w\xffb", b"sh\0p", b"svc"]);
-    let service = value(&question, left, false, "kubernetes/service").unwrap();
+    let service = value(&question, left, false, Forms::default(), "kubernetes/service").unwrap();
     assert!(service.starts_with('w') && service.ends_with('b'), "{service:?}");
-    let namespace = value(&question, left, false, "kubernetes/namespace").unwrap();
+    let namespace = value(&question, left, false, Forms::default(), "kubernetes/namespace").unwrap();
     // It goes into a log line: a control character there would forge or break lines (W46).
     assert!(!namespace.chars().any(char::is_control), "{namespace:?}");
+}
+
+/// Both forms that a zone may have beside the usual one.
+const MULTICLUSTER: Forms = Forms { multicluster: true, zonal: true };
+const ZONAL: Forms = Forms { multicluster: false, zonal: true };
+
+#[test]
+fn zones_and_clusters_are_read_where_the_zone_has_them() {
+    let mut wrong = String::new();
+    for (labels, plain, zonal, multicluster) in [
+        ("eu.pin._zone.s.ns.svc", "impossible", "pin eu of s.ns", "impossible"),
+        ("eu.one.prefer._zone.s.ns.svc", "impossible", "prefer eu.one of s.ns", "impossible"),
+        ("EU.Pin._Zone.S.ns.svc", "impossible", "pin eu of s.ns", "impossible"),
+        ("eu.only._zone.s.ns.svc", "impossible", "impossible", "impossible"),
+        ("pin._zone.s.ns.svc", "impossible", "above zones of s.ns", "impossible"),
+        ("only._zone.s.ns.svc", "impossible", "impossible", "impossible"),
+        ("_zone.s.ns.svc", "endpoint _zone of s.ns", "above zones of s.ns", "endpoint _zone of s.ns"),
+        ("_zone.ns.svc", "service _zone.ns", "service _zone.ns", "service _zone.ns"),
+        ("ep.west.s.ns.svc", "impossible", "impossible", "endpoint ep in west of s.ns"),
+        (
+            "http.tcp.s.ns.svc",
+            "port http Tcp of s.ns",
+            "port http Tcp of s.ns",
+            "endpoint http in tcp of s.ns",
+        ),
+        ("_http._tcp.s.ns.svc", "port http Tcp of s.ns", "port http Tcp of s.ns", "port http Tcp of s.ns"),
+        ("http._tcp.s.ns.svc", "port http Tcp of s.ns", "port http Tcp of s.ns", "port http Tcp of s.ns"),
+        ("a.ep.west.s.ns.svc", "impossible", "impossible", "impossible"),
+    ] {
+        let (question, left) = asked(labels);
+        for (forms, want) in [(Forms::default(), plain), (ZONAL, zonal), (MULTICLUSTER, multicluster)] {
+            let got = show(grammar::read(&question, left, forms));
+            if got != want {
+                wrong += &format!("{labels} {forms:?}: want {want}, got {got}\n");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn metadata_has_clusters_and_zones_where_the_zone_has_them() {
+    for (labels, forms, label, want) in [
+        ("ep.west.s.ns.svc", MULTICLUSTER, "cluster", Some("west")),
+        ("ep.west.s.ns.svc", MULTICLUSTER, "endpoint", Some("ep")),
+        ("s.ns.svc", MULTICLUSTER, "cluster", Some("")),
+        ("s.ns.svc", ZONAL, "cluster", None),
+        ("eu.one.pin._zone.s.ns.svc", ZONAL, "zone", Some("eu.one")),
+        ("eu.one.pin._zone.s.ns.svc", ZONAL, "service", Some("s")),
+        ("s.ns.svc", ZONAL, "zone", Some("")),
+        ("s.ns.svc", Forms::default(), "zone", None),
+    ] {
+        let (question, left) = asked(labels);
+        let got = value(&question, left, false, forms, &format!("kubernetes/{label}"));
+        assert_eq!(got.as_deref(), want, "{labels} {label}");
+    }
+}
+
+#[test]
+fn metadata_tells_which_pod_asks_where_that_is_kept() {
+    use crate::store::change::{Change, Kind, Object, PodObject, Revision, Sink};
+    use crate::store::{ObjectKey, Store, Wanted};
+    use crate::time::{Clock, Wall};
+
+    let said = |wanted: Wanted, from: &str, label: &str| {
+        let (store, mut writer) = Store::new(wanted, Clock::manual(Wall(0)));
+        for (namespace, name) in [("shop", "asker"), ("data", "other")] {
+            writer.change(Change::Upsert(Object::Pod(PodObject {
+                key: ObjectKey::new(namespace, name),
+                revision: Revision::default(),
+                addresses: vec!["10.1.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+                hostname: "".into(),
+                subdomain: "".into(),
+                labels: vec![("app".into(), "web".into()), ("example.org/team".into(), "one".into())],
+            })));
+        }
+        writer.change(Change::End(Kind::Pods));
+        writer.settle();
+        let client = store.pods().client(from.parse().unwrap())?;
+        super::metadata::of_client(&client, label)
+    };
+    let kept = Wanted { pods: true, clients: true, ..Wanted::default() };
+    for (from, label, want) in [
+        ("10.1.0.1", "kubernetes/client-namespace", Some("shop")),
+        ("fd00::1", "kubernetes/client-pod-name", Some("asker")),
+        ("10.1.0.1", "kubernetes/client-label/app", Some("web")),
+        ("10.1.0.1", "kubernetes/client-label/example.org/team", Some("one")),
+        ("10.1.0.1", "kubernetes/client-label/none", None),
+        ("10.1.0.1", "kubernetes/client-", None),
+        ("10.1.0.2", "kubernetes/client-namespace", None),
+    ] {
+        assert_eq!(said(kept, from, label).as_deref(), want, "{from} {label}");
+    }
+    let not_kept = Wanted { clients: false, ..kept };
+    assert_eq!(said(not_kept, "10.1.0.1", "kubernetes/client-namespace"), None, "it costs memory");
 }

@@ -16,7 +16,7 @@ use crate::wire::{Ede, Owner, Sections};
 
 /// What upstreams say to a name.
 #[derive(Clone)]
-enum Said {
+pub(super) enum Said {
     /// Addresses, each with its TTL.
     Addresses(Vec<(u32, u8)>),
     /// An address, and an NS with a TTL of its own beside it.
@@ -41,7 +41,7 @@ enum Said {
 
 /// What upstreams say, and what they were asked.
 #[derive(Clone, Default)]
-struct Upstreams {
+pub(super) struct Upstreams {
     /// What they say, by the first label; other names have an address with TTL 60.
     says: Arc<Mutex<BTreeMap<String, Said>>>,
     /// What they were asked.
@@ -52,12 +52,12 @@ struct Upstreams {
 
 impl Upstreams {
     /// From now on.
-    fn say(&self, name: &str, said: Said) {
+    pub(super) fn say(&self, name: &str, said: Said) {
         self.says.lock().insert(name.to_owned(), said);
     }
 
     /// What was asked since the last look.
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock())
     }
 
@@ -175,7 +175,7 @@ impl Parts for Bare {
 }
 
 /// The plan of a Corefile, its steps that ask the network replaced by scripted ones; and what is to be said of it.
-fn built(text: &str, upstreams: &Upstreams) -> (Plan, Vec<String>) {
+pub(super) fn built(text: &str, upstreams: &Upstreams) -> (Plan, Vec<String>) {
     let spec = corefile::parse("Corefile", text, &NoImports).unwrap_or_else(|e| panic!("{}", e.render()));
     let built =
         build(&spec, BuildOptions { port: 53 }, &mut Bare).unwrap_or_else(|e| panic!("{}", e.render()));

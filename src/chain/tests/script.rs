@@ -93,6 +93,7 @@ impl Step for Scripted {
                 format!("{} for {}", reply.head.rcode.text(), String::from_utf8_lossy(question.label(0)))
             }
             Answer::Nobody { .. } => "nobody".to_owned(),
+            Answer::Behind { .. } => "behind".to_owned(),
             Answer::Upstream(_) => "upstream".to_owned(),
             Answer::Signalled => "signalled".to_owned(),
             Answer::TimedOut => "timed out".to_owned(),

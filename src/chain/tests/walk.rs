@@ -137,6 +137,8 @@ fn the_line_of_a_panic_has_its_message_and_place_and_with_stacktrace_the_road_th
             label: String::new(),
             zones: vec![Served { zone: root, chain: 0, tallies: None }],
             dropped: None,
+            timeouts: Default::default(),
+            shed: None,
         });
         let mut desk = Desk::new(Arc::new(plan), 4);
         let text = written(|| assert_eq!(code(&desk.ask("panic.").reply()), 2));
@@ -206,6 +208,8 @@ fn with_debug_a_panic_ends_the_process() {
         label: String::new(),
         zones: vec![served],
         dropped: None,
+        timeouts: Default::default(),
+        shed: None,
     });
     let mut desk = Desk::new(Arc::new(plan), 4);
     let _ = catch_unwind(AssertUnwindSafe(|| desk.ask("panic.")));

@@ -248,6 +248,7 @@ impl Exchange {
             checking_disabled: flight.bits.checking_disabled,
             dnssec_ok: flight.bits.dnssec_ok,
             edns,
+            options: &flight.options,
             padded: matches!(protocol, Protocol::Tls | Protocol::Https | Protocol::Quic),
         };
         query::write(&ask, &mut self.out);

@@ -391,3 +391,56 @@ fn a_stream_whose_query_waited_still_has_an_idle_time() {
     rig.pass(10_000);
     assert!(rig.world.closed(stream), "idle for 10 s since the answer");
 }
+
+/// A worker whose first group has these times.
+fn with_timeouts(timeouts: crate::chain::Timeouts) -> Rig {
+    let mut rig = Rig::usual();
+    let mut plan = plan(&[0, 1], &rig.signal);
+    Arc::get_mut(&mut plan).unwrap().listeners[0].timeouts = timeouts;
+    rig.active.swap(plan);
+    rig.settle();
+    rig
+}
+
+#[test]
+fn the_times_of_an_address_are_those_that_its_blocks_say() {
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let timeouts =
+        crate::chain::Timeouts { read: seconds(7), write: seconds(2), idle: seconds(20), queries: None };
+    let mut rig = with_timeouts(timeouts);
+    let (idle, slow) = (rig.connect(peer(1, 1)), rig.connect(peer(1, 2)));
+    let other = rig.world.connect(1, peer(1, 3), WIDE);
+    rig.world.write(slow, &[0]);
+    rig.settle();
+    rig.pass(6_999);
+    assert!(!rig.world.closed(slow));
+    rig.pass(1);
+    assert!(rig.world.closed(slow), "a message may take 7 s here");
+    rig.pass(3_000);
+    assert!(rig.world.closed(other), "another address keeps its 10 s");
+    rig.pass(9_999);
+    assert!(!rig.world.closed(idle));
+    rig.pass(1);
+    assert!(rig.world.closed(idle), "20 s");
+}
+
+#[test]
+fn a_stream_that_asked_as_often_as_it_may_gets_its_answers_and_the_end() {
+    let queries = Some(Some(2));
+    let mut rig = with_timeouts(crate::chain::Timeouts { queries, ..Default::default() });
+    let stream = rig.connect(peer(1, 1));
+    let all = [framed(&query(1, "wait.")), framed(&query(2, "now.")), framed(&query(3, "now."))].concat();
+    rig.world.write(stream, &all);
+    assert_eq!(rig.replies(stream), [2]);
+    assert!(!rig.world.closed(stream), "an answer is owed");
+    rig.signal.fire();
+    assert_eq!(rig.replies(stream), [1]);
+    assert!(rig.world.closed(stream), "the third query is not read");
+    let stream = rig.connect(peer(1, 2));
+    rig.ask(stream, 4, "now.");
+    assert!(!rig.world.closed(stream));
+    rig.ask(stream, 5, "now.");
+    assert_eq!(rig.replies(stream), [4, 5]);
+    assert!(rig.world.closed(stream));
+    rig.check_counters();
+}

@@ -99,7 +99,7 @@ impl Access {
     }
 
     /// The client's configuration, files read now.
-    async fn config(&self) -> Result<Config, AccessError> {
+    pub(super) async fn config(&self) -> Result<Config, AccessError> {
         let mut config = match self {
             Self::InCluster => {
                 self.check()?;
@@ -285,7 +285,7 @@ impl Connection {
 }
 
 /// Makes a client whose connections notice a dead peer.
-fn build(config: &Config, timing: Timing) -> kube::Result<Client> {
+pub(super) fn build(config: &Config, timing: Timing) -> kube::Result<Client> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);

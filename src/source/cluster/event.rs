@@ -69,6 +69,8 @@ pub(super) fn version(object: &Object) -> String {
         Object::Slice(object) => &object.revision,
         Object::Namespace(object) => &object.revision,
         Object::Pod(object) => &object.revision,
+        Object::Import(object) => &object.revision,
+        Object::Hosts(object) => &object.revision,
     }
     .version
     .to_string()

@@ -11,12 +11,14 @@
 
 mod access;
 mod backoff;
+mod body;
 mod encoding;
 mod event;
 mod feed;
 mod protobuf;
 mod reflect;
 mod request;
+mod review;
 mod split;
 mod start;
 #[cfg(test)]
@@ -27,6 +29,8 @@ mod trouble;
 use std::time::Duration;
 
 pub use access::{Access, AccessError};
+pub use request::{group, resource};
+pub use review::{Review, ReviewError, review};
 pub use start::{Cluster, ClusterOptions};
 pub use throttle::ThrottleOptions;
 

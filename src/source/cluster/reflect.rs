@@ -12,18 +12,18 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
 use kube::client::Body;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::Timing;
 use super::access::Connection;
 use super::backoff::Backoff;
+use super::body::{message, next_chunk};
 use super::encoding::{Encoding, Events, Page};
 use super::event::{backwards, status, version};
 use super::feed::Feed;
 use super::request::{self, Ask};
-use super::trouble::{Trouble, chain};
+use super::trouble::Trouble;
 use crate::source::Selector;
 use crate::source::object::Fault;
 use crate::store::change::{Change, Kind, ObjectKey};
@@ -45,6 +45,12 @@ const OUTAGE: Duration = Duration::from_secs(30);
 
 /// The longest pause during that part.
 const OFTEN: Duration = Duration::from_millis(800);
+
+/// How much longer than the longest pause we wait before we ask again for a kind that is not there.
+const ABSENT: u32 = 6;
+
+/// How often in a row a kind that was listed must not be there before it is given up.
+const ABSENCES: u32 = 10;
 
 /// Objects whose faults are remembered, so that each is told once.
 const TOLD: usize = 1024;
@@ -87,6 +93,10 @@ pub(super) struct Reflector {
     denied_told: bool,
     /// Objects whose faults were told.
     told: HashSet<ObjectKey>,
+    /// Which of the kind's paths is asked for.
+    path: usize,
+    /// How often in a row none of them was there.
+    absences: u32,
 }
 
 /// How a stream of events stands.
@@ -113,6 +123,8 @@ impl Reflector {
             denied_since: None,
             denied_told: false,
             told: HashSet::new(),
+            path: 0,
+            absences: 0,
         }
     }
 
@@ -122,6 +134,11 @@ impl Reflector {
             let started = Instant::now();
             match self.list().await {
                 Ok(()) => self.watch().await,
+                Err(Trouble::Status { status: 404, message })
+                    if request::may_be_absent(self.options.kind) =>
+                {
+                    self.absent(&message).await;
+                }
                 Err(trouble) => self.suffer(&trouble, "listing").await,
             }
             // Whatever sends us back here so soon must not make us a burden.
@@ -135,6 +152,34 @@ impl Reflector {
                 .await;
             }
         }
+    }
+
+    /// No such collection (404): the next version of it, or, if there is none, the cluster does without this kind.
+    ///
+    /// Then the kind counts as listed and empty, so that the rest is served, and is asked for again now and then. What was
+    /// listed once is only given up when it stays away: an API server that starts may not know all kinds at once.
+    async fn absent(&mut self, message: &str) {
+        let kind = self.options.kind;
+        self.path += 1;
+        if self.path < request::paths(kind).len() {
+            return;
+        }
+        self.path = 0;
+        self.absences += 1;
+        if self.absences == 1 {
+            tracing::warn!(
+                target: "plugin/kubernetes",
+                "{kind:?}: the API server does not know `{}`: is its CustomResourceDefinition installed? \
+                 Nothing is served of them, everything else is; it is asked again every {:?}: {message}",
+                request::resource(kind), self.options.timing.backoff_max * ABSENT
+            );
+        }
+        if self.version.is_empty() || self.absences == ABSENCES {
+            self.version.clear();
+            self.feed.change(Change::Begin(kind));
+            self.feed.change(Change::End(kind));
+        }
+        sleep(self.options.timing.backoff_max * ABSENT).await;
     }
 
     /// Lists once, by watch (and goes on watching on the same stream) or by pages.
@@ -447,6 +492,9 @@ impl Reflector {
     /// Something worked.
     fn recovered(&mut self) {
         self.backoff.reset();
+        if std::mem::take(&mut self.absences) > 0 {
+            tracing::info!(target: "plugin/kubernetes", "{:?}: the API server knows them now", self.options.kind);
+        }
         self.down_since = None;
         if self.denied_since.take().is_some() && std::mem::take(&mut self.denied_told) {
             tracing::info!(target: "plugin/kubernetes", "{:?}: allowed again", self.options.kind);
@@ -508,7 +556,9 @@ impl Reflector {
                 true => Encoding::Protobuf,
                 false => Encoding::Json,
             };
-            let target = request::target(self.options.kind, self.options.labels.as_ref(), ask);
+            let kind = self.options.kind;
+            let path = request::paths(kind).get(self.path).copied().unwrap_or_default();
+            let target = request::target(kind, path, self.options.labels.as_ref(), ask);
             let request = http::Request::get(target)
                 .header(http::header::ACCEPT, asked.accept())
                 .header(http::header::USER_AGENT, concat!("signpost/", env!("CARGO_PKG_VERSION")))
@@ -531,37 +581,6 @@ impl Reflector {
                 .map(Duration::from_secs);
             let message = message(encoding, answer.into_body()).await;
             return Err(status(code, after, message));
-        }
-    }
-}
-
-/// The text of an error answer: the message of its Status, or its beginning.
-async fn message(encoding: Encoding, mut body: Body) -> String {
-    let mut text = Vec::new();
-    while text.len() < 8192
-        && let Ok(Some(chunk)) = next_chunk(&mut body, Duration::from_secs(5)).await
-    {
-        text.extend_from_slice(&chunk);
-    }
-    match encoding.bare_status(&text) {
-        Some((_, message)) if !message.is_empty() => message,
-        _ => String::from_utf8_lossy(text.get(..text.len().min(200)).unwrap_or_default()).into_owned(),
-    }
-}
-
-/// The next bytes of a body; `None` at its end.
-async fn next_chunk(body: &mut Body, patience: Duration) -> Result<Option<bytes::Bytes>, Trouble> {
-    loop {
-        match timeout(patience, body.frame()).await {
-            Err(_) => return Err(Trouble::Mute(patience)),
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(error))) => return Err(Trouble::Connection(chain(&error))),
-            // Trailers say nothing to us.
-            Ok(Some(Ok(frame))) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
         }
     }
 }

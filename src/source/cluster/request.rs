@@ -3,46 +3,90 @@
 use std::fmt::Write as _;
 
 use crate::source::Selector;
-use crate::store::change::Kind;
+use crate::store::change::{HostKind, Kind};
 
 /// Items of a page.
 const PAGE: usize = 500;
 
-/// The collection of a kind.
-pub(super) fn path(kind: Kind) -> &'static str {
+/// The collections of a kind, that of the version which is asked for first in front; one of them is there, or none.
+pub(super) fn paths(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Services => "/api/v1/services",
-        Kind::EndpointSlices => "/apis/discovery.k8s.io/v1/endpointslices",
-        Kind::Namespaces => "/api/v1/namespaces",
-        Kind::Pods => "/api/v1/pods",
+        Kind::Services => &["/api/v1/services"],
+        Kind::EndpointSlices => &["/apis/discovery.k8s.io/v1/endpointslices"],
+        Kind::Namespaces => &["/api/v1/namespaces"],
+        Kind::Pods => &["/api/v1/pods"],
+        Kind::Imports => &["/apis/multicluster.x-k8s.io/v1alpha1/serviceimports"],
+        Kind::Hosts(HostKind::Ingresses) => &["/apis/networking.k8s.io/v1/ingresses"],
+        Kind::Hosts(HostKind::Gateways) => &[
+            "/apis/gateway.networking.k8s.io/v1/gateways",
+            "/apis/gateway.networking.k8s.io/v1beta1/gateways",
+        ],
+        Kind::Hosts(HostKind::HttpRoutes) => &[
+            "/apis/gateway.networking.k8s.io/v1/httproutes",
+            "/apis/gateway.networking.k8s.io/v1beta1/httproutes",
+        ],
+        Kind::Hosts(HostKind::GrpcRoutes) => &[
+            "/apis/gateway.networking.k8s.io/v1/grpcroutes",
+            "/apis/gateway.networking.k8s.io/v1alpha2/grpcroutes",
+        ],
+        Kind::Hosts(HostKind::TlsRoutes) => &[
+            "/apis/gateway.networking.k8s.io/v1/tlsroutes",
+            "/apis/gateway.networking.k8s.io/v1alpha3/tlsroutes",
+            "/apis/gateway.networking.k8s.io/v1alpha2/tlsroutes",
+        ],
+    }
+}
+
+/// The API group of a kind; empty for the core one.
+#[must_use]
+pub fn group(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Services | Kind::Namespaces | Kind::Pods => "",
+        Kind::EndpointSlices => "discovery.k8s.io",
+        Kind::Imports => "multicluster.x-k8s.io",
+        Kind::Hosts(HostKind::Ingresses) => "networking.k8s.io",
+        Kind::Hosts(_) => "gateway.networking.k8s.io",
     }
 }
 
 /// The plural name of a kind, as in its path.
-pub(super) fn resource(kind: Kind) -> &'static str {
+#[must_use]
+pub fn resource(kind: Kind) -> &'static str {
     match kind {
         Kind::Services => "services",
         Kind::EndpointSlices => "endpointslices",
         Kind::Namespaces => "namespaces",
         Kind::Pods => "pods",
+        Kind::Imports => "serviceimports",
+        Kind::Hosts(HostKind::Ingresses) => "ingresses",
+        Kind::Hosts(HostKind::Gateways) => "gateways",
+        Kind::Hosts(HostKind::HttpRoutes) => "httproutes",
+        Kind::Hosts(HostKind::GrpcRoutes) => "grpcroutes",
+        Kind::Hosts(HostKind::TlsRoutes) => "tlsroutes",
     }
 }
 
-/// Whether an API server has protobuf for a kind: built-in kinds are, those that a CRD defines never.
+/// Whether a cluster may do without a kind: it comes with a CustomResourceDefinition that nobody may have installed.
+pub(super) fn may_be_absent(kind: Kind) -> bool {
+    match kind {
+        Kind::Services | Kind::EndpointSlices | Kind::Namespaces | Kind::Pods => false,
+        Kind::Imports | Kind::Hosts(_) => true,
+    }
+}
+
+/// Whether a kind is asked for in protobuf: servers never have it for those that a CRD defines.
 pub(super) fn speaks_protobuf(kind: Kind) -> bool {
     match kind {
         Kind::Services | Kind::EndpointSlices | Kind::Namespaces | Kind::Pods => true,
+        // Ingresses would have it too; there are few of them.
+        Kind::Imports | Kind::Hosts(_) => false,
     }
 }
 
 /// The RBAC rule that a kind needs, in words.
-pub(super) fn rule(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Services => "list and watch on `services` (API group \"\")",
-        Kind::EndpointSlices => "list and watch on `endpointslices` (API group \"discovery.k8s.io\")",
-        Kind::Namespaces => "list and watch on `namespaces` (API group \"\")",
-        Kind::Pods => "list and watch on `pods` (API group \"\")",
-    }
+pub(super) fn rule(kind: Kind) -> String {
+    let group = group(kind);
+    format!("list and watch on `{}` (API group \"{group}\")", resource(kind))
 }
 
 /// What is asked.
@@ -66,9 +110,9 @@ pub(super) enum Ask<'a> {
     },
 }
 
-/// Path and query of a request (rules K-158, K-208, K-260).
-pub(super) fn target(kind: Kind, labels: Option<&Selector>, ask: Ask<'_>) -> String {
-    let mut query = Query { text: format!("{}?", path(kind)) };
+/// Path and query of a request (rules K-158, K-208, K-260); `path` is one of `paths`.
+pub(super) fn target(kind: Kind, path: &str, labels: Option<&Selector>, ask: Ask<'_>) -> String {
+    let mut query = Query { text: format!("{path}?") };
     match ask {
         Ask::Page(token) => {
             query.add("limit", &PAGE.to_string());

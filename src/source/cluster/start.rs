@@ -28,6 +28,8 @@ pub struct ClusterOptions {
     pub endpoints: bool,
     /// Whether Pods are wanted.
     pub pods: bool,
+    /// The kinds wanted beside those, Services and Namespaces.
+    pub more: Vec<Kind>,
     /// How many requests it gets.
     pub throttle: ThrottleOptions,
     /// How long things may take.
@@ -88,6 +90,7 @@ async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut en
     if options.pods {
         kinds.push(Kind::Pods);
     }
+    kinds.extend(&options.more);
     let settled = feed.clone();
     tokio::task::spawn_local(async move { settled.settle().await });
     for (kind, seed) in kinds.into_iter().zip(options.seed..) {

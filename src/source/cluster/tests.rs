@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::encoding::{Encoding, Events, Page, PageEnd};
 use super::protobuf;
 use crate::source::object::{Cut, decode, decode_protobuf};
-use crate::store::change::{Kind, Object};
+use crate::store::change::{HostKind, Kind, Object};
 
 /// All kinds.
 const KINDS: [Kind; 4] = [Kind::Services, Kind::EndpointSlices, Kind::Namespaces, Kind::Pods];
@@ -157,6 +157,52 @@ fn both_languages_are_cut_to_the_same_objects() {
         r#"{"metadata":{"name":"pod-0","namespace":"shop"},"spec":{"hostname":"host","subdomain":"sub"},"status":{"phase":"Running","podIP":"10.1.0.1","podIPs":[{"ip":"10.1.0.1"},{"ip":"fd00::1"}]}}"#,
         &pod.concat(),
     );
+}
+
+#[test]
+fn what_special_options_want_is_the_same_in_both_languages() {
+    let same = |kind, json: &str, protobuf: &[u8]| {
+        let wanted: Cut<Object> = decode(kind, json.as_bytes()).unwrap();
+        assert_eq!(decode_protobuf(kind, protobuf).unwrap(), wanted);
+        wanted.object.unwrap()
+    };
+    let meta = [field(1, b"web"), field(3, b"shop")].concat();
+    let spec = [
+        field(3, b"10.0.0.1"),
+        field(4, b"LoadBalancer"),
+        field(5, b"192.0.2.1"),
+        field(5, b"2001:db8::1"),
+        field(18, b"10.0.0.1"),
+    ]
+    .concat();
+    let ingress = [
+        field(1, &[field(1, b"192.0.2.2"), field(2, b""), field(3, b"VIP")].concat()),
+        field(1, &[field(1, b""), field(2, b"lb.example")].concat()),
+    ]
+    .concat();
+    let balanced = [field(1, &meta), field(2, &spec), field(3, &field(1, &ingress))].concat();
+    let json = r#"{"metadata":{"name":"web","namespace":"shop"},"spec":{"type":"LoadBalancer","clusterIP":"10.0.0.1","clusterIPs":["10.0.0.1"],"externalIPs":["192.0.2.1","2001:db8::1"]},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.2","ipMode":"VIP"},{"hostname":"lb.example"}]}}}"#;
+    let Object::Service(service) = same(Kind::Services, json, &balanced) else { panic!() };
+    assert_eq!(service.external.len(), 4);
+
+    let pair = |key: &str, value: &str| [field(1, key.as_bytes()), field(2, value.as_bytes())].concat();
+    let meta = [
+        field(1, b"web-1"),
+        field(3, b"shop"),
+        field(11, &pair("multicluster.kubernetes.io/service-name", "web")),
+        field(11, &pair("multicluster.kubernetes.io/source-cluster", "west")),
+    ]
+    .concat();
+    let endpoint = [field(1, b"10.1.0.1"), field(7, b"zone-a")].concat();
+    let slice = [field(1, &meta), field(2, &endpoint), field(4, b"IPv4")].concat();
+    let json = r#"{"metadata":{"name":"web-1","namespace":"shop","labels":{"multicluster.kubernetes.io/service-name":"web","multicluster.kubernetes.io/source-cluster":"west"}},"addressType":"IPv4","endpoints":[{"addresses":["10.1.0.1"],"zone":"zone-a"}]}"#;
+    let Object::Slice(slice) = same(Kind::EndpointSlices, json, &slice) else { panic!() };
+    let import = slice.import.unwrap();
+    assert_eq!((&*import.name, &*import.cluster, &*slice.endpoints[0].zone), ("web", "west", "zone-a"));
+
+    for kind in [Kind::Imports, Kind::Hosts(HostKind::Ingresses), Kind::Hosts(HostKind::Gateways)] {
+        assert!(decode_protobuf(kind, b"").is_err(), "{kind:?} is read as JSON only");
+    }
 }
 
 #[test]

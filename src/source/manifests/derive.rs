@@ -38,6 +38,11 @@ pub(super) fn derive<'a>(
                 feed(&mut objects, Object::Slice(slice.clone()));
             }
             What::Slice(_) => {}
+            What::More(object) => {
+                if chosen(found) {
+                    feed(&mut objects, object.clone());
+                }
+            }
             What::Endpoints(subsets) => {
                 endpoints.insert(&found.key, subsets);
             }
@@ -78,6 +83,8 @@ fn feed(objects: &mut Objects, object: Object) {
         Object::Slice(slice) => (Kind::EndpointSlices, slice.key.clone()),
         Object::Namespace(namespace) => (Kind::Namespaces, ObjectKey::new("", &namespace.name)),
         Object::Pod(pod) => (Kind::Pods, pod.key.clone()),
+        Object::Import(import) => (Kind::Imports, import.key.clone()),
+        Object::Hosts(hosts) => (Kind::Hosts(hosts.kind), hosts.key.clone()),
     };
     objects.insert(key, object);
 }
@@ -145,6 +152,7 @@ fn slice(
         key: ObjectKey::new(namespace, &format!("{name}/{origin}/{at}")),
         revision: Revision::default(),
         service: name.clone(),
+        import: None,
         endpoints,
         ports,
         triggered: None,

@@ -7,8 +7,8 @@ use super::super::object::{
 };
 use super::report::Reason;
 use crate::store::change::{
-    Endpoint, NamespaceObject, ObjectKey, PodObject, Protocol, ServiceObject, ServicePort, SliceObject,
-    SlicePort,
+    Endpoint, HostKind, Kind, NamespaceObject, Object, ObjectKey, PodObject, Protocol, ServiceObject,
+    ServicePort, SliceObject, SlicePort,
 };
 
 /// The kinds of manifests that mean something to us.
@@ -24,24 +24,41 @@ pub(super) enum Resource {
     Endpoints,
     /// v1 Pod.
     Pod,
+    /// A kind that is read only where it is wanted: fed as it is.
+    More(Kind),
 }
 
 impl Resource {
     /// The resource of a kind; `None` for a kind that is not ours, `Err` for ours in a version that is not known.
-    pub(super) fn of(version: &str, kind: &str) -> Result<Option<Self>, Reason> {
+    ///
+    /// A kind that is read only where it is wanted is ours where `more` names it; else it is passed over, however broken.
+    pub(super) fn of(version: &str, kind: &str, more: &[Kind]) -> Result<Option<Self>, Reason> {
         let (resource, group) = match kind {
             "Namespace" => (Self::Namespace, ""),
             "Service" => (Self::Service, ""),
             "EndpointSlice" => (Self::EndpointSlice, "discovery.k8s.io"),
             "Endpoints" => (Self::Endpoints, ""),
             "Pod" => (Self::Pod, ""),
+            "ServiceImport" => (Self::More(Kind::Imports), "multicluster.x-k8s.io"),
+            "Ingress" => (Self::More(Kind::Hosts(HostKind::Ingresses)), "networking.k8s.io"),
+            "Gateway" | "HTTPRoute" | "GRPCRoute" | "TLSRoute" => {
+                let mut kinds = HostKind::ALL.into_iter();
+                let found = kinds.find(|known| known.word() == kind);
+                let Some(found) = found else { return Ok(None) };
+                (Self::More(Kind::Hosts(found)), "gateway.networking.k8s.io")
+            }
             _ => return Ok(None),
         };
+        if matches!(resource, Self::More(kind) if !more.contains(&kind)) {
+            return Ok(None);
+        }
         match version.rsplit_once('/').unwrap_or(("", version)) {
             // A Service of Knative is not a Service.
             (other, _) if other != group && !version.is_empty() => Ok(None),
             (_, "v1" | "") => Ok(Some(resource)),
             ("discovery.k8s.io", "v1beta1") => Ok(Some(resource)),
+            ("multicluster.x-k8s.io", "v1alpha1") => Ok(Some(resource)),
+            ("gateway.networking.k8s.io", "v1beta1" | "v1alpha3" | "v1alpha2") => Ok(Some(resource)),
             _ => Err(Reason::Version { version: version.chars().take(80).collect() }),
         }
     }
@@ -54,6 +71,8 @@ impl Resource {
             Self::EndpointSlice => "EndpointSlice",
             Self::Endpoints => "Endpoints",
             Self::Pod => "Pod",
+            Self::More(Kind::Hosts(kind)) => kind.word(),
+            Self::More(_) => "ServiceImport",
         }
     }
 }
@@ -76,12 +95,14 @@ pub(super) struct Found {
 impl Found {
     /// What makes it the same object as another.
     pub(super) fn id(&self) -> (Resource, &ObjectKey) {
-        let resource = match self.what {
+        let resource = match &self.what {
             What::Namespace(_) => Resource::Namespace,
             What::Service(_) => Resource::Service,
             What::Slice(_) => Resource::EndpointSlice,
             What::Endpoints(_) => Resource::Endpoints,
             What::Pod(_) => Resource::Pod,
+            What::More(Object::Hosts(hosts)) => Resource::More(Kind::Hosts(hosts.kind)),
+            What::More(_) => Resource::More(Kind::Imports),
         };
         (resource, &self.key)
     }
@@ -112,6 +133,8 @@ pub(super) enum What {
     Endpoints(Vec<Subset>),
     /// A Pod, with what endpoints are derived from.
     Pod(Box<FoundPod>),
+    /// An object that is fed as it is.
+    More(Object),
 }
 
 /// A Service, with what its endpoints are derived by.

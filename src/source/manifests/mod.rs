@@ -29,6 +29,7 @@ use std::path::PathBuf;
 pub use self::report::{Counts, Problem, Reason, Report};
 pub use self::watch::Manifests;
 use super::selector::Selector;
+use crate::store::change::Kind;
 
 /// Which folder is read and what of it is fed.
 #[derive(Clone, Debug)]
@@ -43,4 +44,6 @@ pub struct ManifestsOptions {
     pub pods: bool,
     /// Feeds endpoints; false for `noendpoints`.
     pub endpoints: bool,
+    /// The kinds that are read and fed beside those, Services and Namespaces.
+    pub more: Vec<Kind>,
 }

@@ -6,11 +6,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::object::field::Field;
-use super::super::object::{Cut, Fault, cut_namespace, cut_slice, pairs, raw};
+use super::super::object::{
+    Cut, Fault, cut_gateway, cut_import, cut_ingress, cut_namespace, cut_route, cut_slice, pairs, raw,
+};
 use super::documents::{lead, split, yaml_message, yaml_options};
 use super::found::{Found, Resource, What, endpoints, label, pod, service};
 use super::report::{Problem, Reason};
-use crate::store::change::{ObjectKey, ServiceSpec};
+use crate::store::change::{HostKind, Kind, Object, ObjectKey, ServiceSpec};
 
 /// How deep lists of lists are followed; kubectl writes one level.
 const LIST_DEPTH: usize = 4;
@@ -28,9 +30,9 @@ pub(super) struct Reading {
     pub(super) refused: Vec<(Resource, ObjectKey)>,
 }
 
-/// Reads the documents of a file, YAML or, by its ending, JSON.
-pub(super) fn read(path: &Path, bytes: &[u8]) -> Reading {
-    let mut reader = Reader { path, line: 1, document: 0, reading: Reading::default() };
+/// Reads the documents of a file, YAML or, by its ending, JSON; `more` are the kinds wanted beside the usual ones.
+pub(super) fn read(path: &Path, bytes: &[u8], more: &[Kind]) -> Reading {
+    let mut reader = Reader { path, more, line: 1, document: 0, reading: Reading::default() };
     match std::str::from_utf8(bytes) {
         Ok(text) => {
             let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -55,6 +57,8 @@ fn lines(bytes: &[u8]) -> u64 {
 struct Reader<'a> {
     /// The file, for problems.
     path: &'a Path,
+    /// The kinds wanted beside the usual ones.
+    more: &'a [Kind],
     /// Where the document starts.
     line: u64,
     /// Which document it is, counted from 1.
@@ -134,7 +138,7 @@ impl Reader<'_> {
         if let Some(of) = kind.strip_suffix("List") {
             return self.list(value, (if of.is_empty() { "" } else { version }, of), depth);
         }
-        match Resource::of(version, kind) {
+        match Resource::of(version, kind, self.more) {
             Ok(Some(resource)) => self.object(resource, value),
             Ok(None) => {}
             Err(reason) => {
@@ -185,6 +189,23 @@ impl Reader<'_> {
                 self.cut(resource, value, |raw: &raw::Endpoints<'_>| (endpoints(raw), &raw.metadata));
             }
             Resource::Pod => self.cut(resource, value, |raw: &raw::Pod<'_>| (pod(raw), &raw.metadata)),
+            Resource::More(Kind::Imports) => self.cut(resource, value, |raw: &raw::ServiceImport<'_>| {
+                (cut_import(raw).map(Object::Import).map(What::More), &raw.metadata)
+            }),
+            Resource::More(Kind::Hosts(HostKind::Ingresses)) => {
+                self.cut(resource, value, |raw: &raw::Ingress<'_>| {
+                    (cut_ingress(raw).map(Object::Hosts).map(What::More), &raw.metadata)
+                });
+            }
+            Resource::More(Kind::Hosts(HostKind::Gateways)) => {
+                self.cut(resource, value, |raw: &raw::Gateway<'_>| {
+                    (cut_gateway(raw).map(Object::Hosts).map(What::More), &raw.metadata)
+                });
+            }
+            Resource::More(Kind::Hosts(kind)) => self.cut(resource, value, |raw: &raw::Route<'_>| {
+                (cut_route(kind, raw).map(Object::Hosts).map(What::More), &raw.metadata)
+            }),
+            Resource::More(Kind::Services | Kind::EndpointSlices | Kind::Namespaces | Kind::Pods) => {}
         }
     }
 

@@ -33,6 +33,10 @@ pub struct Counts {
     pub namespaces: usize,
     /// Pods.
     pub pods: usize,
+    /// ServiceImports.
+    pub imports: usize,
+    /// Ingresses, Gateways and routes.
+    pub hosts: usize,
 }
 
 /// One thing that is wrong with a file; its `Display` is one line.

@@ -41,6 +41,8 @@ impl Sink for Recorder {
                     Object::Slice(slice) => (Kind::EndpointSlices, slice.key.clone()),
                     Object::Namespace(namespace) => (Kind::Namespaces, ObjectKey::new("", &namespace.name)),
                     Object::Pod(pod) => (Kind::Pods, pod.key.clone()),
+                    Object::Import(import) => (Kind::Imports, import.key.clone()),
+                    Object::Hosts(hosts) => (Kind::Hosts(hosts.kind), hosts.key.clone()),
                 };
                 self.steps.push(format!("upsert {kind:?} {}/{}", key.namespace, key.name));
                 self.objects.insert((kind, key), object);
@@ -72,8 +74,13 @@ impl Bench {
     /// An empty folder with other options.
     fn with(change: impl FnOnce(&mut ManifestsOptions)) -> Self {
         let dir = TempDir::new().unwrap();
-        let mut options =
-            ManifestsOptions { dir: dir.path().to_path_buf(), labels: None, pods: true, endpoints: true };
+        let mut options = ManifestsOptions {
+            dir: dir.path().to_path_buf(),
+            labels: None,
+            pods: true,
+            endpoints: true,
+            more: Vec::new(),
+        };
         change(&mut options);
         Self { dir, manifests: Manifests::new(options), sink: Recorder::default() }
     }

@@ -66,7 +66,7 @@ impl Manifests {
         let listing = Listing::of(&self.options.dir);
         let mut changed = self.forget(&listing);
         for (path, stamp) in &listing.files {
-            changed |= self.files.entry(path.clone()).or_default().look(path, stamp);
+            changed |= self.files.entry(path.clone()).or_default().look(path, stamp, &self.options.more);
         }
         let listed = self.fed.is_some() || !listing.unlisted.contains(&self.options.dir);
         if listed && (changed || self.fed.is_none()) {
@@ -131,18 +131,24 @@ impl Counts {
             Kind::EndpointSlices => &mut self.slices,
             Kind::Namespaces => &mut self.namespaces,
             Kind::Pods => &mut self.pods,
+            Kind::Imports => &mut self.imports,
+            Kind::Hosts(_) => &mut self.hosts,
         }
     }
 }
 
 /// Feeds everything as complete lists of every kind that is wanted.
 fn feed_all(objects: &Objects, options: &ManifestsOptions, sink: &mut dyn Sink) {
+    let more = options.more.iter().map(|&kind| (kind, true));
     for (kind, wanted) in [
         (Kind::Namespaces, true),
         (Kind::Services, true),
         (Kind::EndpointSlices, options.endpoints),
         (Kind::Pods, options.pods),
-    ] {
+    ]
+    .into_iter()
+    .chain(more)
+    {
         if wanted {
             sink.change(Change::Begin(kind));
             for (_, object) in objects.iter().filter(|((of, _), _)| *of == kind) {
@@ -169,7 +175,7 @@ fn feed_differences(before: &Objects, now: &Objects, sink: &mut dyn Sink) -> boo
 
 impl File {
     /// Reads the file if it may have changed; true if its objects may have.
-    fn look(&mut self, path: &Path, stamp: &io::Result<Stamp>) -> bool {
+    fn look(&mut self, path: &Path, stamp: &io::Result<Stamp>, more: &[Kind]) -> bool {
         let stamp = match stamp {
             Ok(stamp) if self.stamp == Some(*stamp) && !self.unsure => return false,
             Ok(stamp) => *stamp,
@@ -195,7 +201,7 @@ impl File {
         self.unsure = changed || !again;
         if changed {
             self.hash = hash;
-            self.take(read(path, &bytes));
+            self.take(read(path, &bytes, more));
         }
         changed
     }

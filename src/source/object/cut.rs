@@ -4,13 +4,15 @@ use std::net::IpAddr;
 
 use super::fault::Fault;
 use super::field::{Field, Text};
+use super::hosts::{balancer, ip_of};
 use super::part::{
     Names, address, check_list, hostname, is_label, key, labels, port_name, port_number, port_protocol,
     revision, slice_ports, target,
 };
 use super::{moment, raw};
 use crate::store::change::{
-    Endpoint, NamespaceObject, ObjectKey, PodObject, ServiceObject, ServicePort, ServiceSpec, SliceObject,
+    Endpoint, ExternalAddress, NamespaceObject, ObjectKey, PodObject, ServiceObject, ServicePort,
+    ServiceSpec, SliceImport, SliceObject,
 };
 
 /// An object cut down, and what had to be left out.
@@ -42,10 +44,30 @@ pub(crate) fn cut_service(raw: &raw::Service<'_>) -> Cut<ServiceObject> {
     let ports: Vec<ServicePort> = ports
         .filter_map(|(at, port)| service_port(at, port).map_err(|fault| faults.push(fault)).ok())
         .collect();
+    let external = service_external(raw, &mut faults);
     let object = key.clone().filter(|_| good).zip(spec);
-    let object =
-        object.map(|(key, spec)| ServiceObject { key, revision: revision(&raw.metadata), spec, ports });
+    let object = object.map(|(key, spec)| ServiceObject {
+        key,
+        revision: revision(&raw.metadata),
+        spec,
+        ports,
+        external,
+    });
     Cut { key, object, faults }
+}
+
+/// Where a Service is reached from outside: `externalIPs`, then its load balancer (rule K-290).
+fn service_external(raw: &raw::Service<'_>, faults: &mut Vec<Fault>) -> Vec<ExternalAddress> {
+    let mut external = Vec::new();
+    if let Some(spec) = raw.spec.good() {
+        check_list(&spec.external_ips, "spec.externalIPs", faults);
+        let written = spec.external_ips.entries().iter().map(Field::text).filter(|text| !text.is_empty());
+        external.extend(written.filter_map(|text| ip_of(text, "spec.externalIPs", faults)));
+    }
+    if let Some(balanced) = raw.status.good().and_then(|status| status.load_balancer.good()) {
+        external.extend(balancer(&balanced.ingress, "status.loadBalancer.ingress", faults));
+    }
+    external
 }
 
 /// Reads what makes a Service's names; `None` where the Service cannot have any.
@@ -133,7 +155,7 @@ pub(crate) fn cut_slice(raw: &raw::Slice<'_>) -> Cut<SliceObject> {
     let mut faults = Vec::new();
     let (key, good) = key(raw.metadata.good(), Names::Subdomain, &mut faults);
     let service = good.then(|| slice_service(raw, &mut faults)).flatten();
-    let Some((kept, service)) = key.clone().zip(service) else {
+    let Some((kept, (service, import))) = key.clone().zip(service) else {
         return Cut { key, object: None, faults };
     };
     check_list(&raw.endpoints, "endpoints", &mut faults);
@@ -146,6 +168,7 @@ pub(crate) fn cut_slice(raw: &raw::Slice<'_>) -> Cut<SliceObject> {
         key: kept,
         revision: revision(&raw.metadata),
         service,
+        import,
         endpoints,
         ports,
         triggered: triggered.and_then(moment::nanoseconds),
@@ -153,25 +176,40 @@ pub(crate) fn cut_slice(raw: &raw::Slice<'_>) -> Cut<SliceObject> {
     Cut { key, object: Some(object), faults }
 }
 
-/// The Service of a slice; `None` where the slice yields no records.
-fn slice_service(raw: &raw::Slice<'_>, faults: &mut Vec<Fault>) -> Option<Box<str>> {
+/// The Service of a slice, and that of the clusterset; `None` where the slice yields no records.
+fn slice_service(raw: &raw::Slice<'_>, faults: &mut Vec<Fault>) -> Option<(Box<str>, Option<SliceImport>)> {
     if raw.address_type.text() == "FQDN" {
         faults.push(Fault::HostNames);
         return None;
     }
-    let labels = &raw.metadata.good()?.labels;
-    let service = labels.good().and_then(|labels| {
-        labels.entries.iter().find(|(key, _)| key == "kubernetes.io/service-name").map(|(_, value)| value)
-    });
-    match service {
-        None => faults.push(Fault::NoService),
-        Some(service) if service.is_empty() => faults.push(Fault::NoService),
-        Some(service) if is_label(service) => return Some(service.as_ref().into()),
-        Some(service) => {
-            faults.push(Fault::value("label kubernetes.io/service-name", service, "the name of a Service"));
+    let labels = raw.metadata.good()?.labels.good();
+    let label = |name: &str| {
+        let entries = labels.map_or(&[][..], |labels| labels.entries.as_slice());
+        entries.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_ref())
+    };
+    let mut named = |name: &'static str| -> Box<str> {
+        let value = label(name);
+        if value.is_empty() || is_label(value) {
+            return value.into();
         }
+        faults.push(Fault::value(format!("label {name}"), value, "a DNS label"));
+        Box::default()
+    };
+    let import = Some(named("multicluster.kubernetes.io/service-name")).filter(|name| !name.is_empty());
+    let import = import.map(|name| {
+        let cluster = named("multicluster.kubernetes.io/source-cluster");
+        SliceImport { name, cluster }
+    });
+    let service = label("kubernetes.io/service-name");
+    if is_label(service) {
+        return Some((service.into(), import));
     }
-    None
+    if !service.is_empty() {
+        faults.push(Fault::value("label kubernetes.io/service-name", service, "the name of a Service"));
+    } else if import.is_none() {
+        faults.push(Fault::NoService);
+    }
+    import.is_some().then(|| (Box::default(), import))
 }
 
 /// Reads the endpoint at index `at` of a slice; `None` where it is not ready or has no address.

@@ -15,6 +15,7 @@
 mod cut;
 mod fault;
 pub(crate) mod field;
+mod hosts;
 mod moment;
 mod part;
 pub(crate) mod protobuf;
@@ -28,12 +29,13 @@ use serde::Deserialize;
 pub use self::cut::Cut;
 pub(crate) use self::cut::{cut_namespace, cut_pod, cut_service, cut_slice, service_port};
 pub use self::fault::Fault;
+pub(crate) use self::hosts::{cut_gateway, cut_import, cut_ingress, cut_route};
 pub(crate) use self::part::{
     Names, address, hostname, is_label, key, pairs, port_number, port_protocol, slice_ports, target,
 };
 pub use self::protobuf::{Malformed, decode_protobuf};
 use super::SourceError;
-use crate::store::change::{Kind, Object};
+use crate::store::change::{HostKind, Kind, Object};
 
 /// Decodes one object of `kind` from JSON, as the API server sends it in a list or a watch event.
 ///
@@ -48,6 +50,12 @@ pub fn decode(kind: Kind, json: &[u8]) -> Result<Cut<Object>, SourceError> {
         Kind::EndpointSlices => cut_slice(&parse(json)?).map(Object::Slice),
         Kind::Namespaces => cut_namespace(&parse(json)?).map(Object::Namespace),
         Kind::Pods => cut_pod(&parse(json)?).map(Object::Pod),
+        Kind::Imports => cut_import(&parse(json)?).map(Object::Import),
+        Kind::Hosts(HostKind::Ingresses) => cut_ingress(&parse(json)?).map(Object::Hosts),
+        Kind::Hosts(HostKind::Gateways) => cut_gateway(&parse(json)?).map(Object::Hosts),
+        Kind::Hosts(kind @ (HostKind::HttpRoutes | HostKind::GrpcRoutes | HostKind::TlsRoutes)) => {
+            cut_route(kind, &parse(json)?).map(Object::Hosts)
+        }
     })
 }
 

@@ -185,14 +185,18 @@ macro_rules! numbers {
 }
 
 numbers! {
-    Service<'a> { 1 = metadata: nested, 2 = spec: nested, }
+    Service<'a> { 1 = metadata: nested, 2 = spec: nested, 3 = status: nested, }
     ServiceSpec<'a> {
         1 + ports: nested,
         3 = cluster_ip: text,
         4 = service_type: text,
+        5 + external_ips: entry,
         10 = external_name: text,
         18 + cluster_ips: entry,
     }
+    BalancedStatus<'a> { 1 = load_balancer: nested, }
+    LoadBalancer<'a> { 1 + ingress: nested, }
+    LoadBalancerIngress<'a> { 1 = ip: text, 2 = hostname: text, }
     Port<'a> { 1 = name: text, 2 = protocol: text, 3 = port: integer, }
     Slice<'a> { 1 = metadata: nested, 2 + endpoints: nested, 3 + ports: nested, 4 = address_type: text, }
     SliceEndpoint<'a> {
@@ -278,5 +282,6 @@ pub fn decode_protobuf(kind: Kind, bytes: &[u8]) -> Result<Cut<Object>, SourceEr
         Kind::EndpointSlices => cut_slice(&raw::Slice::read(bytes).map_err(fail)?).map(Object::Slice),
         Kind::Namespaces => cut_namespace(&raw::Namespace::read(bytes).map_err(fail)?).map(Object::Namespace),
         Kind::Pods => cut_pod(&raw::Pod::read(bytes).map_err(fail)?).map(Object::Pod),
+        Kind::Imports | Kind::Hosts(_) => return Err(fail(Malformed)),
     })
 }

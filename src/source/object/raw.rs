@@ -34,6 +34,8 @@ records! {
         uid: Text<'a>,
         /// `resourceVersion`.
         resource_version: Text<'a>,
+        /// `creationTimestamp`.
+        creation_timestamp: Text<'a>,
         /// `deletionTimestamp`.
         deletion_timestamp: Text<'a>,
         /// `labels`.
@@ -48,6 +50,8 @@ records! {
         metadata: Meta<'a>,
         /// `spec`.
         spec: ServiceSpec<'a>,
+        /// `status`.
+        status: BalancedStatus<'a>,
     }
 
     /// `spec` of a Service.
@@ -63,6 +67,9 @@ records! {
         cluster_ips: Vec<Field<Text<'a>>>,
         /// `externalName`.
         external_name: Text<'a>,
+        /// `externalIPs`.
+        #[serde(rename = "externalIPs")]
+        external_ips: Vec<Field<Text<'a>>>,
         /// `ports`.
         ports: Vec<Field<Port<'a>>>,
         /// `selector`.
@@ -216,6 +223,152 @@ records! {
         condition_type: Text<'a>,
         /// `status`.
         status: Text<'a>,
+    }
+
+    /// `status` of a Service or an Ingress.
+    BalancedStatus {
+        /// `loadBalancer`.
+        load_balancer: LoadBalancer<'a>,
+    }
+
+    /// `loadBalancer`.
+    LoadBalancer {
+        /// `ingress`.
+        ingress: Vec<Field<LoadBalancerIngress<'a>>>,
+    }
+
+    /// Where a load balancer is reached.
+    LoadBalancerIngress {
+        /// `ip`.
+        ip: Text<'a>,
+        /// `hostname`.
+        hostname: Text<'a>,
+    }
+
+    /// networking.k8s.io Ingress.
+    Ingress {
+        /// `metadata`.
+        metadata: Meta<'a>,
+        /// `spec`.
+        spec: IngressSpec<'a>,
+        /// `status`.
+        status: BalancedStatus<'a>,
+    }
+
+    /// `spec` of an Ingress.
+    IngressSpec {
+        /// `rules`.
+        rules: Vec<Field<IngressRule<'a>>>,
+    }
+
+    /// A rule of an Ingress.
+    IngressRule {
+        /// `host`.
+        host: Text<'a>,
+    }
+
+    /// gateway.networking.k8s.io Gateway.
+    Gateway {
+        /// `metadata`.
+        metadata: Meta<'a>,
+        /// `spec`.
+        spec: GatewaySpec<'a>,
+        /// `status`.
+        status: GatewayStatus<'a>,
+    }
+
+    /// `spec` of a Gateway.
+    GatewaySpec {
+        /// `listeners`.
+        listeners: Vec<Field<GatewayListener<'a>>>,
+    }
+
+    /// A listener of a Gateway.
+    GatewayListener {
+        /// `name`.
+        name: Text<'a>,
+        /// `hostname`.
+        hostname: Text<'a>,
+    }
+
+    /// `status` of a Gateway.
+    GatewayStatus {
+        /// `addresses`.
+        addresses: Vec<Field<GatewayAddress<'a>>>,
+    }
+
+    /// Where a Gateway is reached.
+    GatewayAddress {
+        /// `type`.
+        #[serde(rename = "type")]
+        address_type: Text<'a>,
+        /// `value`.
+        value: Text<'a>,
+    }
+
+    /// gateway.networking.k8s.io HTTPRoute, GRPCRoute or TLSRoute.
+    Route {
+        /// `metadata`.
+        metadata: Meta<'a>,
+        /// `spec`.
+        spec: RouteSpec<'a>,
+        /// `status`.
+        status: RouteStatus<'a>,
+    }
+
+    /// `spec` of a route.
+    RouteSpec {
+        /// `hostnames`.
+        hostnames: Vec<Field<Text<'a>>>,
+        /// `parentRefs`.
+        parent_refs: Vec<Field<ParentRef<'a>>>,
+    }
+
+    /// What a route hangs on.
+    ParentRef {
+        /// `group`.
+        group: Text<'a>,
+        /// `kind`.
+        kind: Text<'a>,
+        /// `namespace`.
+        namespace: Text<'a>,
+        /// `name`.
+        name: Text<'a>,
+        /// `sectionName`.
+        section_name: Text<'a>,
+    }
+
+    /// `status` of a route.
+    RouteStatus {
+        /// `parents`.
+        parents: Vec<Field<RouteParent<'a>>>,
+    }
+
+    /// What became of a route at one parent.
+    RouteParent {
+        /// `parentRef`.
+        parent_ref: ParentRef<'a>,
+        /// `conditions`, which look as those of a pod.
+        conditions: Vec<Field<PodCondition<'a>>>,
+    }
+
+    /// multicluster.x-k8s.io ServiceImport.
+    ServiceImport {
+        /// `metadata`.
+        metadata: Meta<'a>,
+        /// `spec`.
+        spec: ServiceImportSpec<'a>,
+    }
+
+    /// `spec` of a ServiceImport.
+    ServiceImportSpec {
+        /// `type`.
+        #[serde(rename = "type")]
+        import_type: Text<'a>,
+        /// `ips`.
+        ips: Vec<Field<Text<'a>>>,
+        /// `ports`.
+        ports: Vec<Field<Port<'a>>>,
     }
 }
 

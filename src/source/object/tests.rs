@@ -1,7 +1,9 @@
 //! Tests of the door for one object: what passes, what is cut, and what is said about it.
 
 use super::*;
-use crate::store::change::{ObjectKey, PodObject, Protocol, ServiceObject, ServiceSpec, SliceObject};
+use crate::store::change::{
+    HostKind, ObjectKey, PodObject, Protocol, ServiceObject, ServiceSpec, SliceObject,
+};
 
 /// Decodes and shows the faults as lines.
 fn cut(kind: Kind, json: &str) -> (Option<Object>, Vec<String>) {
@@ -222,4 +224,114 @@ fn every_cut_of_a_good_text_is_an_error_or_an_object() {
     for end in 0..=json.len() {
         assert_eq!(decode(Kind::EndpointSlices, &json.as_bytes()[..end]).is_ok(), end == json.len());
     }
+}
+
+/// What an object claims: its hosts, addresses and parents as text, and the faults.
+fn hosts(kind: HostKind, fields: &str) -> (String, Vec<String>) {
+    let json = format!(
+        r#"{{"metadata":{{"name":"a","namespace":"shop","creationTimestamp":"1970-01-01T00:00:01Z"}},{fields}}}"#
+    );
+    let (object, faults) = cut(Kind::Hosts(kind), &json);
+    let Some(Object::Hosts(object)) = object else { return (String::new(), faults) };
+    assert_eq!((object.kind, object.created), (kind, 1_000_000_000));
+    let hosts = object.hosts.iter().map(|host| format!("{}/{}", host.section, host.host));
+    let addresses = object.addresses.iter().map(|address| format!("{address:?}"));
+    let parents = object
+        .parents
+        .iter()
+        .map(|parent| format!("{}/{}#{}", parent.gateway.namespace, parent.gateway.name, parent.section));
+    (hosts.chain(addresses).chain(parents).collect::<Vec<_>>().join(" "), faults)
+}
+
+#[test]
+fn an_ingress_keeps_its_hosts_and_where_it_is_reached() {
+    let (text, faults) = hosts(
+        HostKind::Ingresses,
+        r#""spec":{"rules":[{"host":"A.example.org"},{"http":{}},{"host":""},{"host":"*.b.example.org"},7,{"host":"*"},{"host":"a_b.example.org"},{"host":5}]},
+           "status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"},{"hostname":"LB.example.net."},{},{"ip":"no"},{"hostname":"bad name"}]}}"#,
+    );
+    assert_eq!(text, r#"/a.example.org /*.b.example.org Ip(192.0.2.1) Name("lb.example.net")"#);
+    assert_eq!(faults.len(), 5, "{faults:?}");
+    // Nothing of a wrong type harms more than itself.
+    for fields in
+        [r#""spec":3,"status":"x""#, r#""spec":{"rules":{}},"status":{"loadBalancer":[]}"#, r#""x":1"#]
+    {
+        assert_eq!(hosts(HostKind::Ingresses, fields).0, "", "{fields}");
+    }
+}
+
+#[test]
+fn a_gateway_keeps_its_listeners_and_its_addresses() {
+    let (text, faults) = hosts(
+        HostKind::Gateways,
+        r#""spec":{"listeners":[{"name":"all"},{"name":"one","hostname":"one.example.org"},{"name":"bad","hostname":"x..y"}]},
+           "status":{"addresses":[{"value":"192.0.2.1"},{"type":"Hostname","value":"gw.example.net"},{"type":"IPAddress","value":"fd00::1"},{"type":"example.org/thing","value":"x"}]}"#,
+    );
+    assert_eq!(text, r#"all/ one/one.example.org Ip(192.0.2.1) Name("gw.example.net") Ip(fd00::1)"#);
+    assert_eq!(faults.len(), 1, "a listener whose host can't be read takes none: {faults:?}");
+}
+
+#[test]
+fn a_route_keeps_the_gateways_that_took_it() {
+    let (text, faults) = hosts(
+        HostKind::HttpRoutes,
+        r#""spec":{"hostnames":["a.example.org"],"parentRefs":[{"name":"gw"},{"name":"gw","namespace":"infra","sectionName":"one"},
+             {"name":"no"},{"name":"mesh","kind":"Service","group":""},{"name":"later"}]},
+           "status":{"parents":[
+             {"parentRef":{"name":"gw","group":"gateway.networking.k8s.io","kind":"Gateway","namespace":"shop"},"conditions":[{"type":"Accepted","status":"True"}]},
+             {"parentRef":{"name":"gw","namespace":"infra","sectionName":"one"},"conditions":[{"type":"Accepted","status":"True"}]},
+             {"parentRef":{"name":"no"},"conditions":[{"type":"Accepted","status":"False"},{"type":"ResolvedRefs","status":"True"}]},
+             {"parentRef":{"name":"mesh","kind":"Service","group":""},"conditions":[{"type":"Accepted","status":"True"}]},
+             {"parentRef":{"name":"never-named"},"conditions":[{"type":"Accepted","status":"True"}]}]}"#,
+    );
+    assert_eq!(text, "/a.example.org shop/gw# infra/gw#one");
+    assert_eq!(faults, Vec::<String>::new());
+}
+
+#[test]
+fn an_import_keeps_its_addresses_or_is_headless() {
+    let import = |spec: &str| {
+        let json = format!(r#"{{"metadata":{{"name":"api","namespace":"shop"}},"spec":{spec}}}"#);
+        match cut(Kind::Imports, &json) {
+            (Some(Object::Import(import)), faults) => {
+                (format!("{:?} {}", import.addresses, import.ports.len()), faults.len())
+            }
+            (_, faults) => ("none".to_owned(), faults.len()),
+        }
+    };
+    let none = || "none".to_owned();
+    assert_eq!(
+        import(r#"{"type":"ClusterSetIP","ips":["10.0.0.1","",7,"x"],"ports":[{"port":80},{"port":0}]}"#),
+        ("Some([10.0.0.1]) 1".to_owned(), 2)
+    );
+    assert_eq!(import(r#"{"type":"Headless","ips":["10.0.0.1"]}"#), ("None 0".to_owned(), 0));
+    assert_eq!(import(r#"{"type":"Other"}"#), (none(), 1));
+    assert_eq!(import("3"), (none(), 1));
+}
+
+#[test]
+fn a_slice_of_another_cluster_has_its_labels() {
+    let labelled = |labels: &str| {
+        let json =
+            format!(r#"{{"metadata":{{"name":"s","namespace":"shop","labels":{labels}}},"endpoints":[]}}"#);
+        match cut(Kind::EndpointSlices, &json) {
+            (Some(Object::Slice(slice)), faults) => {
+                let import = slice.import.map(|import| format!("{}@{}", import.name, import.cluster));
+                (format!("{}+{}", slice.service, import.unwrap_or_default()), faults.len())
+            }
+            (_, faults) => ("none".to_owned(), faults.len()),
+        }
+    };
+    let (mcs, from) =
+        ("multicluster.kubernetes.io/service-name", "multicluster.kubernetes.io/source-cluster");
+    let said = |text: &str, faults: usize| (text.to_owned(), faults);
+    assert_eq!(labelled(&format!(r#"{{"{mcs}":"api","{from}":"west"}}"#)), said("+api@west", 0));
+    assert_eq!(labelled(&format!(r#"{{"{mcs}":"api"}}"#)), said("+api@", 0));
+    assert_eq!(
+        labelled(&format!(r#"{{"{mcs}":"api","{from}":"west","kubernetes.io/service-name":"derived"}}"#)),
+        said("derived+api@west", 0)
+    );
+    assert_eq!(labelled(&format!(r#"{{"{mcs}":"No Label"}}"#)), said("none", 2));
+    assert_eq!(labelled(&format!(r#"{{"{mcs}":"api","{from}":"We.st"}}"#)), said("+api@", 1));
+    assert_eq!(labelled("{}"), said("none", 1));
 }

@@ -93,6 +93,7 @@ impl Model {
                         self.namespaces.keys().map(|name| (String::new(), name.clone())).collect()
                     }
                     Kind::Pods => self.pods.keys().cloned().collect(),
+                    Kind::Imports | Kind::Hosts(_) => unreachable!("the model knows the usual kinds"),
                 };
                 for key in known.iter().filter(|key| !named.contains(key)) {
                     self.remove(*kind, key);
@@ -129,6 +130,7 @@ impl Model {
                 false
             }
             Kind::Pods => self.pods.remove(key).is_some(),
+            Kind::Imports | Kind::Hosts(_) => unreachable!("the model knows the usual kinds"),
         };
         self.moves(if known { Moves::Yes } else { Moves::No });
     }
@@ -136,6 +138,7 @@ impl Model {
     /// Takes an object in.
     fn upsert(&mut self, object: &Object) {
         match object {
+            Object::Import(_) | Object::Hosts(_) => unreachable!("the model knows the usual kinds"),
             Object::Service(new) => {
                 let key = key_of(&new.key);
                 self.name(Kind::Services, &key);

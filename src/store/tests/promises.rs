@@ -15,7 +15,7 @@ fn a_store_is_complete_when_the_first_list_of_everything_wanted_was_published() 
     for (wanted, needed) in [
         (ALL, &KINDS[..]),
         (Wanted { pods: false, ..ALL }, &[Kind::Services, Kind::EndpointSlices, Kind::Namespaces][..]),
-        (Wanted { endpoints: false, pods: false, pod_names: false }, &[Kind::Services, Kind::Namespaces][..]),
+        (Wanted::default(), &[Kind::Services, Kind::Namespaces][..]),
     ] {
         let (store, mut writer, _) = store(wanted);
         let calls = Arc::new(AtomicUsize::new(0));
@@ -46,6 +46,36 @@ fn a_store_is_complete_when_the_first_list_of_everything_wanted_was_published() 
         assert!(store.synced(), "it stays complete through a relist");
         assert_eq!((calls.load(Ordering::Relaxed), late.load(Ordering::Relaxed)), (2, 1));
     }
+}
+
+#[test]
+fn what_is_not_needed_is_not_waited_for() {
+    use crate::store::Need;
+    use crate::store::change::HostKind;
+    let wanted = Wanted { imports: true, ingress: true, gateway: true, ..ALL };
+    let (store, mut writer, _) = store(wanted);
+    let calls: Vec<Arc<AtomicUsize>> = (0..4).map(|_| Arc::default()).collect();
+    let needs = [Need::Cluster, Need::Imports, Need::Hosts, Need::All];
+    for (need, calls) in needs.into_iter().zip(&calls) {
+        let calls = calls.clone();
+        store.when_known(need, move || _ = calls.fetch_add(1, Ordering::Relaxed));
+    }
+    let mut state = |kinds: &[Kind]| {
+        for &kind in kinds {
+            writer.change(Change::Begin(kind));
+            writer.change(Change::End(kind));
+        }
+        writer.settle();
+        let called: Vec<bool> = calls.iter().map(|calls| calls.load(Ordering::Relaxed) == 1).collect();
+        assert_eq!(called, needs.map(|need| store.knows(need)), "who waits is called when it is known");
+        called
+    };
+    assert_eq!(state(&KINDS[..3]), [false; 4]);
+    assert_eq!(state(&[Kind::Imports]), [false; 4], "pods are missing");
+    assert_eq!(state(&KINDS), [true, true, false, false]);
+    let hosts = HostKind::ALL.map(Kind::Hosts);
+    assert_eq!(state(&hosts[..4]), [true, true, false, false]);
+    assert_eq!(state(&hosts), [true; 4]);
 }
 
 #[test]
@@ -82,6 +112,7 @@ fn a_relist_without_changes_costs_nothing() {
                 Kind::EndpointSlices => put_slice("shop", "web-1", "1", "web", &["10.0.0.1"]),
                 Kind::Namespaces => namespace("shop", "1"),
                 Kind::Pods => pod("shop", "web-0", "1", &["10.0.0.1"]),
+                Kind::Imports | Kind::Hosts(_) => unreachable!("the model knows the usual kinds"),
             };
             writer.change(object);
             writer.change(Change::End(kind));

@@ -94,7 +94,13 @@ fn service_object() -> impl Strategy<Value = Object> {
     let port = (text(&["", "http", "dns"]), protocol(), select(&[53_u16, 80, 65_535][..]))
         .prop_map(|(name, protocol, port)| ServicePort { name, protocol, port });
     (key(), spec, prop::collection::vec(port, 0..3)).prop_map(|(key, spec, ports)| {
-        Object::Service(ServiceObject { key, revision: Revision::default(), spec, ports })
+        Object::Service(ServiceObject {
+            key,
+            revision: Revision::default(),
+            spec,
+            ports,
+            external: Vec::new(),
+        })
     })
 }
 
@@ -127,6 +133,7 @@ fn slice_object() -> impl Strategy<Value = Object> {
     parts.prop_map(|(key, service, endpoints, ports, triggered)| {
         let triggered = triggered.then_some(1);
         Object::Slice(SliceObject {
+            import: None,
             key,
             revision: Revision::default(),
             service,
@@ -174,7 +181,9 @@ fn event() -> impl Strategy<Value = Event> {
     let kind = || select(&KINDS[..]);
     let gone = (kind(), key()).prop_map(|(kind, key)| match kind {
         Kind::Namespaces => Event::Remove(kind, ObjectKey::new("", &key.namespace)),
-        Kind::Services | Kind::EndpointSlices | Kind::Pods => Event::Remove(kind, key),
+        Kind::Services | Kind::EndpointSlices | Kind::Pods | Kind::Imports | Kind::Hosts(_) => {
+            Event::Remove(kind, key)
+        }
     });
     let relist = (kind(), 0..4_usize, 0..8_usize).prop_map(|(kind, leave_out, turn)| Event::Relist {
         kind,
@@ -251,6 +260,7 @@ impl Both {
             Object::Slice(new) => self.model.slices.get(&key_of(&new.key)).cloned().map(Object::Slice),
             Object::Namespace(new) => self.model.namespaces.get(&*new.name).cloned().map(Object::Namespace),
             Object::Pod(new) => self.model.pods.get(&key_of(&new.key)).cloned().map(Object::Pod),
+            Object::Import(_) | Object::Hosts(_) => unreachable!("the model knows the usual kinds"),
         };
         if let Some(mut known) = known {
             let kept = std::mem::take(revision_of(&mut known));
@@ -286,6 +296,7 @@ impl Both {
                         self.model.namespaces.values().cloned().map(Object::Namespace).collect()
                     }
                     Kind::Pods => self.model.pods.values().cloned().map(Object::Pod).collect(),
+                    Kind::Imports | Kind::Hosts(_) => unreachable!("the model knows the usual kinds"),
                 };
                 let turn = turn % objects.len().max(1);
                 objects.rotate_left(turn);
@@ -613,6 +624,8 @@ fn revision_of(object: &mut Object) -> &mut Revision {
         Object::Slice(object) => &mut object.revision,
         Object::Namespace(object) => &mut object.revision,
         Object::Pod(object) => &mut object.revision,
+        Object::Import(object) => &mut object.revision,
+        Object::Hosts(object) => &mut object.revision,
     }
 }
 
@@ -659,6 +672,7 @@ proptest! {
                 Object::Slice(object) => format!("slice {:?}", object.key),
                 Object::Namespace(object) => format!("namespace {:?}", object.name),
                 Object::Pod(object) => format!("pod {:?}", object.key),
+                Object::Import(_) | Object::Hosts(_) => unreachable!("the model knows the usual kinds"),
             };
             unique.insert(id, object);
         }

@@ -181,7 +181,8 @@ fn kinds_that_are_not_wanted_are_not_fed() {
 fn the_demo_has_no_problems() {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config/demo");
     let mut sink = Recorder::default();
-    let mut manifests = Manifests::new(ManifestsOptions { dir, labels: None, pods: true, endpoints: true });
+    let mut manifests =
+        Manifests::new(ManifestsOptions { dir, labels: None, more: Vec::new(), pods: true, endpoints: true });
     let report = manifests.look(&mut sink);
     assert!(report.problems.is_empty(), "{:#?}", report.problems);
     assert!(report.counts.services >= 10 && report.counts.slices >= 8, "{:?}", report.counts);

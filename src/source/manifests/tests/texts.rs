@@ -227,3 +227,50 @@ fn a_large_list_in_yaml_is_read() {
     let (_, report) = Bench::of("a.yaml", &text);
     assert_eq!((report.counts.services, report.problems.len()), (5_000, 0), "{:?}", report.problems.first());
 }
+
+/// An Ingress, a route in an old version and an import, and an Ingress in a version that nobody reads any more.
+const MORE: &str = "\
+{kind: Ingress, apiVersion: networking.k8s.io/v1, metadata: {name: site, namespace: shop}, spec: {rules: [{host: a.example.org}]}}
+---
+{kind: TLSRoute, apiVersion: gateway.networking.k8s.io/v1alpha2, metadata: {name: tls, namespace: shop}, spec: {hostnames: [b.example.org]}}
+---
+{kind: ServiceImport, apiVersion: multicluster.x-k8s.io/v1alpha1, metadata: {name: api, namespace: shop}, spec: {type: Headless}}
+---
+{kind: Ingress, apiVersion: networking.k8s.io/v1beta1, metadata: {name: old, namespace: shop}, spec: {rules: 7}}
+---
+{kind: Ingress, apiVersion: ingress.example.org/v1, metadata: {name: other, namespace: shop}, spec: 7}
+";
+
+#[test]
+fn kinds_that_nobody_asked_for_are_passed_over_however_broken() {
+    let (bench, report) = Bench::of("more.yaml", MORE);
+    assert_eq!(report.problems, []);
+    assert_eq!((report.counts.hosts, report.counts.imports), (0, 0));
+    assert!(bench.sink.objects.keys().all(|(kind, _)| *kind == Kind::Namespaces));
+}
+
+#[test]
+fn kinds_that_are_asked_for_are_read_in_the_versions_that_are_known() {
+    use crate::store::change::HostKind;
+    let mut bench = Bench::with(|options| {
+        options.more = HostKind::ALL.map(Kind::Hosts).into_iter().chain([Kind::Imports]).collect();
+    });
+    bench.write("more.yaml", MORE);
+    let report = bench.look();
+    assert_eq!((report.counts.hosts, report.counts.imports), (2, 1));
+    let said: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("v1beta1") && said[0].contains("shop/old"), "{said:?}");
+    bench.rest();
+    bench.write("more.yaml", &MORE.replace("a.example.org", "c.example.org"));
+    bench.look();
+    assert!(bench.sink.steps.iter().any(|step| step.contains("shop/site")), "{:?}", bench.sink.steps);
+    bench.write("more.yaml", "kind: Namespace\napiVersion: v1\nmetadata: {name: shop}\n");
+    bench.look();
+    bench.look();
+    assert!(
+        bench.sink.objects.keys().all(|(kind, _)| *kind == Kind::Namespaces),
+        "{:?}",
+        bench.sink.objects.keys()
+    );
+}

@@ -1,0 +1,59 @@
+//! Corefiles inside of ConfigMaps, as CI and admission hooks have them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// A ConfigMap, as far as it is of interest.
+#[derive(Deserialize)]
+struct ConfigMap {
+    /// `ConfigMap`, or what else it is.
+    #[serde(default)]
+    kind: String,
+    /// Its files.
+    #[serde(default)]
+    data: BTreeMap<String, String>,
+}
+
+/// The key of the Corefile.
+const COREFILE: &str = "Corefile";
+
+/// The Corefile in a text that is the manifest of a ConfigMap, YAML or JSON, perhaps one document of several; `None` where the
+/// text is none.
+///
+/// A Corefile is never taken for one: it is no mapping with `kind: ConfigMap`.
+pub(crate) fn corefile(text: &str) -> Option<String> {
+    if !text.contains("ConfigMap") {
+        return None;
+    }
+    let documents = text.split("\n---");
+    let maps = documents.filter_map(|document| serde_saphyr::from_str::<ConfigMap>(document).ok());
+    let mut maps = maps.filter(|map| map.kind == "ConfigMap");
+    maps.find_map(|mut map| map.data.remove(COREFILE))
+}
+
+/// The keys of a text that is the manifest of a ConfigMap; `None` where it is none.
+pub(crate) fn data(text: &str) -> Option<BTreeMap<String, String>> {
+    let map: ConfigMap = serde_saphyr::from_str(text).ok()?;
+    (map.kind == "ConfigMap").then_some(map.data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_corefile_of_a_configmap_is_found_in_yaml_and_in_json() {
+        let yaml = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: v1\nkind: ConfigMap\n\
+                    metadata:\n  name: coredns\ndata:\n  Corefile: |\n    .:53 {\n        whoami\n    }\n";
+        assert_eq!(corefile(yaml).as_deref(), Some(".:53 {\n    whoami\n}\n"));
+        let json = r#"{"kind": "ConfigMap", "data": {"Corefile": ".:53 {\n}\n"}}"#;
+        assert_eq!(corefile(json).as_deref(), Some(".:53 {\n}\n"));
+    }
+
+    #[test]
+    fn a_corefile_is_no_configmap() {
+        assert_eq!(corefile("# the ConfigMap coredns\n.:53 {\n    whoami\n}\n"), None);
+        assert_eq!(corefile("kind: ConfigMap\ndata: {other: x}\n"), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! The command.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::super::exit::Exit;
+use super::super::look;
+use super::super::text::{Format, json};
+use super::difference::{self, Difference};
+use super::report::Report;
+use super::show;
+use crate::app::Placeholders;
+
+/// What is to be checked.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+#[command(
+    after_help = "A FILE may be a Corefile, the manifest of a ConfigMap with a key `Corefile` (YAML or JSON), or `-` for stdin.\n\n\
+                  Exit codes: 0 every file would be served; 1 one would be refused; 2 one can't be read; 3 with --strict: one \
+                  has warnings; 4 with --diff: the two differ."
+)]
+pub struct CheckArgs {
+    /// Corefiles
+    #[arg(value_name = "FILE", required_unless_present = "diff")]
+    pub files: Vec<PathBuf>,
+
+    /// Say what changes from one Corefile to the other
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with = "files")]
+    pub diff: Vec<PathBuf>,
+
+    /// Text for people, or JSON
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+
+    /// End with 3 where there are warnings
+    #[arg(long)]
+    pub strict: bool,
+
+    /// The port of server blocks that name none
+    #[arg(long = "dns.port", value_name = "PORT", default_value_t = 53)]
+    pub port: u16,
+
+    /// What stands for placeholders
+    #[command(flatten)]
+    pub placeholders: Placeholders,
+}
+
+/// The report of a file. Errors: it can't be read.
+fn report(path: &std::path::Path, args: &CheckArgs) -> Result<Report, String> {
+    let (name, text) = look::read(path)?;
+    Ok(Report::of(&name, &text, args.port, &args.placeholders))
+}
+
+/// Checks; what is to be printed, and how it ended.
+pub(in crate::tools) fn check(args: &CheckArgs) -> (String, Exit) {
+    if let [old, new] = args.diff.as_slice() {
+        return match (report(old, args), report(new, args)) {
+            (Ok(old), Ok(new)) => compare(args, &old, &new),
+            (Err(error), _) | (_, Err(error)) => (format!("signpost: {error}\n"), Exit::Usage),
+        };
+    }
+    let mut reports = Vec::new();
+    for path in &args.files {
+        match report(path, args) {
+            Ok(report) => reports.push(report),
+            Err(error) => return (format!("signpost: {error}\n"), Exit::Usage),
+        }
+    }
+    let refused = reports.iter().any(|report| report.error.is_some());
+    let warned = reports.iter().any(|report| report.warnings.iter().any(|warning| warning.warns()));
+    let exit = match (refused, warned && args.strict) {
+        (true, _) => Exit::Bad,
+        (false, true) => Exit::Findings,
+        (false, false) => Exit::Good,
+    };
+    let text = match args.format {
+        Format::Json => json(&reports),
+        Format::Text => reports.iter().map(show::report).collect::<Vec<_>>().join("\n"),
+    };
+    (text, exit)
+}
+
+/// Compares two reports.
+fn compare(args: &CheckArgs, old: &Report, new: &Report) -> (String, Exit) {
+    if new.error.is_some() {
+        let text = match args.format {
+            Format::Json => json(new),
+            Format::Text => show::report(new),
+        };
+        return (text, Exit::Bad);
+    }
+    let difference = Difference::of(old, new);
+    let exit = if difference.is_empty() { Exit::Good } else { Exit::Differs };
+    let text = match args.format {
+        Format::Json => json(&difference),
+        Format::Text => difference::show(&difference),
+    };
+    (text, exit)
+}

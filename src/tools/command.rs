@@ -1,0 +1,33 @@
+//! The commands of the command line.
+
+use clap::Subcommand;
+
+use super::check::{CheckArgs, check};
+use super::compare::{CompareArgs, compare};
+use super::doctor::{DoctorArgs, doctor};
+use super::exit::Exit;
+use super::explain::{ExplainArgs, explain};
+
+/// A command beside serving.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Say what a Corefile would do, and what is odd in it, without serving it
+    Check(CheckArgs),
+    /// Say why a name resolves as it does
+    Explain(ExplainArgs),
+    /// Ask two servers the same questions and say where they differ
+    Compare(CompareArgs),
+    /// Look for what is wrong or wasteful here
+    Doctor(DoctorArgs),
+}
+
+/// Does what a command says; what is to be printed, and how it ended.
+#[must_use]
+pub fn run(command: &Command) -> (String, Exit) {
+    match command {
+        Command::Check(args) => check(args),
+        Command::Explain(args) => explain(args),
+        Command::Compare(args) => compare(args),
+        Command::Doctor(args) => doctor(args),
+    }
+}

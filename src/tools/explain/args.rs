@@ -1,0 +1,104 @@
+//! The command.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::oracle::{Oracle, OracleOptions};
+use super::walk::{Resolver, walk};
+use super::{pod, show};
+use crate::tools::exit::Exit;
+use crate::tools::text::{Format, json};
+use crate::wire::{parse_name, parse_type, rtype};
+
+/// What is to be explained.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+#[command(
+    after_help = "Without --manifests or --conf a running server is asked: http://127.0.0.1:8080/explain and :9153, beside \
+                  `health` and `prometheus`, on loopback only. In a cluster: \
+                  kubectl -n kube-system exec deploy/signpost -- /signpost explain web.shop --from prod\n\n\
+                  Exit codes: 0 the name resolves; 1 nobody could be asked; 4 it does not resolve."
+)]
+pub struct ExplainArgs {
+    /// The name; with a dot at its end the search list is left out
+    pub name: String,
+
+    /// The type of record [default: A and AAAA, as programs ask]
+    #[arg(value_name = "TYPE")]
+    pub qtype: Option<String>,
+
+    /// Ask as a pod of this namespace does
+    #[arg(long, value_name = "NAMESPACE[/POD]", conflicts_with = "search")]
+    pub from: Option<String>,
+
+    /// Ask with this search list
+    #[arg(long, value_name = "ZONES", value_delimiter = ',')]
+    pub search: Vec<String>,
+
+    /// How many dots make a name that is first asked as it is
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub ndots: usize,
+
+    /// The HTTP endpoint of the running server
+    #[arg(long, value_name = "IP:PORT")]
+    pub admin: Option<SocketAddr>,
+
+    /// Where the running server answers DNS, for names that it asks upstreams for [default: where it listens]
+    #[arg(long, value_name = "IP:PORT")]
+    pub server: Option<String>,
+
+    /// Ask nobody: look at the manifests of this folder
+    #[arg(long, value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
+
+    /// Ask nobody: look at this Corefile
+    #[arg(long, value_name = "FILE")]
+    pub conf: Option<PathBuf>,
+
+    /// Text for people, or JSON
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// Explains; what is to be printed, and how it ended.
+pub(in crate::tools) fn explain(args: &ExplainArgs) -> (String, Exit) {
+    match try_explain(args) {
+        Ok(done) => done,
+        Err(text) => (format!("signpost: {text}\n"), Exit::Bad),
+    }
+}
+
+/// The same. Errors: nobody could be asked, or the question is none; in words.
+fn try_explain(args: &ExplainArgs) -> Result<(String, Exit), String> {
+    let types = match &args.qtype {
+        Some(text) => vec![parse_type(text).ok_or_else(|| format!("`{text}` is no type of record"))?],
+        None => vec![rtype::A, rtype::AAAA],
+    };
+    if parse_name(&args.name).is_none() {
+        return Err(format!("`{}` is no name", args.name));
+    }
+    let server = args.server.as_deref().map(crate::tools::ask::server).transpose()?;
+    let mut oracle = Oracle::open(&OracleOptions {
+        admin: args.admin,
+        server,
+        manifests: args.manifests.as_deref(),
+        conf: args.conf.as_deref(),
+    })?;
+    let mut resolver = Resolver { ndots: args.ndots, search: args.search.clone(), note: None, asks: true };
+    if let Some(from) = &args.from {
+        let (namespace, pod) =
+            from.split_once('/').map_or((from.as_str(), None), |(ns, pod)| (ns, Some(pod)));
+        let zone = oracle
+            .cluster_zone()?
+            .ok_or("the server has no cluster zone: give --search instead of --from")?;
+        resolver = pod::resolver(namespace, pod, &zone, args.manifests.as_deref(), args.ndots)?;
+    }
+    let story = walk(&args.name, &types, &resolver, &mut oracle)?;
+    let exit = if story.resolves() { Exit::Good } else { Exit::Differs };
+    let text = match args.format {
+        Format::Json => json(&story),
+        Format::Text => show::story(&story),
+    };
+    Ok((text, exit))
+}

@@ -1,0 +1,175 @@
+//! Who knows why: a running server, or a plan that is made of files and never served.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use crate::chain::explain::{Explained, explain};
+use crate::time::Clock;
+use crate::tools::look::{Looked, Looking, look, read};
+use crate::tools::{ask, page};
+use crate::wire::{Decoded, parse_name};
+
+/// Where the running server is looked for unless somebody says: beside `health`, then beside `prometheus`.
+const USUAL: [u16; 2] = [8080, 9153];
+
+/// What stands for a Corefile where only manifests are given: what kubeadm writes, with names of pods.
+const COREFILE: &str = "\
+.:53 {
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        manifests .
+        pods insecure
+        pod_hostnames
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }
+    forward . /etc/resolv.conf
+    cache 30
+}
+";
+
+/// Whom to ask.
+pub(super) struct OracleOptions<'a> {
+    /// `--admin`.
+    pub(super) admin: Option<SocketAddr>,
+    /// `--server`.
+    pub(super) server: Option<SocketAddr>,
+    /// `--manifests`.
+    pub(super) manifests: Option<&'a Path>,
+    /// `--conf`.
+    pub(super) conf: Option<&'a Path>,
+}
+
+/// Who knows.
+pub(super) enum Oracle {
+    /// A running server.
+    Server {
+        /// Its HTTP endpoint.
+        admin: SocketAddr,
+        /// Where it answers DNS, once known.
+        server: Option<SocketAddr>,
+        /// The clock that bounds questions.
+        clock: Clock,
+    },
+    /// Files.
+    Files {
+        /// What they make.
+        looked: Box<Looked>,
+        /// What is wrong in them.
+        problems: Vec<String>,
+        /// The clock of ages.
+        clock: Clock,
+    },
+}
+
+impl Oracle {
+    /// Finds the server, or reads the files. Errors: in words.
+    pub(super) fn open(options: &OracleOptions<'_>) -> Result<Self, String> {
+        if options.manifests.is_none() && options.conf.is_none() {
+            return Self::find(options);
+        }
+        let (name, text) = match options.conf {
+            Some(path) => read(path)?,
+            None => ("the usual Corefile".to_owned(), COREFILE.to_owned()),
+        };
+        let manifests = options.manifests.map(Path::to_owned);
+        let parts = Looking { manifests, read_hosts: true, ..Looking::default() };
+        let mut looked = look(&name, &text, 53, parts).map_err(|error| error.render())?;
+        let problems = looked.parts.feed()?;
+        Ok(Self::Files { looked: Box::new(looked), problems, clock: Clock::system() })
+    }
+
+    /// Finds the running server.
+    fn find(options: &OracleOptions<'_>) -> Result<Self, String> {
+        let usual = USUAL.map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+        let places = options.admin.map_or_else(|| usual.to_vec(), |admin| vec![admin]);
+        let mut faults = Vec::new();
+        for admin in places {
+            match page::fetch(admin, "/explain?name=.&type=NS") {
+                Ok((200, body)) if serde_json::from_str::<Explained>(&body).is_ok() => {
+                    return Ok(Self::Server { admin, server: options.server, clock: Clock::system() });
+                }
+                Ok((status, _)) => faults.push(format!("http://{admin}/explain answers {status}")),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Err(format!(
+            "no running server tells why: {}. It tells beside `health` and `prometheus`, on loopback only; --admin says where, \
+             and --manifests DIR or --conf FILE look at files instead",
+            faults.join("; ")
+        ))
+    }
+
+    /// Who it is, in words.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Server { admin, .. } => format!("the server at {admin}"),
+            Self::Files { looked, .. } => {
+                let sources = looked.parts.stores.iter().map(|asked| match &looked.parts.manifests {
+                    Some(dir) => dir.display().to_string(),
+                    None => crate::app::source_text(&asked.spec.source),
+                });
+                let sources: Vec<String> = sources.collect();
+                if sources.is_empty() {
+                    "files".to_owned()
+                } else {
+                    format!("the manifests in {}", sources.join(" and "))
+                }
+            }
+        }
+    }
+
+    /// What is wrong with what it knows.
+    pub(super) fn problems(&self) -> &[String] {
+        match self {
+            Self::Server { .. } => &[],
+            Self::Files { problems, .. } => problems,
+        }
+    }
+
+    /// The cluster's zone.
+    pub(super) fn cluster_zone(&mut self) -> Result<Option<String>, String> {
+        Ok(self.explain(".", 2)?.cluster_zone)
+    }
+
+    /// What becomes of a question.
+    pub(super) fn explain(&mut self, name: &str, qtype: u16) -> Result<Explained, String> {
+        match self {
+            Self::Server { admin, server, .. } => {
+                let path = format!("/explain?name={}&type=TYPE{qtype}", page::escape(name));
+                let (status, body) = page::fetch(*admin, &path)?;
+                if status != 200 {
+                    return Err(format!("http://{admin}{path} answers {status}: {}", body.trim()));
+                }
+                let explained: Explained = serde_json::from_str(&body)
+                    .map_err(|error| format!("reading what {admin} says: {error}"))?;
+                if server.is_none() {
+                    *server = explained.listens.iter().find_map(|text| text.parse().ok()).map(reach);
+                }
+                Ok(explained)
+            }
+            Self::Files { looked, clock, .. } => {
+                let explained = explain(&looked.plan, name, &format!("TYPE{qtype}"), clock);
+                let mut explained = explained.ok_or_else(|| format!("`{name}` is no name"))?;
+                explained.account.forget_ages();
+                Ok(explained)
+            }
+        }
+    }
+
+    /// What the server really answers; `None` where there is no server.
+    pub(super) fn ask(&self, name: &str, qtype: u16) -> Option<Result<Decoded, String>> {
+        let Self::Server { server, clock, .. } = self else { return None };
+        let wire = parse_name(name)?;
+        Some(ask::ask((*server)?, &wire, qtype, clock).map_err(|error| error.to_string()))
+    }
+}
+
+/// How an address that is listened on is reached from this machine.
+fn reach(addr: SocketAddr) -> SocketAddr {
+    let ip: IpAddr = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
+}

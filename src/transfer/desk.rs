@@ -1,0 +1,133 @@
+//! The thread that fetches zones and tells others; it starts with the first zone that is followed or told.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::runtime::Builder;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
+
+use super::follow::follow;
+use super::notify::notify;
+use super::replica::Replica;
+use crate::time::Clock;
+use crate::wire::show_name;
+
+/// Who is told of changes of a zone (wire form, lower case): where from, where to.
+pub type Told = Arc<dyn Fn(&[u8]) -> Vec<(Option<IpAddr>, SocketAddr)> + Send + Sync>;
+
+/// How many are told at a time.
+const AT_ONCE: usize = 16;
+
+/// What the thread is told to do.
+enum Order {
+    /// Keep this zone up to date.
+    Follow(Arc<Replica>),
+    /// Leave this zone.
+    Leave(Arc<Replica>),
+    /// Tell those who are to know that a zone has changed.
+    Tell(Arc<[u8]>),
+}
+
+/// The way to the thread; dropping it ends the thread.
+pub struct Desk {
+    /// The clock.
+    clock: Clock,
+    /// Who is told.
+    told: Told,
+    /// The way to the thread, once there is one.
+    thread: Mutex<Option<UnboundedSender<Order>>>,
+}
+
+impl Desk {
+    /// A desk without a thread yet.
+    #[must_use]
+    pub fn new(clock: Clock, told: Told) -> Self {
+        Self { clock, told, thread: Mutex::new(None) }
+    }
+
+    /// Keeps a zone up to date from now on. Errors: no thread can be had.
+    pub fn follow(&self, replica: Arc<Replica>) -> std::io::Result<()> {
+        self.order(Order::Follow(replica))
+    }
+
+    /// Leaves a zone.
+    pub fn leave(&self, replica: Arc<Replica>) {
+        // Without a thread nobody follows it.
+        if self.thread.lock().is_some() {
+            let _ = self.order(Order::Leave(replica));
+        }
+    }
+
+    /// Tells those who are to know that a zone has changed. Errors: no thread can be had.
+    pub fn tell(&self, zone: Arc<[u8]>) -> std::io::Result<()> {
+        if (self.told)(&zone).is_empty() {
+            return Ok(());
+        }
+        self.order(Order::Tell(zone))
+    }
+
+    /// Gives an order, to a thread that is started if need be.
+    fn order(&self, order: Order) -> std::io::Result<()> {
+        let mut thread = self.thread.lock();
+        let sender = match thread.as_ref().filter(|sender| !sender.is_closed()) {
+            Some(sender) => sender,
+            None => {
+                let (sender, receiver) = unbounded_channel();
+                let (clock, told) = (self.clock.clone(), self.told.clone());
+                let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+                std::thread::Builder::new().name("transfers".to_owned()).spawn(move || {
+                    LocalSet::new().block_on(&runtime, serve(receiver, clock, told));
+                })?;
+                thread.insert(sender)
+            }
+        };
+        // A thread that ended in between is a panic, which was printed.
+        let _ = sender.send(order);
+        Ok(())
+    }
+}
+
+/// The life of the thread: ends with the desk.
+async fn serve(mut orders: UnboundedReceiver<Order>, clock: Clock, told: Told) {
+    let mut followed: HashMap<*const Replica, (Arc<Replica>, AbortHandle)> = HashMap::new();
+    let places = Rc::new(Semaphore::new(AT_ONCE));
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Follow(replica) => {
+                let (told, places) = (told.clone(), places.clone());
+                let tell = move |zone: &Arc<[u8]>| spread(zone, &told, &places);
+                let task = spawn_local(follow(replica.clone(), clock.clone(), tell));
+                followed.insert(Arc::as_ptr(&replica), (replica, task.abort_handle()));
+            }
+            Order::Leave(replica) => {
+                if let Some((_, task)) = followed.remove(&Arc::as_ptr(&replica)) {
+                    task.abort();
+                }
+            }
+            Order::Tell(zone) => spread(&zone, &told, &places),
+        }
+    }
+    for (_, task) in followed.into_values() {
+        task.abort();
+    }
+}
+
+/// Tells all who are to know of a zone.
+fn spread(zone: &Arc<[u8]>, told: &Told, places: &Rc<Semaphore>) {
+    for (source, to) in told(zone) {
+        let (zone, places) = (zone.clone(), places.clone());
+        spawn_local(async move {
+            // It is never closed.
+            let _place = places.acquire().await;
+            if let Err(why) = notify(&zone, source, to).await {
+                let name = show_name(&zone);
+                tracing::warn!(target: "plugin/transfer", "notify for zone {name} was not accepted by {to}: {why}");
+            }
+        });
+    }
+}

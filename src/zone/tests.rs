@@ -1,0 +1,4 @@
+//! Zones of texts.
+
+mod model;
+mod texts;

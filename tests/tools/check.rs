@@ -1,0 +1,211 @@
+//! `signpost check`.
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{golden, json, run};
+
+/// The folder of the golden texts.
+const FOLDER: &str = "tests/tools/check";
+
+/// What is said about a Corefile of this text: code of the exit, and JSON.
+fn said(text: &str, more: &[&str]) -> (Value, i32) {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("Corefile");
+    fs::write(&file, text).unwrap();
+    let mut args = vec!["check", "--format", "json", file.to_str().unwrap()];
+    args.extend(more);
+    let (reports, code) = json(".", &args);
+    (reports[0].clone(), code)
+}
+
+/// The codes of what is odd in it.
+fn codes(text: &str) -> Vec<String> {
+    let (report, _) = said(text, &[]);
+    assert_eq!(report["served"], true, "{report}");
+    let warnings = report["warnings"].as_array().unwrap();
+    warnings.iter().map(|warning| warning["code"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A block with these lines that lacks nothing.
+fn sound(lines: &str) -> String {
+    format!(
+        ".:53 {{\n    errors\n    health {{\n        lameduck 5s\n    }}\n    ready\n    prometheus :9153\n    cache 30\n    loop\n    reload\n{lines}}}\n"
+    )
+}
+
+/// The usual stanza.
+const CLUSTER: &str = "    kubernetes cluster.local in-addr.arpa ip6.arpa {\n        fallthrough in-addr.arpa ip6.arpa\n    }\n";
+
+#[test]
+fn people_get_these_texts() {
+    for name in ["sound", "odd", "refused"] {
+        let (out, code) = run(FOLDER, &["check", &format!("{name}.corefile")]);
+        golden(&format!("{FOLDER}/{name}.expected"), &format!("{out}=> {code}\n"));
+    }
+    let (out, code) = run(FOLDER, &["check", "--diff", "sound.corefile", "odd.corefile"]);
+    golden(&format!("{FOLDER}/difference.expected"), &format!("{out}=> {code}\n"));
+}
+
+#[test]
+fn what_is_sound_has_nothing_to_be_said_about() {
+    assert_eq!(codes(&sound(&format!("{CLUSTER}    forward . 10.0.0.10\n"))), [""; 0]);
+}
+
+#[test]
+fn each_odd_thing_is_told_by_its_code() {
+    let forward = "    forward . 10.0.0.10\n";
+    for (code, text) in [
+        (
+            "leak",
+            sound(&format!(
+                "    kubernetes cluster.local in-addr.arpa {{\n        fallthrough\n    }}\n{forward}"
+            )),
+        ),
+        ("no-reverse", sound(&format!("    kubernetes cluster.local\n{forward}"))),
+        (
+            "pods-verified",
+            sound(&format!(
+                "    kubernetes cluster.local in-addr.arpa {{\n        pods verified\n    }}\n{forward}"
+            )),
+        ),
+        ("debug", sound(&format!("{CLUSTER}{forward}    debug\n"))),
+        ("hidden", sound(&format!("{CLUSTER}{forward}    forward example.org 10.0.0.11\n"))),
+        ("resolv-loop", sound(&format!("{CLUSTER}    forward . 127.0.0.53:5353\n"))),
+        ("metrics-loopback", sound(&format!("{CLUSTER}{forward}")).replace(":9153", "localhost:9153")),
+        ("no-lameduck", sound(&format!("{CLUSTER}{forward}")).replace("lameduck 5s", "")),
+        ("no-ready", sound(&format!("{CLUSTER}{forward}")).replace("    ready\n", "")),
+        ("no-reload", sound(&format!("{CLUSTER}{forward}")).replace("    reload\n", "")),
+        ("no-loop", sound(&format!("{CLUSTER}{forward}")).replace("    loop\n", "")),
+        ("no-cache", sound(&format!("{CLUSTER}{forward}")).replace("    cache 30\n", "")),
+        ("no-errors", sound(&format!("{CLUSTER}{forward}")).replace("    errors\n", "")),
+        ("idle-cache", sound(&format!("{CLUSTER}{forward}")).replace("cache 30", "cache 30 cluster.local")),
+        ("idle-loop", sound("    kubernetes cluster.local\n").replace("    cache 30\n", "")),
+        (
+            "overruled",
+            sound(&format!("{CLUSTER}{forward}"))
+                + "example.org:1053 {\n    errors\n    whoami\n    ready :8182\n}\n",
+        ),
+        ("import-nothing", sound(&format!("{CLUSTER}{forward}    import nowhere/*.override\n"))),
+        (
+            "unset-variable",
+            sound(&format!("{CLUSTER}    forward . 10.0.0.10 {{$SIGNPOST_TEST_UNSET}}10.0.0.11\n")),
+        ),
+    ] {
+        assert_eq!(codes(&text), [code], "{text}");
+    }
+}
+
+#[test]
+fn a_block_that_takes_the_zone_of_another_is_told() {
+    let text = sound(&format!("{CLUSTER}    forward . 10.0.0.10\n"))
+        + "cluster.local:53 {\n    errors\n    cache\n    loop\n    forward . 10.0.0.11\n}\n";
+    assert_eq!(codes(&text), ["hidden"]);
+}
+
+#[test]
+fn a_zone_outside_of_its_block_is_told() {
+    let text = "example.org:53 {\n    errors\n    reload\n    cache\n    loop\n    forward example.com 10.0.0.10\n}\n";
+    assert_eq!(codes(text), ["out-of-reach"]);
+}
+
+#[test]
+fn names_that_fall_through_to_nobody_are_told() {
+    let text = sound("").replace(
+        "    cache 30\n    loop\n",
+        "    kubernetes cluster.local in-addr.arpa {\n        fallthrough\n    }\n",
+    );
+    assert_eq!(codes(&text), ["fallthrough-nowhere"]);
+}
+
+#[test]
+fn a_resolv_conf_that_leads_back_is_told() {
+    let dir = TempDir::new().unwrap();
+    let resolv = dir.path().join("resolv.conf");
+    fs::write(&resolv, "nameserver 127.0.0.53\n").unwrap();
+    assert_eq!(codes(&sound(&format!("{CLUSTER}    forward . {}\n", resolv.display()))), ["resolv-loop"]);
+}
+
+#[test]
+fn warnings_end_with_3_only_when_strict() {
+    let text = sound(&format!("{CLUSTER}    forward . 10.0.0.10\n    debug\n"));
+    assert_eq!(said(&text, &[]).1, 0);
+    assert_eq!(said(&text, &["--strict"]).1, 3);
+    // Hints are none.
+    let text = sound(&format!("{CLUSTER}    forward . 10.0.0.10\n")).replace("    errors\n", "");
+    assert_eq!(said(&text, &["--strict"]).1, 0);
+}
+
+#[test]
+fn a_refusal_has_its_place_and_ends_with_1() {
+    let (report, code) = said(".:53 {\n    errors\n    forwrad . 10.0.0.10\n}\n", &[]);
+    assert_eq!(code, 1);
+    assert_eq!(report["served"], false);
+    assert_eq!((&report["error"]["line"], &report["error"]["column"]), (&3.into(), &5.into()));
+    let rendered = report["error"]["rendered"].as_str().unwrap();
+    assert!(rendered.contains("^^^^^^^") && rendered.contains("did you mean `forward`"), "{rendered}");
+}
+
+#[test]
+fn a_file_that_is_not_there_ends_with_2() {
+    let (out, code) = run(".", &["check", "/nowhere/Corefile"]);
+    assert_eq!(code, 2, "{out}");
+    assert!(out.contains("/nowhere/Corefile"), "{out}");
+}
+
+#[test]
+fn the_rights_that_a_corefile_needs_are_those_of_a_cluster_role() {
+    let (report, _) = said(&sound(&format!("{CLUSTER}    forward . 10.0.0.10\n")), &[]);
+    let expected = serde_json::json!([
+        {"apiGroups": [""], "resources": ["namespaces", "services"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+    ]);
+    assert_eq!(report["rights"], expected);
+    let (report, _) = said(&sound("    kubernetes cluster.local {\n        manifests .\n    }\n"), &[]);
+    assert_eq!(report["rights"], serde_json::json!([]), "a folder needs none");
+}
+
+#[test]
+fn a_configmap_is_checked_by_its_corefile() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("configmap.yaml");
+    fs::write(
+        &file,
+        "apiVersion: v1\nkind: ConfigMap\ndata:\n  Corefile: |\n    .:53 {\n        whoamy\n    }\n",
+    )
+    .unwrap();
+    let (reports, code) = json(".", &["check", "--format", "json", file.to_str().unwrap()]);
+    assert_eq!(code, 1, "{reports}");
+    assert!(reports[0]["error"]["file"].as_str().unwrap().ends_with("configmap.yaml#Corefile"), "{reports}");
+    assert_eq!(reports[0]["error"]["line"], 2);
+}
+
+#[test]
+fn the_chain_stands_in_its_fixed_order() {
+    let (report, _) = said(&sound(&format!("    forward . 10.0.0.10\n{CLUSTER}    loadbalance\n")), &[]);
+    let chain = report["blocks"][0]["chain"].as_array().unwrap();
+    let words: Vec<&str> = chain.iter().map(|step| step["word"].as_str().unwrap()).collect();
+    assert_eq!(words, ["errors", "loadbalance", "kubernetes", "loop", "cache", "forward"]);
+}
+
+#[test]
+fn equal_files_do_not_differ_and_a_comment_is_no_difference() {
+    let dir = TempDir::new().unwrap();
+    let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+    let text = sound(&format!("{CLUSTER}    forward . 10.0.0.10\n"));
+    fs::write(&old, &text).unwrap();
+    fs::write(&new, text.replace("    errors\n", "    # said\n    errors\n")).unwrap();
+    let (old, new) = (old.to_str().unwrap(), new.to_str().unwrap());
+    let (out, code) = run(".", &["check", "--diff", old, new]);
+    assert_eq!(code, 0, "{out}");
+    fs::write(new, text.replace("10.0.0.10", "10.0.0.11") + "example.org:1053 {\n    whoami\n}\n").unwrap();
+    let (difference, code) = json(".", &["check", "--format", "json", "--diff", old, new]);
+    assert_eq!(code, 4);
+    let blocks = &difference["blocks"];
+    assert_eq!(blocks[0]["added"], serde_json::json!(["forward . 10.0.0.11"]));
+    assert_eq!(blocks[0]["removed"], serde_json::json!(["forward . 10.0.0.10"]));
+    assert_eq!(blocks[1]["change"], "added");
+    assert_eq!(difference["opened"], serde_json::json!(["every address, port 1053"]));
+}

@@ -1,0 +1,353 @@
+//! `signpost explain`: offline over manifests, and against a running server.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::process::{Folder, PATIENCE, Server, corefile, fetch, free_port, query, wait};
+use crate::{golden, json, run};
+
+/// The demo's cluster.
+const DEMO: &[&str] = &["--conf", "config/demo/Corefile"];
+
+/// What is said of a name of the demo: JSON, and how it ended.
+fn demo(args: &[&str]) -> (Value, i32) {
+    let mut all = vec!["explain", "--format", "json"];
+    all.extend(args);
+    all.extend(DEMO);
+    json(".", &all)
+}
+
+/// The last account of a story.
+fn last(story: &Value) -> Value {
+    let candidates = story["candidates"].as_array().unwrap();
+    candidates.last().unwrap()["accounts"].as_array().unwrap().last().unwrap().clone()
+}
+
+/// The rules, and the names that are near, of what `kubernetes` says.
+fn why(account: &Value) -> (Vec<String>, Vec<String>) {
+    let texts = |list: &Value| -> Vec<String> {
+        list.as_array().into_iter().flatten().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let said = account["said"].as_array().unwrap().iter().find(|said| said["word"] == "kubernetes");
+    let said = said.unwrap_or_else(|| panic!("{account}"));
+    (texts(&said["rules"]), texts(&said["near"]))
+}
+
+#[test]
+fn people_get_these_texts() {
+    let cases: [(&str, &[&str]); 5] = [
+        ("found", &["web.shop", "--from", "data"]),
+        ("misspelt", &["wbe.shop", "--from", "data", "A"]),
+        ("outside", &["www.example.com", "--from", "shop", "A"]),
+        ("endpoint", &["db-7.db.data.svc.cluster.local", "SRV"]),
+        ("reverse", &["1.10.96.10.in-addr.arpa", "PTR"]),
+    ];
+    for (name, args) in cases {
+        let mut all = vec!["explain"];
+        all.extend(args);
+        all.extend(DEMO);
+        let (out, code) = run(".", &all);
+        golden(&format!("tests/tools/explain/{name}.expected"), &format!("{out}=> {code}\n"));
+    }
+}
+
+#[test]
+fn a_name_that_is_there_says_its_rule_and_its_object() {
+    let (story, code) = demo(&["web.shop.svc.cluster.local", "A"]);
+    assert_eq!((code, &story["outcome"]), (0, &"resolves".into()));
+    let account = last(&story);
+    assert_eq!(account["decided"], "kubernetes");
+    assert_eq!(why(&account).0, ["K-070"]);
+    assert_eq!(account["said"][0]["object"]["name"], "web");
+}
+
+#[test]
+fn a_name_that_is_not_there_says_why() {
+    for (name, qtype, rule) in [
+        ("web.nowhere.svc.cluster.local", "A", "K-032"),
+        ("nothing.shop.svc.cluster.local", "A", "K-079"),
+        ("_nosuch._tcp.web.shop.svc.cluster.local", "SRV", "K-082"),
+        ("db-9.db.data.svc.cluster.local", "A", "K-117"),
+        ("web.shop.svc.cluster.local", "AAAA", "K-073"),
+        ("web.shop.cluster.local", "A", "K-033"),
+        ("api.example.com.shop.svc.cluster.local", "A", "K-035"),
+        ("a.b.c.web.shop.svc.cluster.local", "A", "K-034"),
+        ("not-an-address.shop.pod.cluster.local", "A", "K-159"),
+        ("9.9.96.10.in-addr.arpa", "PTR", "K-174"),
+    ] {
+        let (story, code) = demo(&[name, qtype]);
+        assert_eq!(code, 4, "{name}");
+        assert!(why(&last(&story)).0.contains(&rule.to_owned()), "{name}: {story}");
+    }
+}
+
+#[test]
+fn a_name_that_is_not_there_comes_with_those_that_are() {
+    for (name, near) in [
+        ("web.shpo.svc.cluster.local", "shop.svc.cluster.local."),
+        ("crat.shop.svc.cluster.local", "cart.shop.svc.cluster.local."),
+        ("web.data.svc.cluster.local", "web.shop.svc.cluster.local."),
+        ("web.shop.cluster.local", "web.shop.svc.cluster.local."),
+        ("_htpt._tcp.web.shop.svc.cluster.local", "_http._tcp.web.shop.svc.cluster.local."),
+        ("db-9.db.data.svc.cluster.local", "db-0.db.data.svc.cluster.local."),
+    ] {
+        let (story, _) = demo(&[name, "A"]);
+        let found = why(&last(&story)).1;
+        assert!(found.iter().any(|text| text == near), "{name}: {found:?}");
+        // What is given as near is there.
+        for text in found {
+            let (story, _) = demo(&[&text, "A"]);
+            assert_ne!(last(&story)["fate"], "no_name", "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_headless_service_without_ready_endpoints_says_so() {
+    let folder = Folder::new(&corefile(53, ""));
+    let headless =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: {clusterIP: None}\n";
+    folder.write("manifests/db.yaml", headless);
+    let path = folder.path("Corefile");
+    let args =
+        ["explain", "db.shop.svc.cluster.local", "A", "--format", "json", "--conf", path.to_str().unwrap()];
+    let (story, code) = json(".", &args);
+    assert_eq!(code, 4);
+    assert!(why(&last(&story)).0.contains(&"K-104".to_owned()), "{story}");
+}
+
+#[test]
+fn options_that_are_off_are_named() {
+    let folder = Folder::new(&corefile(53, ""));
+    let path = folder.path("Corefile");
+    for (name, rule) in
+        [("10-0-0-1.shop.pod.cluster.local", "K-150"), ("db-0.db.shop.pod.cluster.local", "K-150")]
+    {
+        let (story, _) =
+            json(".", &["explain", name, "A", "--format", "json", "--conf", path.to_str().unwrap()]);
+        assert_eq!(why(&last(&story)).0, [rule], "{story}");
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("manifests", "pods insecure\n        manifests", 1)).unwrap();
+    let (story, _) = json(
+        ".",
+        &[
+            "explain",
+            "db-0.db.shop.pod.cluster.local",
+            "A",
+            "--format",
+            "json",
+            "--conf",
+            path.to_str().unwrap(),
+        ],
+    );
+    assert!(why(&last(&story)).0.contains(&"K-157".to_owned()), "{story}");
+}
+
+#[test]
+fn nobody_is_asked_offline() {
+    let (story, code) =
+        json(".", &["explain", "www.example.com.", "A", "--format", "json", "--manifests", "config/demo"]);
+    assert_eq!((code, &story["outcome"]), (4, &"upstream".into()));
+    assert_eq!(last(&story)["fate"], "asks");
+}
+
+#[test]
+fn what_is_no_name_and_no_type_is_said() {
+    for args in [
+        &["explain", "a..b", "--manifests", "config/demo"][..],
+        &["explain", "a.b", "ab", "--manifests", "config/demo"],
+    ] {
+        let (out, code) = run(".", args);
+        assert_eq!(code, 1, "{out}");
+        assert!(out.starts_with("signpost: `a"), "{out}");
+    }
+}
+
+#[test]
+fn where_no_server_runs_it_is_said_where_it_was_looked_for() {
+    let port = free_port();
+    let (out, code) = run(".", &["explain", "a.b", "--admin", &format!("127.0.0.1:{port}")]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains(&port.to_string()) && out.contains("--manifests"), "{out}");
+}
+
+#[test]
+fn a_running_server_tells_beside_health_and_beside_prometheus() {
+    let (port, health, metrics) = (free_port(), free_port(), free_port());
+    let lines = format!("    health 127.0.0.1:{health}\n    prometheus 127.0.0.1:{metrics}\n");
+    let folder = Folder::new(&corefile(port, &lines));
+    let _server = Server::of(&folder, port);
+    for admin in [health, metrics] {
+        let admin = format!("127.0.0.1:{admin}");
+        let (story, code) =
+            json(".", &["explain", "web", "--from", "shop", "--format", "json", "--admin", &admin]);
+        assert_eq!((code, &story["outcome"]), (0, &"resolves".into()), "{story}");
+        let candidate = &story["candidates"][0];
+        assert_eq!(candidate["name"], "web.shop.svc.cluster.local.");
+        assert!(candidate["accounts"][0]["said"][0]["object"]["unchanged_seconds"].is_u64(), "{story}");
+    }
+}
+
+#[test]
+fn a_name_outside_is_asked_of_the_server_and_its_cache_entry_shown() {
+    let (port, upstream, health) = (free_port(), free_port(), free_port());
+    let other = Folder::new(&format!(
+        ".:{upstream} {{\n    bind 127.0.0.1\n    hosts {{\n        192.0.2.7 www.example.org\n        ttl 300\n    }}\n}}\n"
+    ));
+    let mut command = crate::process::binary();
+    command.arg("-conf").arg(other.path("Corefile"));
+    let other = Server::start(command, upstream);
+    other.wait_for("www.example.org.", &["192.0.2.7"], PATIENCE);
+    let lines = format!("    health 127.0.0.1:{health}\n    cache 30\n    forward . 127.0.0.1:{upstream}\n");
+    let folder = Folder::new(&corefile(port, &lines));
+    let _server = Server::of(&folder, port);
+    let admin = format!("127.0.0.1:{health}");
+    let args = ["explain", "www.example.org.", "A", "--format", "json", "--admin", admin.as_str()];
+    let (story, code) = json(".", &args);
+    assert_eq!(code, 0, "{story}");
+    assert_eq!(last(&story)["upstreams"][0]["to"], format!("127.0.0.1:{upstream}"));
+    assert_eq!(story["candidates"][0]["replies"][0]["answers"][0], "www.example.org. 30 A 192.0.2.7");
+    // What was asked is kept, and a look at it does not count as a question.
+    let (story, code) = json(".", &args);
+    assert_eq!(code, 0);
+    let account = last(&story);
+    assert_eq!((&account["decided"], &account["fate"]), (&"cache".into(), &"records".into()), "{story}");
+    assert!(account["said"].to_string().contains(" s left"), "{account}");
+}
+
+#[test]
+fn nothing_is_told_to_others() {
+    let (port, health) = (free_port(), free_port());
+    let folder = Folder::new(&corefile(port, &format!("    health 127.0.0.1:{health}\n")));
+    let _server = Server::of(&folder, port);
+    use std::io::{Read as _, Write as _};
+    let get = |host: &str, path: &str| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", health)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.split(' ').nth(1).unwrap().to_owned()
+    };
+    let path = "/explain?name=web.shop.svc.cluster.local";
+    assert_eq!(get("localhost", path), "200");
+    assert_eq!(get("rebound.example", path), "404");
+    for wrong in [
+        "/explain",
+        "/explain?name=a..b",
+        "/explain?name=a&type=NONE",
+        "/explain?name=%",
+        &format!("/explain?name={}", "a".repeat(5000)),
+    ] {
+        assert_eq!(get("localhost", wrong), "400", "{wrong}");
+    }
+    let alive = wait("the server", PATIENCE, || crate::process::fetch(health, "/health"));
+    assert_eq!(alive.1.0, 200);
+}
+
+#[test]
+fn what_is_explained_is_what_is_answered() {
+    let (port, health) = (free_port(), free_port());
+    let text = format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    errors\n    health 127.0.0.1:{health}\n    kubernetes cluster.local in-addr.arpa {{\n        \
+         manifests DIR\n        pods insecure\n        pod_hostnames\n    }}\n}}\n"
+    );
+    let folder = Folder::new(&text);
+    for entry in fs::read_dir(crate::tree("config/demo")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            fs::copy(&path, folder.manifests().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    fs::remove_file(folder.path("manifests/shop.yaml")).unwrap();
+    fs::copy(crate::tree("config/demo/shop.yaml"), folder.path("manifests/shop.yaml")).unwrap();
+    let mut command = crate::process::binary();
+    command.arg("-conf").arg(folder.path("Corefile"));
+    let server = Server::start(command, port);
+    server.wait_for("web.shop.svc.cluster.local.", &["10.96.10.1"], PATIENCE);
+    let mut asked = 0;
+    for left in [
+        "",
+        "svc.",
+        "pod.",
+        "dns.",
+        "ns.dns.",
+        "dns-version.",
+        "nothing.",
+        "shop.svc.",
+        "nowhere.svc.",
+        "web.shop.svc.",
+        "no.shop.svc.",
+        "web.shop.",
+        "db.data.svc.",
+        "db-0.db.data.svc.",
+        "db-9.db.data.svc.",
+        "_http._tcp.web.shop.svc.",
+        "_no._tcp.web.shop.svc.",
+        "_tcp.web.shop.svc.",
+        "_udp.web.shop.svc.",
+        "_.web.shop.svc.",
+        "http.tcp.web.shop.svc.",
+        "a.b.web.shop.svc.",
+        "a.b.c.web.shop.svc.",
+        "db-0.db.data.pod.",
+        "db-9.db.data.pod.",
+        "10-1-2-3.shop.pod.",
+        "10-1-2-3.nowhere.pod.",
+        "words.shop.pod.",
+        "shop.pod.",
+        "queue.data.svc.",
+        "search.shop.svc.",
+        "payments.shop.svc.",
+        "front-door.shop.svc.",
+    ] {
+        let name = format!("{left}cluster.local.");
+        for (number, qtype) in
+            [(1, "A"), (28, "AAAA"), (33, "SRV"), (16, "TXT"), (5, "CNAME"), (6, "SOA"), (2, "NS")]
+        {
+            let page = fetch(health, &format!("/explain?name={name}&type={qtype}")).unwrap();
+            let explained: Value =
+                serde_json::from_str(&page.1).unwrap_or_else(|error| panic!("{error}: {page:?}"));
+            let account = &explained["account"];
+            let reply =
+                server.exchange(&query(&name, number, None)).unwrap_or_else(|| panic!("{name} {qtype}"));
+            let code = match u16::from(reply.metadata.response_code) {
+                0 => "NOERROR",
+                2 => "SERVFAIL",
+                3 => "NXDOMAIN",
+                other => panic!("{other}"),
+            };
+            let answers = account["answers"].as_array().unwrap().len();
+            // An alias to a name outside is followed by asking, which nobody does here.
+            if account["behalf"].is_null() {
+                assert_eq!(account["rcode"], code, "{name} {qtype}: {account}");
+                assert_eq!(answers, reply.answers.len(), "{name} {qtype}: {account}");
+            }
+            let (rules, _) = why(account);
+            assert!(!rules.is_empty(), "{name} {qtype} has its rule: {account}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 200, "{asked}");
+}
+
+#[test]
+fn every_rule_that_is_cited_is_in_the_book() {
+    let book = fs::read_to_string(crate::tree("docs/behaviour.md")).unwrap();
+    let pattern = regex::Regex::new(r#""([KSCF]-[0-9]+a?)""#).unwrap();
+    let mut found = 0;
+    for file in [
+        "src/chain/kubernetes/reason.rs",
+        "src/chain/explain.rs",
+        "src/chain/cache/step.rs",
+        "src/tools/compare/judge.rs",
+    ] {
+        let text = fs::read_to_string(crate::tree(file)).unwrap();
+        for (_, [rule]) in pattern.captures_iter(&text).map(|captures| captures.extract()) {
+            assert!(book.contains(&format!("**{rule}**")), "{file} cites {rule}");
+            found += 1;
+        }
+    }
+    assert!(found > 50, "{found}");
+}
