@@ -290,7 +290,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     })?;
     admin.set(&plan.admin)?;
     logging::set_debug(plan.debugs());
-    let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone());
+    let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone(), registry.counts.clone());
     registry.feed()?;
     let streams: Arc<dyn Streams> = Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()));
     registry.loops.watch(plan.suspects.clone());

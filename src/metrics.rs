@@ -136,7 +136,11 @@ const BUCKETS: usize = 21;
 
 /// The bucket of a value.
 fn bucket(bounds: Bounds, value: f64) -> usize {
-    bounds.partition_point(|&bound| bound < value)
+    match bounds.first() {
+        // Nearly every duration is below the first bound.
+        Some(&first) if value <= first => 0,
+        _ => bounds.partition_point(|&bound| bound < value),
+    }
 }
 
 /// A value in millionths, none below zero.

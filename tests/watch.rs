@@ -17,6 +17,8 @@ mod converge;
 mod envtest;
 #[path = "watch/gone.rs"]
 mod gone;
+#[path = "watch/language.rs"]
+mod language;
 #[path = "watch/load.rs"]
 mod load;
 #[path = "watch/numbers.rs"]

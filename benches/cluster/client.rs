@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use signpost::time::{Clock, Tick};
 
-use super::objects::{ENDPOINTS, SERVICES, cluster_ip, endpoint_ip, is_headless, name_of, namespace_of};
+use super::objects::{Scale, cluster_ip, endpoint_ip, is_headless, name_of, namespace_of};
 
 /// Questions under way at once.
 const WINDOW: usize = 50;
@@ -24,20 +24,35 @@ pub(crate) struct Client {
     socket: UdpSocket,
     /// The next message's number.
     id: u16,
+    /// What is asked about.
+    scale: Scale,
 }
 
 impl Client {
     /// A client with a socket of its own.
-    pub(crate) fn new(addr: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn new(addr: SocketAddr, scale: Scale) -> anyhow::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.connect(addr)?;
-        Ok(Self { socket, id: 0 })
+        Ok(Self { socket, id: 0, scale })
     }
 
     /// Whether a Service is answered rightly now.
     pub(crate) fn is_right(&mut self, number: usize) -> bool {
+        let scale = self.scale;
+        self.ask(&service_labels(number), |reply| right(reply, scale, number))
+    }
+
+    /// Whether an endpoint of a Service is known by its address now, if `there`; else whether it is not.
+    pub(crate) fn has_endpoint(&mut self, number: usize, address: [u8; 4], there: bool) -> bool {
+        let [a, b, c, d] = address;
+        let labels = [vec![format!("{a}-{b}-{c}-{d}")], service_labels(number)].concat();
+        self.ask(&labels, |reply| (reply.windows(4).any(|four| four == address) && code(reply) == 0) == there)
+    }
+
+    /// Asks for the A records of a name; what `judge` says of the reply, false for none.
+    fn ask(&mut self, labels: &[String], judge: impl Fn(&[u8]) -> bool) -> bool {
         self.id = self.id.wrapping_add(1);
-        let query = encode(self.id, number);
+        let query = encode(self.id, labels);
         // Where nobody listens yet, sending or receiving says so at once.
         if self.socket.send(&query).is_err() || self.socket.set_read_timeout(Some(PATIENCE)).is_err() {
             return false;
@@ -45,7 +60,7 @@ impl Client {
         let mut buffer = [0_u8; 1500];
         while let Ok(length) = self.socket.recv(&mut buffer) {
             if buffer.first_chunk() == Some(&self.id.to_be_bytes()) {
-                return right(&buffer[..length], number);
+                return judge(&buffer[..length]);
             }
         }
         false
@@ -60,7 +75,7 @@ impl Client {
             let mut waiting: Vec<Option<usize>> = part.iter().copied().map(Some).collect();
             for &number in part {
                 self.id = self.id.wrapping_add(1);
-                let _ = self.socket.send(&encode(self.id, number));
+                let _ = self.socket.send(&encode(self.id, &service_labels(number)));
             }
             let start = clock.now();
             let mut left = part.len();
@@ -72,7 +87,7 @@ impl Client {
                 let Some(slot) = waiting.get_mut(usize::from(id.wrapping_sub(first))) else { continue };
                 let Some(number) = slot.take() else { continue };
                 left -= 1;
-                if !right(&buffer[..length], number) {
+                if !right(&buffer[..length], self.scale, number) {
                     wrong.push(number);
                 }
             }
@@ -97,9 +112,14 @@ pub(crate) struct Load {
 }
 
 /// Asks for random Services, so many a second, until it is stopped.
-pub(crate) fn load(addr: SocketAddr, rate: usize, stop: &Arc<AtomicBool>) -> anyhow::Result<Load> {
+pub(crate) fn load(
+    addr: SocketAddr,
+    scale: Scale,
+    rate: usize,
+    stop: &Arc<AtomicBool>,
+) -> anyhow::Result<Load> {
     let clock = Clock::system();
-    let mut client = Client::new(addr)?;
+    let mut client = Client::new(addr, scale)?;
     let mut load = Load::default();
     let pause = Duration::from_secs_f64(f64::from(u32::try_from(WINDOW)?) / f64::from(u32::try_from(rate)?));
     let mut due = clock.now();
@@ -107,7 +127,7 @@ pub(crate) fn load(addr: SocketAddr, rate: usize, stop: &Arc<AtomicBool>) -> any
     while !stop.load(Ordering::Relaxed) {
         due = due.plus(pause);
         std::thread::sleep(due.since(clock.now()));
-        let numbers: Vec<usize> = (0..WINDOW).map(|_| rng.usize(..SERVICES)).collect();
+        let numbers: Vec<usize> = (0..WINDOW).map(|_| rng.usize(..scale.services)).collect();
         let start: Tick = clock.now();
         let (wrong, lost) = client.not_right(&numbers);
         load.slowest = load.slowest.max(clock.now().since(start));
@@ -118,11 +138,21 @@ pub(crate) fn load(addr: SocketAddr, rate: usize, stop: &Arc<AtomicBool>) -> any
     Ok(load)
 }
 
-/// A of a Service.
-fn encode(id: u16, number: usize) -> Vec<u8> {
+/// The labels of a Service's name.
+fn service_labels(number: usize) -> Vec<String> {
+    [&name_of(number), &namespace_of(number), "svc", "cluster", "local"].map(str::to_owned).to_vec()
+}
+
+/// The code of a reply.
+fn code(reply: &[u8]) -> u8 {
+    reply.get(3).copied().unwrap_or(0) & 15
+}
+
+/// A of a name.
+fn encode(id: u16, labels: &[String]) -> Vec<u8> {
     let mut query = id.to_be_bytes().to_vec();
     query.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-    for label in [name_of(number).as_str(), &namespace_of(number), "svc", "cluster", "local"] {
+    for label in labels {
         query.push(u8::try_from(label.len()).unwrap_or(0));
         query.extend_from_slice(label.as_bytes());
     }
@@ -131,11 +161,14 @@ fn encode(id: u16, number: usize) -> Vec<u8> {
 }
 
 /// Whether a reply has the Service's records.
-fn right(reply: &[u8], number: usize) -> bool {
+fn right(reply: &[u8], scale: Scale, number: usize) -> bool {
     let byte = |at: usize| reply.get(at).copied().unwrap_or(0);
-    let (count, address) =
-        if is_headless(number) { (ENDPOINTS, endpoint_ip(number, 0)) } else { (1, cluster_ip(number)) };
-    byte(3) & 15 == 0
+    let (count, address) = if is_headless(number) {
+        (scale.endpoints, endpoint_ip(scale, number, 0))
+    } else {
+        (1, cluster_ip(number))
+    };
+    code(reply) == 0
         && usize::from(u16::from_be_bytes([byte(6), byte(7)])) == count
         && reply.windows(4).any(|four| four == address)
 }

@@ -22,10 +22,20 @@ use clap::Parser;
 
 use api::FakeApi;
 
+/// The parts that can be chosen.
+const PARTS: [&str; 7] = ["start", "empty", "fresh", "event", "relists", "sizes", "outages"];
+
+/// The sizes of part `sizes`.
+const SIZES: [objects::Scale; 2] =
+    [objects::Scale { services: 10_000, endpoints: 10 }, objects::Scale { services: 15_000, endpoints: 10 }];
+
 /// Start, memory and freshness with 10,000 Services behind a fake API server.
 #[derive(Parser, Debug)]
 #[command(name = "figures")]
 struct Flags {
+    /// What is measured: start, empty, fresh, event, relists, sizes, outages; all unless given.
+    #[arg(long, value_delimiter = ',', num_args = 1.., value_parser = PARTS.to_vec())]
+    part: Vec<String>,
     /// How often each server is started.
     #[arg(long, default_value_t = 3)]
     starts: usize,
@@ -36,7 +46,7 @@ struct Flags {
     #[arg(long, default_value_t = 10)]
     relists: usize,
     /// Questions a second during the relists.
-    #[arg(long, default_value_t = 5000)]
+    #[arg(long, default_value_t = 20_000)]
     rate: usize,
     /// Lengths of outages, in seconds.
     #[arg(long, value_delimiter = ',', num_args = 1.., default_values_t = [3, 12, 60])]
@@ -81,27 +91,66 @@ fn main() -> anyhow::Result<()> {
         }
         None => say("CoreDNS is left out: COREDNS_BIN names no file"),
     }
-    let api = FakeApi::start();
-    api.apply_all(objects::all());
-    api.spell_out();
-    let bytes = api.size();
-    say(&format!("{} MB of JSON", bytes / 1_000_000));
-    let mut figures = Vec::new();
-    for kind in &kinds {
-        figures.push(measure::measure(kind, &api, &flags.measures())?);
-    }
-    // All servers live through the same outages, at the same time.
-    let outages = measure::outages(&kinds, &api, &flags.outages)?;
-    let alone = measure::fake_alone(&api)?;
-    let table = report::table(&figures, &outages, &flags.measures());
-    say(&format!("\n{table}"));
+    let table = flags.measure(&kinds)?;
+    say(&format!("\n{}", table.0.text()));
     if flags.write {
-        report::write(&table, bytes, alone)?;
+        report::write(&table.0, table.1, table.2)?;
     }
     Ok(())
 }
 
+/// A table, how many bytes of JSON and of protobuf the cluster has, and how long it takes to send them.
+type Found = (report::Table, (usize, usize), std::time::Duration);
+
 impl Flags {
+    /// Whether a part is wanted.
+    fn wants(&self, part: &str) -> bool {
+        self.part.is_empty() || self.part.iter().any(|wanted| wanted == part)
+    }
+
+    /// Measures the parts that are wanted.
+    fn measure(&self, kinds: &[Kind]) -> anyhow::Result<Found> {
+        let api = FakeApi::start();
+        api.apply_all(objects::all(objects::USUAL));
+        api.spell_out();
+        let bytes = api.size();
+        say(&format!("{} MB of JSON, {} MB of protobuf", bytes.0 / 1_000_000, bytes.1 / 1_000_000));
+        let measures = self.measures();
+        let mut table = report::Table::default();
+        for kind in kinds {
+            if self.wants("start") {
+                measure::starts(kind, &api, measures.starts, &mut table)?;
+            }
+            if self.wants("empty") {
+                measure::empty(kind, &mut table)?;
+            }
+            if self.wants("fresh") {
+                measure::fresh(kind, &api, measures.changes, &mut table)?;
+            }
+            if self.wants("event") {
+                measure::event(kind, measures.changes, &mut table)?;
+            }
+            if self.wants("relists") {
+                measure::relists(kind, &api, &measures, &mut table)?;
+            }
+        }
+        if self.wants("outages") {
+            // All servers live through the same outages, at the same time.
+            measure::outages(kinds, &api, &self.outages, &mut table)?;
+        }
+        let alone = measure::fake_alone(&api)?;
+        drop(api);
+        for scale in SIZES.into_iter().filter(|_| self.wants("sizes")) {
+            let api = FakeApi::start();
+            api.apply_all(objects::all(scale));
+            api.spell_out();
+            for kind in kinds {
+                measure::size(kind, &api, scale, &mut table)?;
+            }
+        }
+        Ok((table, bytes, alone))
+    }
+
     /// How much is measured.
     fn measures(&self) -> measure::Measures {
         measure::Measures {

@@ -1,7 +1,7 @@
-//! What is measured of a server: start, memory, freshness, outages.
+//! What is measured of a server, part by part.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,8 +11,11 @@ use signpost::time::{Clock, Tick};
 
 use super::Kind;
 use super::api::{Call, FakeApi, Resource};
-use super::client::{self, Client, Load};
-use super::objects::{SERVICES, is_headless, name_of, namespace_of, service};
+use super::client::{self, Client};
+use super::objects::{
+    LARGE, LARGE_SERVICE, Scale, USUAL, is_headless, large_ip, large_slice, name_of, namespace_of, service,
+};
+use super::report::{Table, mebi, median, micros, millis, part, seconds};
 use super::say;
 use super::subject::{Subject, free_address};
 
@@ -38,7 +41,7 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(crate) struct Measures {
     /// Starts.
     pub(crate) starts: usize,
-    /// New Services.
+    /// New Services, and events of the large Service.
     pub(crate) changes: usize,
     /// Relists.
     pub(crate) relists: usize,
@@ -46,89 +49,132 @@ pub(crate) struct Measures {
     pub(crate) rate: usize,
 }
 
-/// What was found of one server.
-pub(crate) struct Figures {
-    /// Who.
-    pub(crate) name: String,
-    /// From the start to the first right answer, each start.
-    pub(crate) first: Vec<Duration>,
-    /// From the start until all Services were answered rightly, each start.
-    pub(crate) all: Vec<Duration>,
-    /// Memory when idle. Unit: bytes.
-    pub(crate) idle: f64,
-    /// The most memory over the relists. Unit: bytes.
-    pub(crate) peak: f64,
-    /// Memory when idle behind the relists. Unit: bytes.
-    pub(crate) after: f64,
-    /// How long the relists took.
-    pub(crate) relisted: Duration,
-    /// The load beside the relists.
-    pub(crate) load: Load,
-    /// From a Service to its first right answer, sorted.
-    pub(crate) fresh: Vec<Duration>,
-}
+/// How long after the end of an outage the change of its middle was answered; `None` for not in time.
+type Seen = Option<Duration>;
 
-/// What was found of an outage: how long after its end the change of its middle was answered; `None` for not in time.
-pub(crate) struct Outage {
-    /// How long it was.
-    pub(crate) seconds: u64,
-    /// Whether packets vanished; else connections were refused.
-    pub(crate) dark: bool,
-    /// For each server.
-    pub(crate) seen: Vec<Option<Duration>>,
+/// A server that has been started.
+struct Running {
+    /// Its process.
+    subject: Subject,
+    /// Who asks it.
+    client: Client,
+    /// Where it listens.
+    addr: SocketAddr,
+    /// Where its files lie.
+    _dir: tempfile::TempDir,
 }
 
 /// Starts a server on the fake.
-fn start(
-    kind: &Kind,
-    api: &FakeApi,
-    dir: &tempfile::TempDir,
-) -> anyhow::Result<(Subject, Client, std::net::SocketAddr)> {
+fn start(kind: &Kind, api: &FakeApi, scale: Scale) -> anyhow::Result<Running> {
+    let dir = tempfile::tempdir().context("making a folder")?;
     let addr = free_address()?;
     let corefile = format!(
         ".:{} {{\n  bind 127.0.0.1\n  errors\n  loadbalance\n  kubernetes cluster.local in-addr.arpa ip6.arpa {{\n    endpoint {}\n  }}\n}}\n",
         addr.port(),
         api.url()
     );
-    Ok((Subject::start(&kind.program, &corefile, dir.path())?, Client::new(addr)?, addr))
+    let subject = Subject::start(&kind.program, &corefile, dir.path())?;
+    Ok(Running { subject, client: Client::new(addr, scale)?, addr, _dir: dir })
 }
 
-/// Measures one server.
-pub(crate) fn measure(kind: &Kind, api: &FakeApi, measures: &Measures) -> anyhow::Result<Figures> {
+/// Starts a server and waits until every Service is answered rightly: the times of the first and of the last.
+fn start_whole(kind: &Kind, api: &FakeApi, scale: Scale) -> anyhow::Result<(Running, Duration, Duration)> {
     let clock = Clock::system();
-    let every: Vec<usize> = (0..SERVICES).collect();
-    let (mut first, mut all) = (Vec::new(), Vec::new());
-    let mut last = None;
-    for _ in 0..measures.starts.max(1) {
-        drop(last.take());
-        let dir = tempfile::tempdir().context("making a folder")?;
-        let begin = clock.now();
-        let (mut subject, mut client, addr) = start(kind, api, &dir)?;
-        wait(&clock, Duration::from_millis(1), &kind.name, || client.is_right(SERVICES - 1))?;
-        first.push(clock.now().since(begin));
-        let mut left = every.clone();
-        while !left.is_empty() {
-            left = client.not_right(&left).0;
-            if clock.now().since(begin) > LONG {
-                bail!("{}: {} Services are not answered within {LONG:?}", kind.name, left.len());
-            }
+    let begin = clock.now();
+    let mut running = start(kind, api, scale)?;
+    wait(&clock, Duration::from_millis(1), &kind.name, || running.client.is_right(scale.services - 1))?;
+    let first = clock.now().since(begin);
+    let mut left: Vec<usize> = (0..scale.services).collect();
+    while !left.is_empty() {
+        left = running.client.not_right(&left).0;
+        if clock.now().since(begin) > LONG {
+            bail!("{}: {} Services are not answered within {LONG:?}", kind.name, left.len());
         }
-        all.push(clock.now().since(begin));
-        subject.alive()?;
-        last = Some((subject, client, addr, dir));
     }
-    let (subject, mut client, addr, _dir) = last.context("nothing was started")?;
+    let all = clock.now().since(begin);
+    running.subject.alive()?;
+    Ok((running, first, all))
+}
+
+/// Part `start`: how soon it serves, what it reads, what it holds.
+pub(crate) fn starts(kind: &Kind, api: &FakeApi, starts: usize, table: &mut Table) -> anyhow::Result<()> {
+    let (mut first, mut all, mut read, mut rss, mut processor) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..starts.max(1) {
+        let before = api.sent();
+        let (running, soonest, last) = start_whole(kind, api, USUAL)?;
+        first.push(soonest);
+        all.push(last);
+        read.push(f64::from(u32::try_from(api.sent() - before).unwrap_or(u32::MAX)));
+        processor.push(Duration::from_secs_f64(running.subject.processor_time()?));
+        std::thread::sleep(IDLE);
+        rss.push(running.subject.rss()?);
+    }
+    say(&format!("{}: all answered after {all:?}", kind.name));
+    table.put("Start → first right answer, median", &kind.name, seconds(median(first)));
+    table.put("Start → every Service answered rightly, median", &kind.name, seconds(median(all)));
+    table.put("Processor time until then, median", &kind.name, seconds(median(processor)));
+    table.put("Read from the API server until then, median", &kind.name, mebi(super::report::middle(read)));
+    table.put("RSS, synced and idle for 10 s, median", &kind.name, mebi(super::report::middle(rss)));
+    Ok(())
+}
+
+/// Part `size`: start and memory with a cluster of another size.
+pub(crate) fn size(kind: &Kind, api: &FakeApi, scale: Scale, table: &mut Table) -> anyhow::Result<()> {
+    let (running, _, all) = start_whole(kind, api, scale)?;
     std::thread::sleep(IDLE);
-    let idle = subject.rss()?;
-    say(&format!("{}: all answered after {all:?}, {:.1} MiB", kind.name, idle / 1_048_576.0));
+    let what = format!("{} endpoints in {} slices", scale.services * scale.endpoints, scale.services);
+    let rss = running.subject.rss()?;
+    say(&format!("{}: {what}: {} after {all:?}", kind.name, mebi(rss)));
+    table.put(&format!("RSS, {what}"), &kind.name, mebi(rss));
+    table.put(&format!("Start → every Service answered rightly, {what}"), &kind.name, seconds(all));
+    Ok(())
+}
 
-    let fresh = fresh(api, &mut client, measures.changes, &clock)?;
-    say(&format!("{}: {} new Services, the slowest in {:?}", kind.name, fresh.len(), fresh.last()));
+/// Part `empty`: what it holds where there is nothing.
+pub(crate) fn empty(kind: &Kind, table: &mut Table) -> anyhow::Result<()> {
+    let api = FakeApi::start();
+    api.apply(super::api::namespace("default"));
+    let mut running = start(kind, &api, USUAL)?;
+    wait(&Clock::system(), LOOK, &kind.name, || api.is_watched() && api.count(None, LISTS) >= WATCHED.len())?;
+    std::thread::sleep(IDLE);
+    running.subject.alive()?;
+    let rss = running.subject.rss()?;
+    say(&format!("{}: empty cluster: {}", kind.name, mebi(rss)));
+    table.put("RSS, empty cluster, idle", &kind.name, mebi(rss));
+    Ok(())
+}
 
-    subject.forget_peak()?;
+/// Part `fresh`: how soon a new Service is answered.
+pub(crate) fn fresh(kind: &Kind, api: &FakeApi, count: usize, table: &mut Table) -> anyhow::Result<()> {
+    let (mut running, ..) = start_whole(kind, api, USUAL)?;
+    let times = new_services(api, &mut running.client, count, &Clock::system())?;
+    say(&format!("{}: {} new Services, the slowest in {:?}", kind.name, times.len(), times.last()));
+    table.put(
+        &format!("New Service → first right answer, {count} times, p50"),
+        &kind.name,
+        micros(part(&times, 50)),
+    );
+    table.put("The same, p99", &kind.name, micros(part(&times, 99)));
+    table.put("The same, longest", &kind.name, micros(part(&times, 100)));
+    Ok(())
+}
+
+/// Part `relists`: peak and wrong answers over relists under load.
+pub(crate) fn relists(
+    kind: &Kind,
+    api: &FakeApi,
+    measures: &Measures,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let clock = Clock::system();
+    let (running, ..) = start_whole(kind, api, USUAL)?;
+    std::thread::sleep(IDLE);
+    let idle = running.subject.rss()?;
+    running.subject.forget_peak()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, rate) = (stop.clone(), measures.rate);
-    let load = std::thread::spawn(move || client::load(addr, rate, &stopped));
+    let (stopped, rate, addr) = (stop.clone(), measures.rate, running.addr);
+    let load = std::thread::spawn(move || client::load(addr, USUAL, rate, &stopped));
     let begin = clock.now();
     for _ in 0..measures.relists {
         relist(api, &kind.name, &clock)?;
@@ -136,20 +182,55 @@ pub(crate) fn measure(kind: &Kind, api: &FakeApi, measures: &Measures) -> anyhow
     let relisted = clock.now().since(begin);
     stop.store(true, Ordering::Relaxed);
     let load = load.join().map_err(|_| anyhow::anyhow!("the load panicked"))??;
-    let peak = subject.peak()?;
-    say(&format!("{}: peak {:.1} MiB, {load:?} in {relisted:?}", kind.name, peak / 1_048_576.0));
+    let peak = running.subject.peak()?;
+    say(&format!("{}: peak {}, {load:?} in {relisted:?}", kind.name, mebi(peak)));
     std::thread::sleep(IDLE);
-    Ok(Figures {
-        name: kind.name.clone(),
-        first,
-        all,
-        idle,
-        peak,
-        after: subject.rss()?,
-        relisted,
-        load,
-        fresh,
-    })
+    let row = format!(
+        "Peak RSS over {} relists (410), {} queries a second meanwhile",
+        measures.relists, measures.rate
+    );
+    table.put(&row, &kind.name, format!("{} (× {:.2})", mebi(peak), peak / idle));
+    table.put("RSS, idle for 10 s behind them", &kind.name, mebi(running.subject.rss()?));
+    table.put("Time of these relists, the server's own pauses included", &kind.name, seconds(relisted));
+    let judged = format!("{}, {}, {}", load.asked, load.wrong, load.lost);
+    table.put("Queries meanwhile: asked, wrong, lost", &kind.name, judged);
+    table.put("Slowest batch of 50 meanwhile", &kind.name, millis(load.slowest));
+    Ok(())
+}
+
+/// Part `event`: how soon an event of one of the slices of a Service with 5,000 endpoints is answered.
+pub(crate) fn event(kind: &Kind, count: usize, table: &mut Table) -> anyhow::Result<()> {
+    let api = FakeApi::start();
+    let clock = Clock::system();
+    api.apply(super::api::namespace(&namespace_of(LARGE_SERVICE)));
+    api.apply_all(super::objects::large());
+    let mut running = start(kind, &api, USUAL)?;
+    let client = &mut running.client;
+    let last = large_ip(LARGE.0 - 1, LARGE.1 - 1, 0);
+    wait(&clock, LOOK, &kind.name, || client.has_endpoint(LARGE_SERVICE, last, true))?;
+    let mut rng = fastrand::Rng::with_seed(13);
+    let mut times = Vec::new();
+    for change in 1..=count.min(LARGE.0 * 4) {
+        let slice = change % LARGE.0;
+        let turn = change / LARGE.0 + 1;
+        let object = large_slice(slice, turn);
+        std::thread::sleep(Duration::from_micros(rng.u64(8_000..20_000)));
+        let begin = clock.now();
+        api.apply(object);
+        let new = large_ip(slice, LARGE.1 - 1, turn);
+        while !client.has_endpoint(LARGE_SERVICE, new, true) {
+            if clock.now().since(begin) > LONG {
+                bail!("{}: an event of a large Service is not answered within {LONG:?}", kind.name);
+            }
+        }
+        times.push(clock.now().since(begin));
+    }
+    times.sort();
+    running.subject.alive()?;
+    let row = "Headless Service of 5,000 endpoints: event of a slice → the new endpoint's name, p50";
+    table.put(row, &kind.name, micros(part(&times, 50)));
+    table.put("The same event, p99", &kind.name, micros(part(&times, 99)));
+    Ok(())
 }
 
 /// Polls until something holds.
@@ -178,9 +259,14 @@ fn relist(api: &FakeApi, who: &str, clock: &Clock) -> anyhow::Result<()> {
 }
 
 /// How soon new Services are answered, sorted; takes them away again.
-fn fresh(api: &FakeApi, client: &mut Client, count: usize, clock: &Clock) -> anyhow::Result<Vec<Duration>> {
+fn new_services(
+    api: &FakeApi,
+    client: &mut Client,
+    count: usize,
+    clock: &Clock,
+) -> anyhow::Result<Vec<Duration>> {
     let mut rng = fastrand::Rng::with_seed(11);
-    let new: Vec<usize> = (SERVICES..).filter(|&number| !is_headless(number)).take(count).collect();
+    let new: Vec<usize> = (USUAL.services..).filter(|&number| !is_headless(number)).take(count).collect();
     let mut times = Vec::new();
     for &number in &new {
         let object = service(number);
@@ -202,18 +288,21 @@ fn fresh(api: &FakeApi, client: &mut Client, count: usize, clock: &Clock) -> any
 }
 
 /// Takes the fake away for these times, twice each, and adds a Service meanwhile.
-pub(crate) fn outages(kinds: &[Kind], api: &FakeApi, seconds: &[u64]) -> anyhow::Result<Vec<Outage>> {
+pub(crate) fn outages(
+    kinds: &[Kind],
+    api: &FakeApi,
+    lengths: &[u64],
+    table: &mut Table,
+) -> anyhow::Result<()> {
     let clock = Clock::system();
     let mut running = Vec::new();
     for kind in kinds {
-        let dir = tempfile::tempdir().context("making a folder")?;
-        let (subject, mut client, _) = start(kind, api, &dir)?;
-        wait(&clock, LOOK, &kind.name, || client.is_right(SERVICES - 1))?;
-        running.push((subject, client, dir));
+        let mut one = start(kind, api, USUAL)?;
+        wait(&clock, LOOK, &kind.name, || one.client.is_right(USUAL.services - 1))?;
+        running.push(one);
     }
-    let mut found = Vec::new();
-    let mut new = (SERVICES * 2..).filter(|&number| !is_headless(number));
-    for &seconds in seconds {
+    let mut new = (USUAL.services * 2..).filter(|&number| !is_headless(number));
+    for &length in lengths {
         for dark in [false, true] {
             let number = new.next().context("numbers end")?;
             let probe = new.next().context("numbers end")?;
@@ -223,7 +312,7 @@ pub(crate) fn outages(kinds: &[Kind], api: &FakeApi, seconds: &[u64]) -> anyhow:
             } else {
                 api.down()
             }
-            std::thread::sleep(Duration::from_secs(seconds));
+            std::thread::sleep(Duration::from_secs(length));
             api.apply(service(number));
             if dark {
                 api.light()
@@ -231,31 +320,35 @@ pub(crate) fn outages(kinds: &[Kind], api: &FakeApi, seconds: &[u64]) -> anyhow:
                 api.up()
             }
             let begin = clock.now();
-            let mut seen: Vec<Option<Duration>> = vec![None; running.len()];
+            let mut seen: Vec<Seen> = vec![None; running.len()];
             while seen.iter().any(Option::is_none) && clock.now().since(begin) < LONG {
-                for ((_, client, _), seen) in running.iter_mut().zip(&mut seen) {
-                    if seen.is_none() && client.is_right(number) {
+                for (one, seen) in running.iter_mut().zip(&mut seen) {
+                    if seen.is_none() && one.client.is_right(number) {
                         *seen = Some(clock.now().since(begin));
                     }
                 }
                 std::thread::sleep(LOOK);
             }
-            say(&format!("outage of {seconds} s, {}: {seen:?}", if dark { "dropped" } else { "refused" }));
-            found.push(Outage { seconds, dark, seen });
+            let how = if dark { "packets dropped" } else { "connections refused" };
+            say(&format!("outage of {length} s, {how}: {seen:?}"));
+            for (kind, seen) in kinds.iter().zip(seen) {
+                let row = format!("Change visible after an outage of {length} s, {how}");
+                table.put(&row, &kind.name, seen.map_or("not within 120 s".to_owned(), seconds));
+            }
             // Whoever is still lost finds back before the next outage.
             api.cut();
             api.apply(service(probe));
-            for ((_, client, _), kind) in running.iter_mut().zip(kinds) {
-                if let Err(error) = wait(&clock, LOOK, &kind.name, || client.is_right(probe)) {
+            for (one, kind) in running.iter_mut().zip(kinds) {
+                if let Err(error) = wait(&clock, LOOK, &kind.name, || one.client.is_right(probe)) {
                     say(&format!("behind the outage: {error}"));
                 }
             }
         }
     }
-    for (subject, ..) in &mut running {
-        subject.alive()?;
+    for one in &mut running {
+        one.subject.alive()?;
     }
-    Ok(found)
+    Ok(())
 }
 
 /// How long the fake needs to send everything to somebody who throws it away: what no server can be quicker than here.
@@ -270,7 +363,7 @@ pub(crate) fn fake_alone(api: &FakeApi) -> anyhow::Result<Duration> {
             let path = resource.path();
             write!(
                 stream,
-                "GET {path}?watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan HTTP/1.1\r\nhost: x\r\n\r\n"
+                "GET {path}?watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan HTTP/1.1\r\nhost: x\r\naccept: application/vnd.kubernetes.protobuf\r\n\r\n"
             )?;
             let (mut buffer, mut tail) = (vec![0_u8; 262_144], Vec::new());
             let end = b"k8s.io/initial-events-end";

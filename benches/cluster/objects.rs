@@ -5,14 +5,26 @@ use serde_json::{Value, json};
 /// How many namespaces.
 pub(crate) const NAMESPACES: usize = 100;
 
-/// How many Services.
-pub(crate) const SERVICES: usize = 10_000;
+/// How large a cluster is: Services, and endpoints of each; a slice each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Scale {
+    /// Services.
+    pub(crate) services: usize,
+    /// Endpoints of each.
+    pub(crate) endpoints: usize,
+}
+
+/// The cluster that nearly everything is measured with.
+pub(crate) const USUAL: Scale = Scale { services: 10_000, endpoints: 5 };
+
+/// How many slices the large Service has, and how many endpoints each.
+pub(crate) const LARGE: (usize, usize) = (50, 100);
+
+/// The number of the large headless Service.
+pub(crate) const LARGE_SERVICE: usize = 60_000;
 
 /// One Service in so many is headless.
 pub(crate) const HEADLESS_EVERY: usize = 10;
-
-/// How many endpoints a Service has.
-pub(crate) const ENDPOINTS: usize = 5;
 
 /// The namespace of a Service.
 pub(crate) fn namespace_of(number: usize) -> String {
@@ -36,19 +48,19 @@ pub(crate) fn cluster_ip(number: usize) -> [u8; 4] {
 }
 
 /// The address of an endpoint.
-pub(crate) fn endpoint_ip(number: usize, endpoint: usize) -> [u8; 4] {
-    let [.., high, middle, low] = (number * ENDPOINTS + endpoint).to_be_bytes();
+pub(crate) fn endpoint_ip(scale: Scale, number: usize, endpoint: usize) -> [u8; 4] {
+    let [.., high, middle, low] = (number * scale.endpoints + endpoint).to_be_bytes();
     [10, 128 + high, middle, low]
 }
 
-/// All objects.
-pub(crate) fn all() -> impl Iterator<Item = Value> {
+/// All objects of a cluster.
+pub(crate) fn all(scale: Scale) -> impl Iterator<Item = Value> {
     let namespaces = (0..NAMESPACES).map(|ns| {
         let mut object = super::api::namespace(&namespace_of(ns));
         dress(&mut object, ns, "kube-controller-manager", &["f:status", "f:phase"]);
         object
     });
-    namespaces.chain((0..SERVICES).flat_map(|number| [service(number), slice(number)]))
+    namespaces.chain((0..scale.services).flat_map(move |number| [service(number), slice(scale, number)]))
 }
 
 /// A Service with one named port.
@@ -80,10 +92,33 @@ pub(crate) fn service(number: usize) -> Value {
 }
 
 /// Its slice.
-fn slice(number: usize) -> Value {
-    let addresses: Vec<String> = (0..ENDPOINTS).map(|at| text(endpoint_ip(number, at))).collect();
+fn slice(scale: Scale, number: usize) -> Value {
+    let addresses: Vec<[u8; 4]> = (0..scale.endpoints).map(|at| endpoint_ip(scale, number, at)).collect();
+    slice_of(number, number.wrapping_mul(0x9e37) & 0xf_ffff, &addresses)
+}
+
+/// An address of the large Service: of a slice, by its place and how often the slice has changed.
+pub(crate) fn large_ip(slice: usize, endpoint: usize, change: usize) -> [u8; 4] {
+    let [.., middle, low] = (slice * 512 + endpoint + change % 256).to_be_bytes();
+    [10, 127, middle, low]
+}
+
+/// A slice of the large Service; each change takes one address and brings another.
+pub(crate) fn large_slice(slice: usize, change: usize) -> Value {
+    let addresses: Vec<[u8; 4]> = (0..LARGE.1).map(|at| large_ip(slice, at, change)).collect();
+    slice_of(LARGE_SERVICE, slice, &addresses)
+}
+
+/// The large Service with its slices.
+pub(crate) fn large() -> impl Iterator<Item = Value> {
+    std::iter::once(service(LARGE_SERVICE)).chain((0..LARGE.0).map(|at| large_slice(at, 0)))
+}
+
+/// A slice of a Service with these addresses.
+fn slice_of(number: usize, slice: usize, addresses: &[[u8; 4]]) -> Value {
+    let addresses: Vec<String> = addresses.iter().copied().map(text).collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-    let name = format!("{}-{:05x}", name_of(number), number.wrapping_mul(0x9e37) & 0xf_ffff);
+    let name = format!("{}-{slice:05x}", name_of(number));
     let mut object = super::api::slice(&namespace_of(number), &name, &name_of(number), &addresses);
     for (at, endpoint) in object["endpoints"].as_array_mut().into_iter().flatten().enumerate() {
         endpoint["conditions"] = json!({"ready": true, "serving": true, "terminating": false});
@@ -93,7 +128,7 @@ fn slice(number: usize) -> Value {
         endpoint["targetRef"] = json!({
             "kind": "Pod", "namespace": namespace_of(number),
             "name": format!("{}-6d4cf56db6-{at:05}", name_of(number)),
-            "uid": uid(number * ENDPOINTS + at, 3),
+            "uid": uid(number * 100 + at, 3),
         });
     }
     object["metadata"]["generateName"] = json!(format!("{}-", name_of(number)));

@@ -2,12 +2,18 @@
 //! is there for it alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::admin::AdminServer;
 use crate::chain::Active;
+use crate::metrics::ClusterCounts;
+use crate::server::give_back;
 use crate::time::Clock;
+
+/// How often it is looked whether lists have ended: memory that they leave is given back when none has for so long.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// Tends the plan in force as often as its steps ask; without such a step it sleeps.
 pub(super) struct Upkeep {
@@ -17,8 +23,14 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     /// Begins; ends with `admin`.
-    pub(super) fn start(admin: &AdminServer, active: Arc<Active>, clock: Clock) -> Self {
+    pub(super) fn start(
+        admin: &AdminServer,
+        active: Arc<Active>,
+        clock: Clock,
+        counts: Arc<ClusterCounts>,
+    ) -> Self {
         let changed = Arc::new(Notify::new());
+        admin.spawn(tidy(counts));
         admin.spawn(tend(active, clock, changed.clone()));
         Self { changed }
     }
@@ -26,6 +38,20 @@ impl Upkeep {
     /// Another plan is in force.
     pub(super) fn plan_changed(&self) {
         self.changed.notify_one();
+    }
+}
+
+/// Gives memory back that starting and lists have left, once they are over.
+async fn tidy(counts: Arc<ClusterCounts>) {
+    let (mut seen, mut due) = (0, true);
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = counts.lists();
+        if now != seen {
+            (seen, due) = (now, true);
+        } else if std::mem::take(&mut due) {
+            give_back();
+        }
     }
 }
 

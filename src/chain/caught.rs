@@ -6,6 +6,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use super::plan::Chain;
+
 /// The most frames of a road that are kept, innermost first.
 const FRAMES: usize = 48;
 
@@ -21,6 +23,14 @@ pub(super) enum Catching {
     Plain,
     /// The road there too.
     Stacktrace,
+}
+
+/// What is kept of a panic in this chain.
+pub(super) fn catching(chain: Option<&Chain>) -> Catching {
+    match chain.is_some_and(|chain| chain.stacktrace) {
+        true => Catching::Stacktrace,
+        false => Catching::Plain,
+    }
 }
 
 thread_local! {

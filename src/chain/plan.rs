@@ -234,6 +234,8 @@ pub struct Chain {
     pub zones: Vec<Zone>,
     /// The steps.
     pub steps: Vec<Box<dyn Step>>,
+    /// The place of each step's word in the list of words, for metrics.
+    pub(super) places: Vec<usize>,
     /// Whether a panic ends the process instead of the query (`debug`, rule S-07).
     pub debug: bool,
     /// Whether the line about a panic carries the road there (`errors { stacktrace }`, rule S-17).
@@ -268,12 +270,14 @@ impl Chain {
         let transfers = steps.iter().any(|step| step.transfers().is_some());
         let writers =
             steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
+        let places = steps.iter().map(|step| super::words::place(step.word())).collect();
         let words = steps.iter().map(|step| step.word()).collect();
         let other_classes = steps.iter().any(|step| step.other_classes());
         let keeps_message = steps.iter().any(|step| step.needs_message());
         Self {
             zones,
             steps,
+            places,
             debug,
             stacktrace: false,
             view: None,

@@ -36,7 +36,8 @@ pub(super) fn walk(
 ) -> Walk {
     let mut joined: Option<Reply> = None;
     loop {
-        let steps = plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice()).unwrap_or_default();
+        let chain = plan.chains.get(asked.chain);
+        let steps = chain.map(|chain| chain.steps.as_slice()).unwrap_or_default();
         let answered = joined.is_none();
         let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
             (Some(reply), ..) => Flow::Reply(reply),
@@ -74,9 +75,9 @@ pub(super) fn walk(
             Flow::Reply(mut reply) => {
                 if asked.frames.is_empty()
                     && answered
-                    && let Some(step) = steps.get(asked.step)
+                    && let Some(&place) = chain.and_then(|chain| chain.places.get(asked.step))
                 {
-                    asked.answered_by = words::place(step.word());
+                    asked.answered_by = place;
                 }
                 let mut also = None;
                 let mut follow = None;
@@ -199,7 +200,7 @@ fn chain_of(plan: &Plan, asked: &Asked, question: &Question) -> Option<usize> {
 
 /// Makes `question` the one being answered, while `first` waits for its reply at the step in hand.
 ///
-/// Errors: `first` comes back where there is no chain for it.
+/// `first` comes back where there is no chain for it.
 fn ask_for(plan: &Plan, asked: &mut Asked, question: Box<Question>, first: Reply) -> Option<Reply> {
     let Some(to) = chain_of(plan, asked, &question) else { return Some(first) };
     let question = std::mem::replace(&mut asked.question, *question);

@@ -86,6 +86,12 @@ impl ClusterCounts {
         *self.0.lock().failures.entry((resource, reason)).or_default() += 1;
     }
 
+    /// How many lists came to their end, of all resources together.
+    #[must_use]
+    pub fn lists(&self) -> u64 {
+        self.0.lock().lists.values().sum()
+    }
+
     /// A store counts `now` host names in conflict where it counted `before`.
     pub fn conflicts_changed(&self, before: u64, now: u64) {
         let mut numbers = self.0.lock();

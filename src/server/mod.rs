@@ -27,7 +27,7 @@ mod workers;
 pub use bind::{BindError, Bound, Group, Sockets, bind};
 pub use encrypted::encrypted_threads;
 pub use gate::GateLink;
-pub use kernel::{BATCH, Envelope, Inbox, Outbox, RECEIVE, SEND, Sent};
+pub use kernel::{BATCH, Envelope, Inbox, Outbox, RECEIVE, SEND, Sent, give_back};
 pub use kernel_link::{KernelLink, wake_handle};
 pub use link::{Link, Ready, StreamId};
 pub use stream::StreamLimits;

@@ -52,4 +52,11 @@ pub enum SourceError {
         #[source]
         source: serde_json::Error,
     },
+    /// Bytes that are not one protobuf message.
+    #[error("decode an object from protobuf")]
+    Protobuf {
+        /// Why.
+        #[source]
+        source: object::Malformed,
+    },
 }

@@ -1,13 +1,14 @@
 //! Services of a clusterset: ServiceImports and the slices of other clusters (rules K-210 to K-214); empty unless a stanza
 //! asks for them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::change::{ImportObject, ObjectKey, SliceImport, SliceObject};
-use super::zones::PartOptions;
+use super::change::{ImportObject, ObjectKey, SliceImport};
+use super::identity::{AsIs, SliceId};
 use super::{Endpoints, Map, Namespace, Part, Port, ServiceKey, Store, namespace_run, service_key};
 
 /// What an import's object says.
@@ -155,7 +156,7 @@ struct Pending {
 #[derive(Default)]
 pub(super) struct ImportBook {
     /// Which import a slice belongs to.
-    slices: HashMap<ObjectKey, ServiceKey>,
+    slices: HashMap<SliceId, ServiceKey, BuildHasherDefault<AsIs>>,
     /// Imports that changed since the last publication.
     pending: HashMap<ServiceKey, Pending>,
     /// Whether something changed that moves the serial.
@@ -222,27 +223,26 @@ impl ImportBook {
         self.moved |= known;
     }
 
-    /// Takes a slice of another cluster.
+    /// Takes a slice of another cluster, `part` being what is kept of it.
     pub(super) fn upsert_slice(
         &mut self,
         imports: &Imports,
-        object: SliceObject,
+        object: &ObjectKey,
+        part: Part,
         labels: &SliceImport,
-        options: PartOptions,
-        mark: u32,
     ) {
-        let slice = object.key.clone();
-        let Some(key) = service_key(&slice.namespace, &labels.name) else {
-            self.remove_slice(imports, &slice);
+        let slice = part.slice;
+        let Some(key) = service_key(&object.namespace, &labels.name) else {
+            self.remove_slice(imports, slice);
             return;
         };
         if self.slices.get(&slice).is_some_and(|known| *known != key) {
-            self.remove_slice(imports, &slice);
+            self.remove_slice(imports, slice);
         }
-        let part = Arc::new(Part::build(object, options, mark));
+        let part = Arc::new(part);
         let cluster: Box<str> = labels.cluster.to_ascii_lowercase().into();
         let pending = self.pending(imports, &key);
-        let known = pending.parts.iter_mut().find(|(_, known)| known.slice == slice.name);
+        let known = pending.parts.iter_mut().find(|(_, known)| known.slice == slice);
         let moved = match known {
             Some(known) => {
                 let moved = known.0 != cluster || !known.1.same(&part);
@@ -259,9 +259,9 @@ impl ImportBook {
     }
 
     /// Drops a slice.
-    pub(super) fn remove_slice(&mut self, imports: &Imports, slice: &ObjectKey) {
-        let Some(key) = self.slices.remove(slice) else { return };
-        self.pending(imports, &key).parts.retain(|(_, part)| part.slice != slice.name);
+    pub(super) fn remove_slice(&mut self, imports: &Imports, slice: SliceId) {
+        let Some(key) = self.slices.remove(&slice) else { return };
+        self.pending(imports, &key).parts.retain(|(_, part)| part.slice != slice);
         self.moved = true;
     }
 
@@ -283,24 +283,22 @@ impl ImportBook {
 
     /// Drops the slices that the list which ends now did not name.
     pub(super) fn sweep_slices(&mut self, imports: &Imports, current: u32) {
-        let mut seen: HashSet<ObjectKey> = HashSet::new();
-        for (slice, key) in &self.slices {
+        let mut gone: Vec<SliceId> = Vec::new();
+        for (&slice, key) in &self.slices {
             let current_part =
-                |part: &Arc<Part>| part.slice == slice.name && part.mark.load(Ordering::Relaxed) == current;
+                |part: &Arc<Part>| part.slice == slice && part.mark.load(Ordering::Relaxed) == current;
             let found = match self.pending.get(key) {
                 Some(pending) => pending.parts.iter().any(|(_, part)| current_part(part)),
                 None => imports.get(key).is_some_and(|import| {
                     import.members.iter().any(|member| member.endpoints.parts().iter().any(current_part))
                 }),
             };
-            if found {
-                seen.insert(slice.clone());
+            if !found {
+                gone.push(slice);
             }
         }
-        let gone: Vec<ObjectKey> =
-            self.slices.keys().filter(|slice| !seen.contains(slice)).cloned().collect();
         for slice in gone {
-            self.remove_slice(imports, &slice);
+            self.remove_slice(imports, slice);
         }
     }
 

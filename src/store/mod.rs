@@ -17,11 +17,15 @@ mod client;
 mod endpoints;
 mod external;
 mod hosts;
+mod identity;
 mod imports;
+mod intern;
 mod namespace;
+mod part;
 mod pod;
 mod reverse;
 mod service;
+mod services;
 #[cfg(test)]
 mod tests;
 mod wanted;
@@ -37,14 +41,15 @@ use parking_lot::Mutex;
 
 pub use change::{Change, Kind, Object, ObjectKey, Protocol, Sink};
 pub use client::ClientPod;
-pub use endpoints::{Endpoints, Group, Member, Naming, Part, PartPort};
+pub use endpoints::{Endpoints, Group};
 pub use external::{Addresses, External, Externals};
 pub use hosts::{Claim, Host, HostName, Hosts, Owner};
 pub use imports::{Import, ImportSpec, Imports, Member as ImportMember};
 pub use namespace::Namespace;
+pub use part::{Label, Member, Naming, Part, PartPort};
 pub use pod::PodNames;
 pub use reverse::Reverse;
-pub use service::{Port, Service, Spec};
+pub use service::{FewV4, Port, Service, Spec};
 pub use wanted::{Need, Wanted};
 pub use writer::Writer;
 
@@ -60,7 +65,7 @@ type SyncCallback = (Need, Box<dyn FnOnce() + Send>);
 /// The names of one cluster.
 pub struct Store {
     /// Services, and orphan slices under the name of the Service that they miss.
-    services: Map<ServiceKey, Arc<Service>>,
+    services: services::Services,
     /// Namespaces by their label in wire form.
     namespaces: Map<Box<[u8]>, Arc<Namespace>>,
     /// Addresses to Services.
@@ -105,7 +110,7 @@ impl Store {
     #[must_use]
     pub fn new(wanted: Wanted, clock: crate::time::Clock) -> (Arc<Self>, Writer) {
         let store = Arc::new(Self {
-            services: Map::default(),
+            services: services::Services::default(),
             namespaces: Map::default(),
             reverse: Reverse::default(),
             pods: PodNames::default(),
@@ -127,7 +132,7 @@ impl Store {
     /// Cost: one hash, one shard's read lock, one reference count.
     #[must_use]
     pub fn service(&self, run: &[u8]) -> Option<Arc<Service>> {
-        self.services.get(run).map(|found| Arc::clone(&found))
+        self.services.get(run)
     }
 
     /// The namespace of this label (wire form, lower case), if it exists.
@@ -222,8 +227,10 @@ impl Store {
     /// How much the store holds now. Cost: a walk over all Services.
     #[must_use]
     pub fn counts(&self) -> Counts {
+        let mut services = 0;
+        self.services.each(|service| services += usize::from(!matches!(service.spec(), Spec::Orphan)));
         Counts {
-            services: self.services.iter().filter(|entry| !matches!(entry.spec(), Spec::Orphan)).count(),
+            services,
             endpoints: self.endpoints.load(Ordering::Relaxed),
             namespaces: self.namespaces.iter().filter(|entry| entry.exists()).count(),
             pods: self.pods.len(),
@@ -232,9 +239,7 @@ impl Store {
 
     /// Calls `visit` for every Service in no order, orphans included, each as of the moment it is reached.
     pub fn each_service(&self, mut visit: impl FnMut(&Service)) {
-        for entry in &self.services {
-            visit(&entry);
-        }
+        self.services.each(|service| visit(service));
     }
 
     /// Calls `visit` for every Namespace that exists, in no order.
@@ -247,8 +252,13 @@ impl Store {
     /// All Services that exist, in no order. Cost: a reference count each.
     #[must_use]
     pub fn services(&self) -> Vec<Arc<Service>> {
-        let all = self.services.iter().map(|entry| Arc::clone(&entry));
-        all.filter(|service| !matches!(service.spec(), Spec::Orphan)).collect()
+        let mut all = Vec::new();
+        self.services.each(|service| {
+            if !matches!(service.spec(), Spec::Orphan) {
+                all.push(service.clone());
+            }
+        });
+        all
     }
 
     /// Notes that the first list of `kind` is complete.

@@ -1,11 +1,100 @@
 //! One Service and everything that is answered under its name.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use super::change::{Protocol, Revision, ServiceObject, ServicePort, ServiceSpec};
-use super::{Endpoints, Namespace, ServiceKey};
+use super::change::{Protocol, ServiceObject, ServicePort, ServiceSpec};
+use super::identity::{Shown, Version};
+use super::intern::Interned;
+use super::{Endpoints, Namespace};
+
+/// IPv4 addresses of a Service: nearly always one, which then lies where the Service lies.
+#[derive(Clone)]
+pub enum FewV4 {
+    /// The only one.
+    One([u8; 4]),
+    /// Any other number.
+    Any(Box<[[u8; 4]]>),
+}
+
+impl From<Vec<[u8; 4]>> for FewV4 {
+    fn from(all: Vec<[u8; 4]>) -> Self {
+        match all.as_slice() {
+            &[only] => Self::One(only),
+            _ => Self::Any(all.into()),
+        }
+    }
+}
+
+impl Deref for FewV4 {
+    type Target = [[u8; 4]];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Any(all) => all,
+        }
+    }
+}
+
+impl PartialEq for FewV4 {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for FewV4 {}
+
+impl fmt::Debug for FewV4 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// How long a key may be to lie inside its Service. Unit: bytes.
+const SHORT: usize = 38;
+
+/// `SVC.NS` in wire form, lower case, no final zero, where the Service itself lies: a look-up reads one place less.
+enum Key {
+    /// Bytes, and how many count.
+    Short(u8, [u8; SHORT]),
+    /// What is longer.
+    Long(Box<[u8]>),
+}
+
+impl Key {
+    /// The key of these bytes.
+    fn new(run: &[u8]) -> Self {
+        let mut bytes = [0; SHORT];
+        match (u8::try_from(run.len()), bytes.get_mut(..run.len())) {
+            (Ok(len), Some(to)) => {
+                to.copy_from_slice(run);
+                Self::Short(len, bytes)
+            }
+            _ => Self::Long(run.into()),
+        }
+    }
+
+    /// The bytes.
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        String::from_utf8_lossy(self.as_bytes()).fmt(f)
+    }
+}
+
+/// The place of a Service in the index of addresses; it keeps it as long as it exists.
+pub(super) type Slot = u32;
 
 /// What makes a Service's names, ready for the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,7 +104,7 @@ pub enum Spec {
     /// ClusterIP, NodePort, LoadBalancer.
     Cluster {
         /// IPv4 cluster addresses.
-        v4: Box<[[u8; 4]]>,
+        v4: FewV4,
         /// IPv6 cluster addresses.
         v6: Box<[[u8; 16]]>,
     },
@@ -28,7 +117,7 @@ pub enum Spec {
 }
 
 /// A port of a Service.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Port {
     /// Its name in lower case, empty for none.
     pub name: Box<str>,
@@ -48,20 +137,24 @@ impl Port {
 /// A Service, immutable: replaced whole when anything of it changes.
 #[derive(Debug)]
 pub struct Service {
-    /// `SVC.NS` in wire form, lower case.
-    key: ServiceKey,
+    /// How it is found.
+    key: Key,
+    /// Where the index of addresses has it.
+    pub(super) slot: Slot,
+    /// The list in which the object was last seen.
+    pub(super) mark: AtomicU32,
     /// Its namespace.
     namespace: Arc<Namespace>,
     /// What it is.
     spec: Spec,
     /// Its ports.
-    ports: Box<[Port]>,
+    ports: Option<Arc<[Port]>>,
     /// Its ready endpoints.
     endpoints: Endpoints,
-    /// UID and version of the object; empty for an orphan.
-    pub(super) revision: Revision,
-    /// The list in which the object was last seen.
-    pub(super) mark: AtomicU32,
+    /// Version of the object; none for an orphan.
+    pub(super) version: Version,
+    /// UID and version of the object as they were written; none for an orphan.
+    shown: Shown,
     /// When what is answered under its name changed last. Unit: seconds since 1970.
     changed: u32,
 }
@@ -72,19 +165,21 @@ pub(super) struct Definition {
     /// What it is.
     pub(super) spec: Spec,
     /// Its ports.
-    pub(super) ports: Box<[Port]>,
-    /// UID and version.
-    pub(super) revision: Revision,
+    pub(super) ports: Option<Arc<[Port]>>,
+    /// Its version.
+    pub(super) version: Version,
+    /// UID and version as they were written.
+    shown: Shown,
 }
 
 impl Definition {
     /// No object.
     pub(super) fn orphan() -> Self {
-        Self { spec: Spec::Orphan, ports: Box::default(), revision: Revision::default() }
+        Self { spec: Spec::Orphan, ports: None, version: Version::default(), shown: Shown::default() }
     }
 
     /// Cuts a Service object down.
-    pub(super) fn build(object: ServiceObject) -> Self {
+    pub(super) fn build(object: ServiceObject, interned: &mut Interned<Port>) -> Self {
         let spec = match object.spec {
             ServiceSpec::Headless => Spec::Headless,
             ServiceSpec::Cluster(addresses) => {
@@ -107,8 +202,10 @@ impl Definition {
                 }
             }
         };
-        let ports = object.ports.iter().map(Port::build).collect();
-        Self { spec, ports, revision: object.revision }
+        let version = Version::of(&object.revision);
+        let shown = Shown::of(object.revision);
+        let ports = object.ports.iter().map(Port::build);
+        Self { spec, ports: interned.share(ports.collect()), version, shown }
     }
 
     /// Whether another version answers the same (rule K-265).
@@ -120,7 +217,7 @@ impl Definition {
 impl Service {
     /// Puts a Service together.
     pub(super) fn build(
-        key: ServiceKey,
+        (key, slot): (&[u8], Slot),
         namespace: Arc<Namespace>,
         definition: Definition,
         endpoints: Endpoints,
@@ -128,27 +225,29 @@ impl Service {
         changed: u32,
     ) -> Self {
         Self {
-            key,
+            key: Key::new(key),
+            slot,
+            mark: AtomicU32::new(mark),
             namespace,
             spec: definition.spec,
             ports: definition.ports,
             endpoints,
-            revision: definition.revision,
-            mark: AtomicU32::new(mark),
+            version: definition.version,
+            shown: definition.shown,
             changed,
         }
     }
 
     /// UID of its object; empty for an orphan.
     #[must_use]
-    pub fn uid(&self) -> &str {
-        &self.revision.uid
+    pub fn uid(&self) -> String {
+        self.shown.uid()
     }
 
     /// `resourceVersion` of its object; empty for an orphan, and for what comes from files without one.
     #[must_use]
-    pub fn version(&self) -> &str {
-        &self.revision.version
+    pub fn version(&self) -> String {
+        self.shown.version()
     }
 
     /// When what is answered under its name changed last. Unit: seconds since 1970.
@@ -159,8 +258,8 @@ impl Service {
 
     /// `SVC.NS` in wire form, lower case, no final zero.
     #[must_use]
-    pub fn key(&self) -> &ServiceKey {
-        &self.key
+    pub fn key(&self) -> &[u8] {
+        self.key.as_bytes()
     }
 
     /// Its namespace; the Service has names only while that exists.
@@ -178,7 +277,7 @@ impl Service {
     /// Its ports.
     #[must_use]
     pub fn ports(&self) -> &[Port] {
-        &self.ports
+        self.ports.as_deref().unwrap_or_default()
     }
 
     /// Its ready endpoints.
@@ -211,6 +310,11 @@ impl Service {
 
     /// What its object gave.
     pub(super) fn definition(&self) -> Definition {
-        Definition { spec: self.spec.clone(), ports: self.ports.clone(), revision: self.revision.clone() }
+        Definition {
+            spec: self.spec.clone(),
+            ports: self.ports.clone(),
+            version: self.version,
+            shown: self.shown.clone(),
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::change::{
     Change, Endpoint, EndpointAddress, Kind, NamespaceObject, Object, ObjectKey, PodObject, Protocol,
     Revision, ServiceObject, ServicePort, ServiceSpec, Sink, SliceObject, SlicePort,
 };
+use super::identity::SliceId;
 use super::{Naming, Service, Spec, Store, Wanted, Writer};
 use crate::time::{Clock, Wall};
 
@@ -143,8 +144,8 @@ fn feed(writer: &mut Writer, changes: impl IntoIterator<Item = Change>) {
 /// The Services that an address belongs to as a cluster address.
 fn cluster_keys(store: &Store, address: IpAddr) -> Vec<Vec<u8>> {
     let mut keys = Vec::new();
-    store.reverse().cluster(address, |key| {
-        keys.push(key.to_vec());
+    store.reverse().cluster(address, |service| {
+        keys.push(service.key().to_vec());
         false
     });
     keys.sort();
@@ -153,7 +154,8 @@ fn cluster_keys(store: &Store, address: IpAddr) -> Vec<Vec<u8>> {
 
 /// The Services that an address belongs to as an endpoint.
 fn endpoint_keys(store: &Store, address: IpAddr) -> Vec<Vec<u8>> {
-    let mut keys: Vec<Vec<u8>> = store.reverse().endpoint(address).map(|key| key.to_vec()).collect();
+    let mut keys: Vec<Vec<u8>> =
+        store.reverse().endpoint(address).map(|service| service.key().to_vec()).collect();
     keys.sort();
     keys
 }

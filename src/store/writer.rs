@@ -1,6 +1,7 @@
 //! The one writer: applies changes, rebuilds the Services they touch, publishes each whole.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,17 +12,23 @@ use super::change::{
 };
 use super::claims::ClaimBook;
 use super::external::ExternalBook;
+use super::identity::{AsIs, SliceId, Version};
 use super::imports::ImportBook;
+use super::intern::Interned;
 use super::pod::PodEntry;
-use super::service::Definition;
+use super::service::{Definition, Slot};
 use super::wanted::{KINDS, place};
 use super::zones::PartOptions;
-use super::{Endpoints, Part, Service, ServiceKey, Spec, Store, namespace_run, push_label, service_key};
+use super::{
+    Endpoints, Part, PartPort, Port, Service, ServiceKey, Spec, Store, namespace_run, push_label, service_key,
+};
 use crate::metrics::{ClusterCounts, ServiceKind};
 use crate::time::Clock;
 
 /// A Service that changed since the last publication.
 struct Pending {
+    /// How it is found.
+    key: ServiceKey,
     /// What its object gives.
     definition: Definition,
     /// Its slices.
@@ -46,11 +53,17 @@ pub struct Writer {
     /// The current list of each kind, counted up by `Begin`.
     generations: [u32; KINDS],
     /// Which Service a slice belongs to.
-    slices: HashMap<ObjectKey, ServiceKey>,
+    slices: HashMap<SliceId, Slot, BuildHasherDefault<AsIs>>,
     /// Pods with the list in which they were last seen.
     pods: HashMap<ObjectKey, (PodEntry, u32)>,
     /// Services that changed since the last publication.
-    pending: HashMap<ServiceKey, Pending>,
+    pending: HashMap<Slot, Pending>,
+    /// Those of them that were never published.
+    coming: HashMap<ServiceKey, Slot>,
+    /// Lists of ports of Services.
+    ports: Interned<Port>,
+    /// Lists of ports of slices.
+    part_ports: Interned<PartPort>,
     /// The same for Services of the clusterset.
     imports: ImportBook,
     /// The same for Services as they are reached from outside.
@@ -71,9 +84,12 @@ impl Writer {
             clock,
             counts: Arc::default(),
             generations: [1; KINDS],
-            slices: HashMap::new(),
+            slices: HashMap::default(),
             pods: HashMap::new(),
             pending: HashMap::new(),
+            coming: HashMap::new(),
+            ports: Interned::default(),
+            part_ports: Interned::default(),
             imports: ImportBook::default(),
             externals: ExternalBook::default(),
             claims: ClaimBook::default(),
@@ -94,34 +110,53 @@ impl Writer {
         self.generations.get(place(kind)).copied().unwrap_or(0)
     }
 
-    /// The working copy of a Service, taken from what is published.
-    fn pending(&mut self, key: &ServiceKey) -> &mut Pending {
-        let store = &self.store;
-        self.pending.entry(key.clone()).or_insert_with(|| match store.service(key) {
-            Some(service) => Pending {
+    /// The slot of a Service, if anything of it is known.
+    fn known(&self, key: &[u8]) -> Option<Slot> {
+        self.store.service(key).map(|service| service.slot).or_else(|| self.coming.get(key).copied())
+    }
+
+    /// The slot of a Service, reserved if nothing of it is known.
+    fn slot(&mut self, key: &ServiceKey) -> Slot {
+        if let Some(slot) = self.known(key) {
+            return slot;
+        }
+        let slot = self.store.reverse.reserve();
+        self.coming.insert(key.clone(), slot);
+        let orphan = Pending {
+            key: key.clone(),
+            definition: Definition::orphan(),
+            parts: Vec::new(),
+            mark: 0,
+            triggered: Vec::new(),
+        };
+        self.pending.insert(slot, orphan);
+        slot
+    }
+
+    /// The working copy of a Service that is known, taken from what is published.
+    fn pending(&mut self, slot: Slot) -> Option<&mut Pending> {
+        if !self.pending.contains_key(&slot) {
+            let service = self.store.reverse.at(slot)?;
+            let pending = Pending {
+                key: service.key().into(),
                 definition: service.definition(),
                 parts: service.endpoints().parts().to_vec(),
                 mark: service.mark.load(Ordering::Relaxed),
                 triggered: Vec::new(),
-            },
-            None => Pending {
-                definition: Definition::orphan(),
-                parts: Vec::new(),
-                mark: 0,
-                triggered: Vec::new(),
-            },
-        })
+            };
+            self.pending.insert(slot, pending);
+        }
+        self.pending.get_mut(&slot)
     }
 
     /// Takes a Service.
     fn upsert_service(&mut self, object: ServiceObject) {
         let Some(key) = service_key(&object.key.namespace, &object.key.name) else { return };
         let mark = self.generation(Kind::Services);
-        if !self.pending.contains_key(&key)
-            && let Some(known) = self.store.service(&key)
+        if let Some(known) = self.store.service(&key)
+            && !self.pending.contains_key(&known.slot)
             && !matches!(known.spec(), Spec::Orphan)
-            && !object.revision.version.is_empty()
-            && known.revision == object.revision
+            && known.version.is(Version::of(&object.revision))
         {
             known.mark.store(mark, Ordering::Relaxed);
             return;
@@ -129,8 +164,9 @@ impl Writer {
         if self.store.wanted.external {
             self.externals.upsert(&key, &object);
         }
-        let definition = Definition::build(object);
-        let pending = self.pending(&key);
+        let definition = Definition::build(object, &mut self.ports);
+        let slot = self.slot(&key);
+        let Some(pending) = self.pending(slot) else { return };
         pending.mark = mark;
         let moved = !pending.definition.same(&definition);
         pending.definition = definition;
@@ -138,14 +174,16 @@ impl Writer {
     }
 
     /// Drops a Service; its slices stay (rule K-267).
-    fn remove_service(&mut self, key: &ServiceKey) {
-        if self.store.wanted.external {
-            self.externals.remove(key);
-        }
-        let pending = self.pending(key);
+    fn remove_service(&mut self, slot: Slot) {
+        let external = self.store.wanted.external;
+        let Some(pending) = self.pending(slot) else { return };
+        let key = external.then(|| pending.key.clone());
         let known = !matches!(pending.definition.spec, Spec::Orphan);
         pending.definition = Definition::orphan();
         self.moved |= known;
+        if let Some(key) = key {
+            self.externals.remove(&key);
+        }
     }
 
     /// How slices are kept.
@@ -155,36 +193,38 @@ impl Writer {
 
     /// Takes a slice: as one of a Service, as one of a Service of the clusterset, or as both.
     fn upsert_slice(&mut self, object: SliceObject) {
+        let id = SliceId::of(&object.key);
         if self.store.wanted.imports {
             match &object.import {
                 Some(labels) => {
                     let (labels, mark) = (labels.clone(), self.generation(Kind::EndpointSlices));
                     let options = PartOptions { zones: false, ..self.part_options() };
-                    self.imports.upsert_slice(self.store.imports(), object.clone(), &labels, options, mark);
+                    let part = Part::build(object.clone(), options, mark, &mut self.part_ports);
+                    self.imports.upsert_slice(self.store.imports(), &object.key, part, &labels);
                 }
-                None => self.imports.remove_slice(self.store.imports(), &object.key),
+                None => self.imports.remove_slice(self.store.imports(), id),
             }
         }
         let Some(key) = service_key(&object.key.namespace, &object.service) else {
-            self.remove_slice(&object.key);
+            self.remove_slice(id);
             return;
         };
         let mark = self.generation(Kind::EndpointSlices);
-        let before = self.slices.get(&object.key).cloned();
-        if let Some(old) = &before
-            && *old != key
-        {
-            self.remove_slice(&object.key);
+        let before = self.slices.get(&id).copied();
+        let slot = self.slot(&key);
+        if before.is_some_and(|before| before != slot) {
+            self.remove_slice(id);
         }
-        if before.as_ref() == Some(&key) && !object.revision.version.is_empty() {
+        if before == Some(slot) {
+            let version = Version::of(&object.revision);
             let same = |parts: &[Arc<Part>]| {
                 parts
                     .iter()
-                    .find(|part| part.slice == object.key.name && part.revision == object.revision)
+                    .find(|part| part.slice == id && part.version.is(version))
                     .map(|part| part.mark.store(mark, Ordering::Relaxed))
                     .is_some()
             };
-            let unchanged = match self.pending.get(&key) {
+            let unchanged = match self.pending.get(&slot) {
                 Some(pending) => same(&pending.parts),
                 None => self.store.service(&key).is_some_and(|service| same(service.endpoints().parts())),
             };
@@ -192,12 +232,11 @@ impl Writer {
                 return;
             }
         }
-        let slice = object.key.clone();
         let triggered = object.triggered;
-        let part = Arc::new(Part::build(object, self.part_options(), mark));
-        let pending = self.pending(&key);
+        let part = Arc::new(Part::build(object, self.part_options(), mark, &mut self.part_ports));
+        let Some(pending) = self.pending(slot) else { return };
         pending.triggered.extend(triggered);
-        let moved = match pending.parts.iter_mut().find(|known| known.slice == slice.name) {
+        let moved = match pending.parts.iter_mut().find(|known| known.slice == id) {
             Some(known) => {
                 let moved = !known.same(&part);
                 *known = part;
@@ -209,14 +248,15 @@ impl Writer {
             }
         };
         self.moved |= moved;
-        self.slices.insert(slice, key);
+        self.slices.insert(id, slot);
     }
 
     /// Drops a slice.
-    fn remove_slice(&mut self, slice: &ObjectKey) {
-        let Some(key) = self.slices.remove(slice) else { return };
-        let pending = self.pending(&key);
-        pending.parts.retain(|part| part.slice != slice.name);
+    fn remove_slice(&mut self, id: SliceId) {
+        let Some(slot) = self.slices.remove(&id) else { return };
+        if let Some(pending) = self.pending(slot) {
+            pending.parts.retain(|part| part.slice != id);
+        }
         self.moved = true;
     }
 
@@ -276,49 +316,36 @@ impl Writer {
         let current = self.generation(kind);
         match kind {
             Kind::Services => {
-                let mut gone: Vec<ServiceKey> = Vec::new();
-                for entry in &self.store.services {
-                    let orphan = matches!(entry.spec(), Spec::Orphan);
-                    if !orphan
-                        && entry.mark.load(Ordering::Relaxed) != current
-                        && !self.pending.contains_key(entry.key())
+                let stale = |spec: &Spec, mark| !matches!(spec, Spec::Orphan) && mark != current;
+                let mut gone: Vec<Slot> = Vec::new();
+                self.store.services.each(|service| {
+                    if stale(service.spec(), service.mark.load(Ordering::Relaxed))
+                        && !self.pending.contains_key(&service.slot)
                     {
-                        gone.push(entry.key().clone());
+                        gone.push(service.slot);
                     }
-                }
-                gone.extend(
-                    self.pending
-                        .iter()
-                        .filter(|(_, pending)| {
-                            !matches!(pending.definition.spec, Spec::Orphan) && pending.mark != current
-                        })
-                        .map(|(key, _)| key.clone()),
-                );
-                for key in gone {
-                    self.remove_service(&key);
+                });
+                let pending = self.pending.iter();
+                let pending = pending.filter(|(_, pending)| stale(&pending.definition.spec, pending.mark));
+                gone.extend(pending.map(|(slot, _)| *slot));
+                for slot in gone {
+                    self.remove_service(slot);
                 }
             }
             Kind::EndpointSlices => {
-                let mut gone = Vec::new();
-                for (slice, key) in &self.slices {
-                    let stale = |parts: &[Arc<Part>]| {
-                        parts
-                            .iter()
-                            .find(|part| part.slice == slice.name)
-                            .is_none_or(|part| part.mark.load(Ordering::Relaxed) != current)
-                    };
-                    let stale = match self.pending.get(key) {
-                        Some(pending) => stale(&pending.parts),
-                        None => {
-                            self.store.service(key).is_none_or(|service| stale(service.endpoints().parts()))
-                        }
-                    };
-                    if stale {
-                        gone.push(slice.clone());
+                let stale = |part: &&Arc<Part>| part.mark.load(Ordering::Relaxed) != current;
+                let mut gone: Vec<SliceId> = Vec::new();
+                self.store.services.each(|service| {
+                    if !self.pending.contains_key(&service.slot) {
+                        let parts = service.endpoints().parts().iter();
+                        gone.extend(parts.filter(stale).map(|part| part.slice));
                     }
+                });
+                for pending in self.pending.values() {
+                    gone.extend(pending.parts.iter().filter(stale).map(|part| part.slice));
                 }
                 for slice in gone {
-                    self.remove_slice(&slice);
+                    self.remove_slice(slice);
                 }
                 self.imports.sweep_slices(self.store.imports(), current);
             }
@@ -349,7 +376,8 @@ impl Writer {
     }
 
     /// Publishes one Service.
-    fn publish(&mut self, key: ServiceKey, pending: Pending) {
+    fn publish(&mut self, slot: Slot, pending: Pending) {
+        let key = pending.key;
         let old = self.store.service(&key);
         let endpoints = Endpoints::build(pending.parts);
         let gone = matches!(pending.definition.spec, Spec::Orphan) && endpoints.parts().is_empty();
@@ -357,18 +385,21 @@ impl Writer {
         let namespace = self.store.named_namespace(namespace_run(&key));
         let changed = self.clock.wall().serial();
         let (definition, mark) = (pending.definition, pending.mark);
-        let new = Arc::new(Service::build(key.clone(), namespace, definition, endpoints, mark, changed));
+        let new = Arc::new(Service::build((&key, slot), namespace, definition, endpoints, mark, changed));
 
         // Addresses go in before the Service is replaced and out after it: a PTR may be early, never missing.
         let old_cluster = old.as_ref().map(|service| service.cluster_ips()).unwrap_or_default();
         let new_cluster = new.cluster_ips();
-        for &ip in new_cluster.iter().filter(|ip| !old_cluster.contains(ip)) {
-            self.store.reverse.add_cluster(ip, &key);
-        }
+        let except = |ips: &[IpAddr], others: &[IpAddr]| -> Vec<IpAddr> {
+            ips.iter().filter(|ip| !others.contains(ip)).copied().collect()
+        };
         let (came, went) = difference(old.as_deref(), &new);
-        for ip in came {
-            self.store.reverse.add_endpoint(ip, &key);
+        let reverse = &self.store.reverse;
+        if !gone {
+            reverse.put(slot, Some(new.clone()));
         }
+        reverse.add_cluster(&except(&new_cluster, &old_cluster), slot);
+        reverse.add_endpoints(&came, slot);
 
         let before = old.as_ref().map_or(0, |service| service.endpoints().len());
         let after = new.endpoints().len();
@@ -378,16 +409,13 @@ impl Writer {
             drop(new);
             self.store.services.remove(&key);
         } else {
-            self.store.services.insert(key.clone(), new);
+            self.store.services.insert(new);
         }
 
-        for ip in old_cluster.into_iter().filter(|ip| !new_cluster.contains(ip)) {
-            self.store.reverse.remove_cluster(ip, &key);
-        }
-        for ip in went {
-            self.store.reverse.remove_endpoint(ip, &key);
-        }
+        reverse.remove_cluster(&except(&old_cluster, &new_cluster), slot);
+        reverse.remove_endpoints(&went, slot);
         if gone {
+            reverse.put(slot, None);
             drop(old);
             self.store.forget_namespace(namespace_run(&key));
         }
@@ -414,16 +442,36 @@ fn service_kind(spec: &Spec) -> Option<ServiceKind> {
     }
 }
 
-/// The endpoint addresses that the new Service has and the old has not, and the other way round. Both lists are sorted.
+/// The endpoint addresses that the new Service has and the old has not, and the other way round, each once.
+///
+/// Cost: a look at the slices that changed; those that both have are not read.
 fn difference(old: Option<&Service>, new: &Service) -> (Vec<IpAddr>, Vec<IpAddr>) {
-    let mut before: Vec<IpAddr> =
-        old.map(|service| service.endpoints().addresses().collect()).unwrap_or_default();
-    let mut after: Vec<IpAddr> = new.endpoints().addresses().collect();
-    before.dedup();
-    after.dedup();
-    let came = after.iter().copied().filter(|ip| before.binary_search(ip).is_err()).collect();
-    let went = before.iter().copied().filter(|ip| after.binary_search(ip).is_err()).collect();
-    (came, went)
+    let Some(old) = old.map(Service::endpoints) else {
+        return (only(new.endpoints(), &Endpoints::default()), Vec::new());
+    };
+    (only(new.endpoints(), old), only(old, new.endpoints()))
+}
+
+/// The addresses that only the first of two has.
+fn only(these: &Endpoints, others: &Endpoints) -> Vec<IpAddr> {
+    // Slices keep their order from one publication to the next, so the same one is nearly always in the same place.
+    let shared = |at: usize, part: &Arc<Part>| {
+        let others = others.parts();
+        others.get(at).is_some_and(|other| Arc::ptr_eq(part, other))
+            || others.iter().any(|other| Arc::ptr_eq(part, other))
+    };
+    let mut only: Vec<IpAddr> = these
+        .parts()
+        .iter()
+        .enumerate()
+        .filter(|(at, part)| !shared(*at, part))
+        .flat_map(|(_, part)| part.members())
+        .map(|member| member.ip())
+        .filter(|&ip| !others.has_address(ip))
+        .collect();
+    only.sort_unstable();
+    only.dedup();
+    only
 }
 
 impl Sink for Writer {
@@ -447,13 +495,16 @@ impl Sink for Writer {
                 self.claims.upsert(hosts, mark);
             }
             Change::Remove(Kind::Services, key) => {
-                if let Some(key) = service_key(&key.namespace, &key.name) {
-                    self.remove_service(&key);
+                if let Some(key) = service_key(&key.namespace, &key.name)
+                    && let Some(slot) = self.known(&key)
+                {
+                    self.remove_service(slot);
                 }
             }
             Change::Remove(Kind::EndpointSlices, key) => {
-                self.imports.remove_slice(self.store.imports(), &key);
-                self.remove_slice(&key);
+                let id = SliceId::of(&key);
+                self.imports.remove_slice(self.store.imports(), id);
+                self.remove_slice(id);
             }
             Change::Remove(Kind::Imports, key) => self.imports.remove(self.store.imports(), &key),
             Change::Remove(Kind::Hosts(kind), key) => self.claims.remove(kind, &key),
@@ -470,9 +521,9 @@ impl Sink for Writer {
         if std::mem::take(&mut self.moved) {
             self.store.serial.store(self.clock.wall().serial(), Ordering::Relaxed);
         }
-        let pending = std::mem::take(&mut self.pending);
-        for (key, pending) in pending {
-            self.publish(key, pending);
+        self.coming = HashMap::new();
+        for (slot, pending) in std::mem::take(&mut self.pending) {
+            self.publish(slot, pending);
         }
         if self.imports.settle(&self.store) {
             self.store.imports().moved(self.clock.wall().serial());

@@ -1,7 +1,5 @@
 //! Topology zones of endpoints, kept apart from them and only where a stanza says `zonal` (rule K-220).
 
-use super::change::SliceObject;
-
 /// How slices are kept: what stanzas want of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PartOptions {
@@ -14,7 +12,7 @@ pub(super) struct PartOptions {
 /// The zones of a slice's members.
 ///
 /// Shape: two bytes a member and each zone's name once: a slice knows a handful of zones.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) struct Zones {
     /// The zones' names in lower case.
     names: Box<[Box<str>]>,
@@ -23,12 +21,11 @@ pub(super) struct Zones {
 }
 
 impl Zones {
-    /// The zones of a slice whose members are its addresses in order; `None` where no endpoint has one.
-    pub(super) fn build(slice: &SliceObject) -> Option<Box<Self>> {
+    /// The zones of a slice's members, in lower case, in the order of members; `None` where no member has one.
+    pub(super) fn build<'a>(members: impl Iterator<Item = &'a str>) -> Option<Box<Self>> {
         let mut names: Vec<Box<str>> = Vec::new();
         let mut places: Vec<u16> = Vec::new();
-        for endpoint in &slice.endpoints {
-            let zone = endpoint.zone.to_ascii_lowercase();
+        for zone in members {
             let place = if zone.is_empty() {
                 u16::MAX
             } else {
@@ -39,7 +36,7 @@ impl Zones {
                 });
                 u16::try_from(place).unwrap_or(u16::MAX)
             };
-            places.extend(endpoint.addresses.iter().map(|_| place));
+            places.push(place);
         }
         (!names.is_empty()).then(|| Box::new(Self { names: names.into(), places: places.into() }))
     }

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::cluster::{Event, Resource};
-use super::connection::{Connection, Head};
+use super::connection::{Connection, Head, JSON};
 use super::fault::{Call, Fault};
+use super::protobuf::{self, Speaks};
 use super::selector::Selectors;
 use super::server::{Request, Shared};
 
@@ -71,6 +72,19 @@ pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &He
         headers: head.headers.clone(),
         status: 0,
     });
+    let speaks = *shared.speaks.lock();
+    let accept = head.headers.get("accept").map_or("", String::as_str);
+    let wants_protobuf =
+        accept.split(',').next().is_some_and(|first| first.trim().starts_with(protobuf::CONTENT_TYPE));
+    connection.content_type =
+        match (wants_protobuf && speaks == Speaks::Both && resource.is_none_or(protobuf::has), call) {
+            (false, _) => JSON,
+            (true, Call::Watch | Call::InitialWatch) => protobuf::WATCH_TYPE,
+            (true, _) => protobuf::CONTENT_TYPE,
+        };
+    if speaks == Speaks::JsonOrNothing && wants_protobuf {
+        return status(shared, connection, number, 406, "only JSON", "").await;
+    }
     let Some(resource) = resource.filter(|_| call != Call::Other) else {
         return status(shared, connection, number, 404, "the server could not find it", "").await;
     };
@@ -93,11 +107,18 @@ pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &He
             Fault::StatusInBody(code) => {
                 let body = status_object(*code, "a fault of the plan").to_string() + "\n";
                 shared.answered(number, 200);
+                connection.content_type = JSON;
                 return connection.reply(200, "", body.as_bytes()).await.into();
             }
             Fault::Body(text) => {
+                connection.content_type = JSON;
                 shared.answered(number, 200);
                 return connection.reply(200, "", text.as_bytes()).await.into();
+            }
+            Fault::Garbled => {
+                shared.answered(number, 200);
+                connection.content_type = protobuf::CONTENT_TYPE;
+                return connection.reply(200, "", &[0xff; 64]).await.into();
             }
             Fault::Close => return After::Close,
             Fault::Hang => {
@@ -131,6 +152,7 @@ pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &He
                 bookmarks: is("allowWatchBookmarks"),
                 timeout: text("timeoutSeconds").parse().ok().map(Duration::from_secs),
                 born: shared.muted.load(std::sync::atomic::Ordering::SeqCst),
+                protobuf: connection.content_type != JSON,
                 faults,
             };
             shared.answered(number, 200);
@@ -149,7 +171,12 @@ async fn status(
     headers: &str,
 ) -> After {
     shared.answered(number, code);
-    connection.reply(code, headers, status_object(code, why).to_string().as_bytes()).await.into()
+    let object = status_object(code, why);
+    if connection.content_type == JSON {
+        return connection.reply(code, headers, object.to_string().as_bytes()).await.into();
+    }
+    connection.content_type = protobuf::CONTENT_TYPE;
+    connection.reply(code, headers, &protobuf::status(&object)).await.into()
 }
 
 /// A v1 Status that says what failed.
@@ -217,27 +244,41 @@ async fn list(
         metadata["continue"] = json!(format!("{snapshot}.{to}"));
         metadata["remainingItemCount"] = json!(all.len() - to);
     }
+    let body = match connection.content_type {
+        JSON => json_list(shared, resource, &metadata, &all[from..to]).into_bytes(),
+        _ => {
+            let items: Vec<_> =
+                all[from..to].iter().map(|object| shared.protobuf(resource, object)).collect();
+            let items: Vec<&[u8]> = items.iter().map(|item| &**item).collect();
+            protobuf::list(resource, &metadata, &items)
+        }
+    };
+    shared.answered(number, 200);
+    if faults.iter().any(|fault| matches!(fault, Fault::HalfBody)) {
+        return match connection.half(&body).await {
+            Ok(()) => After::Reset,
+            Err(_) => After::Close,
+        };
+    }
+    connection.reply(200, "", &body).await.into()
+}
+
+/// A list in JSON.
+fn json_list(shared: &Shared, resource: Resource, metadata: &Value, objects: &[Arc<Value>]) -> String {
     let mut body = format!(
         "{{\"apiVersion\":\"{}\",\"kind\":\"{}List\",\"metadata\":{metadata},\"items\":[",
         resource.api_version(),
         resource.kind()
     );
     // The items of a list do not repeat their kind.
-    for (at, object) in all[from..to].iter().enumerate() {
+    for (at, object) in objects.iter().enumerate() {
         if at > 0 {
             body.push(',');
         }
         body.push_str(&shared.text(object));
     }
     body.push_str("]}");
-    shared.answered(number, 200);
-    if faults.iter().any(|fault| matches!(fault, Fault::HalfBody)) {
-        return match connection.half(body.as_bytes()).await {
-            Ok(()) => After::Reset,
-            Err(_) => After::Close,
-        };
-    }
-    connection.reply(200, "", body.as_bytes()).await.into()
+    body
 }
 
 /// A watch.
@@ -258,6 +299,8 @@ struct Watch {
     timeout: Option<Duration>,
     /// The number of times that open watches were muted before this one began.
     born: usize,
+    /// Whether it speaks protobuf.
+    protobuf: bool,
     /// What goes wrong with it.
     faults: Vec<Fault>,
 }
@@ -285,10 +328,8 @@ impl Watch {
                 Fault::ErrorEvent(code) => return self.fail(connection, *code).await,
                 Fault::Mute => return Ok(wait_for_end(connection).await),
                 Fault::BookmarkAndEnd => {
-                    let mut line = Vec::new();
                     let version = shared.cluster.lock().version;
-                    write_line(&mut line, "BOOKMARK", &self.bookmark(version, false));
-                    connection.chunk(&line).await?;
+                    connection.chunk(&self.spell("BOOKMARK", &self.bookmark(version, false))).await?;
                     connection.end().await?;
                     return Ok(After::Keep);
                 }
@@ -325,14 +366,14 @@ impl Watch {
         };
         let mut buffer = Vec::new();
         for object in &objects {
-            write_added(&mut buffer, object, &shared.text(object));
+            self.write_added(&mut buffer, object);
             if buffer.len() > 16_384 {
                 connection.chunk(&buffer).await?;
                 buffer.clear();
             }
         }
         if self.initial && !quiet {
-            write_line(&mut buffer, "BOOKMARK", &self.bookmark(version, !plain));
+            buffer.extend(self.spell("BOOKMARK", &self.bookmark(version, !plain)));
         }
         if !buffer.is_empty() {
             connection.chunk(&buffer).await?;
@@ -357,14 +398,15 @@ impl Watch {
             };
             for event in events {
                 let (line, ends) = match event {
-                    Event::Raw { line, ends, .. } => (line, ends),
+                    Event::Raw { line, ends, .. } if self.protobuf => {
+                        (protobuf::line(self.resource, &line), ends)
+                    }
+                    Event::Raw { line, ends, .. } => ([&*line, b"\n"].concat(), ends),
                     Event::Change { version, old, new, .. } => match self.line(version, old, new) {
                         Some(line) => (line, false),
                         None => continue,
                     },
                 };
-                let mut line = line;
-                line.push(b'\n');
                 if let Some((count, After::Reset)) = limit
                     && sent == count
                 {
@@ -381,9 +423,7 @@ impl Watch {
             let every = *shared.bookmark_every.lock();
             if self.bookmarks && !quiet && bookmarked.elapsed() >= every {
                 bookmarked = Instant::now();
-                let mut line = Vec::new();
-                write_line(&mut line, "BOOKMARK", &self.bookmark(version, false));
-                connection.chunk(&line).await?;
+                connection.chunk(&self.spell("BOOKMARK", &self.bookmark(version, false))).await?;
             }
             let end = ends.map_or(started + Duration::from_secs(3600), |(after, _)| started + after);
             tokio::select! {
@@ -405,32 +445,54 @@ impl Watch {
 
     /// An ERROR event and the end.
     async fn fail(&self, connection: &mut Connection, code: u16) -> std::io::Result<After> {
-        let mut line = Vec::new();
-        write_line(&mut line, "ERROR", &status_object(code, "too old resource version"));
-        connection.chunk(&line).await?;
+        let line =
+            format!("{{\"type\":\"ERROR\",\"object\":{}}}", status_object(code, "too old resource version"));
+        let event = match self.protobuf {
+            true => protobuf::line(self.resource, line.as_bytes()),
+            false => (line + "\n").into_bytes(),
+        };
+        connection.chunk(&event).await?;
         connection.end().await?;
         Ok(After::Keep)
     }
 
-    /// The line of a change, if this watch sees it: an object that leaves the selection is deleted for it.
+    /// The event of a change, if this watch sees it: an object that leaves the selection is deleted for it.
     fn line(&self, version: u64, old: Option<Arc<Value>>, new: Option<Arc<Value>>) -> Option<Vec<u8>> {
         let old = old.filter(|old| self.selectors.matches(old));
         let new = new.filter(|new| self.selectors.matches(new));
-        let mut line = Vec::new();
         match (old, new) {
-            (None, Some(new)) => write_line(&mut line, "ADDED", &new),
-            (Some(_), Some(new)) => write_line(&mut line, "MODIFIED", &new),
+            (None, Some(new)) => Some(self.spell("ADDED", &new)),
+            (Some(_), Some(new)) => Some(self.spell("MODIFIED", &new)),
             (Some(old), None) => {
                 let mut gone = Value::clone(&old);
                 if gone["metadata"].is_object() {
                     gone["metadata"]["resourceVersion"] = json!(version.to_string());
                 }
-                write_line(&mut line, "DELETED", &gone);
+                Some(self.spell("DELETED", &gone))
             }
-            (None, None) => return None,
+            (None, None) => None,
         }
-        line.pop();
-        Some(line)
+    }
+
+    /// An event, as its line or its frame.
+    fn spell(&self, event: &str, object: &Value) -> Vec<u8> {
+        if self.protobuf {
+            let kind = (self.resource.api_version(), self.resource.kind());
+            return protobuf::event(event, kind, &protobuf::object(self.resource, object));
+        }
+        let mut line = Vec::new();
+        write_line(&mut line, event, object);
+        line
+    }
+
+    /// Appends the event of an object that is there already.
+    fn write_added(&self, buffer: &mut Vec<u8>, object: &Arc<Value>) {
+        if self.protobuf {
+            let kind = (self.resource.api_version(), self.resource.kind());
+            buffer.extend(protobuf::event("ADDED", kind, &self.shared.protobuf(self.resource, object)));
+        } else {
+            write_added(buffer, object, &self.shared.text(object));
+        }
     }
 
     /// The object of a bookmark.

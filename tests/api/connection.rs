@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+/// The content type of JSON.
+pub const JSON: &str = "application/json";
 
 /// Plain TCP or TLS.
 pub trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
@@ -39,13 +44,17 @@ pub struct Connection {
     pub pace: Option<usize>,
     /// The size of chunks.
     pub split: Option<usize>,
+    /// What the bodies to come are.
+    pub content_type: &'static str,
+    /// How many bytes were sent, for all connections.
+    sent: Arc<AtomicU64>,
 }
 
 impl Connection {
     /// Over a stream.
-    pub fn new(stream: Box<dyn Stream>) -> Self {
+    pub fn new(stream: Box<dyn Stream>, sent: Arc<AtomicU64>) -> Self {
         let (reader, writer) = tokio::io::split(stream);
-        Self { reader, writer, read: Vec::new(), pace: None, split: None }
+        Self { reader, writer, read: Vec::new(), pace: None, split: None, content_type: JSON, sent }
     }
 
     /// The next request; `None` at the end of the connection.
@@ -78,7 +87,7 @@ impl Connection {
             self.chunk(body).await?;
             return self.end().await;
         }
-        let mut bytes = head(code, headers);
+        let mut bytes = self.head(code, headers);
         bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
         bytes.extend_from_slice(body);
         self.write(&bytes).await
@@ -86,7 +95,7 @@ impl Connection {
 
     /// A head that promises the whole body, and half of it.
     pub async fn half(&mut self, body: &[u8]) -> std::io::Result<()> {
-        let mut bytes = head(200, "");
+        let mut bytes = self.head(200, "");
         bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
         bytes.extend_from_slice(&body[..body.len() / 2]);
         self.write(&bytes).await
@@ -94,7 +103,7 @@ impl Connection {
 
     /// The head of a reply in chunks.
     pub async fn begin(&mut self, code: u16, headers: &str) -> std::io::Result<()> {
-        let mut bytes = head(code, headers);
+        let mut bytes = self.head(code, headers);
         bytes.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
         self.write(&bytes).await
     }
@@ -123,6 +132,11 @@ impl Connection {
         self.write(&bytes).await
     }
 
+    /// The first lines of a reply, up to the framing of its body.
+    fn head(&self, code: u16, headers: &str) -> Vec<u8> {
+        format!("HTTP/1.1 {code} Fake\r\ncontent-type: {}\r\n{headers}", self.content_type).into_bytes()
+    }
+
     /// The end of the body.
     pub async fn end(&mut self) -> std::io::Result<()> {
         self.write(b"0\r\n\r\n").await
@@ -130,6 +144,7 @@ impl Connection {
 
     /// Bytes, sent at once; a client that takes nothing for long is given up.
     async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.sent.fetch_add(bytes.len().try_into().unwrap(), Ordering::Relaxed);
         let sent = async {
             self.writer.write_all(bytes).await?;
             self.writer.flush().await
@@ -139,11 +154,6 @@ impl Connection {
             Err(_) => Err(Error::from(ErrorKind::TimedOut)),
         }
     }
-}
-
-/// The first lines of a reply, up to the framing of its body.
-fn head(code: u16, headers: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {code} Fake\r\ncontent-type: application/json\r\n{headers}").into_bytes()
 }
 
 /// Reads the head of a request.

@@ -70,6 +70,8 @@ pub enum Fault {
     Split(usize),
     /// The body is this text, not what it should be; status 200.
     Body(&'static str),
+    /// The body says that it is protobuf and is not.
+    Garbled,
     /// The body of a list ends in its middle, and with it the connection.
     HalfBody,
 }

@@ -10,6 +10,7 @@
 //!
 //! * `cluster`: objects, one counter of versions, the history that watches resume from.
 //! * `object`: builders of the four kinds of objects.
+//! * `protobuf`: the other language, for clients that ask for it.
 //! * `selector`: label and field selectors, written anew so that they do not share a mistake with the server's.
 //! * `fault`: what goes wrong, where, how often, and how often it did.
 //! * `answer`: one request, answered as an API server would or as the faults have it.
@@ -28,6 +29,7 @@ mod cluster;
 mod connection;
 mod fault;
 pub mod object;
+mod protobuf;
 mod selector;
 mod server;
 mod tls;
@@ -35,5 +37,6 @@ mod tls;
 pub use cluster::{Cluster, Resource, Versions};
 pub use fault::{Call, Fault, Rule};
 pub use object::{namespace, pod, service, slice};
+pub use protobuf::Speaks;
 pub use server::{FakeApi, StartOptions};
 pub use tls::Authority;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use super::answer::{After, answer, status_object};
 use super::cluster::{Cluster, Event, Resource, Versions};
 use super::connection::{Connection, Stream};
 use super::fault::{Call, Faults, Rule};
+use super::protobuf::{self, Speaks};
 use super::tls::{Authority, Pair};
 
 /// A request that came, and how it was answered.
@@ -47,8 +48,8 @@ pub struct Request {
 /// The objects of a list at its version.
 pub type Snapshot = (u64, Arc<Vec<Arc<Value>>>);
 
-/// An object and its text.
-pub type Spelled = (Arc<Value>, Arc<str>);
+/// An object, its text, and its protobuf.
+pub type Spelled = (Arc<Value>, Arc<str>, Arc<[u8]>);
 
 /// What the connections share.
 pub struct Shared {
@@ -66,6 +67,10 @@ pub struct Shared {
     pub texts: Mutex<HashMap<usize, Spelled>>,
     /// Moves with every change.
     pub changed: watch::Sender<u64>,
+    /// The languages.
+    pub speaks: Mutex<Speaks>,
+    /// How many bytes were sent.
+    pub sent: Arc<AtomicU64>,
     /// How often a watch says its version.
     pub bookmark_every: Mutex<Duration>,
     /// How many times open watches were muted.
@@ -90,8 +95,14 @@ impl Shared {
     /// An object as text, without its kind and version.
     pub fn text(&self, object: &Arc<Value>) -> Arc<str> {
         // What is in the table is alive, so no other object is at its place.
-        let made = self.texts.lock().get(&Arc::as_ptr(object).addr()).map(|(_, text)| text.clone());
+        let made = self.texts.lock().get(&Arc::as_ptr(object).addr()).map(|(_, text, _)| text.clone());
         made.unwrap_or_else(|| bare(object).into())
+    }
+
+    /// An object as protobuf.
+    pub fn protobuf(&self, resource: Resource, object: &Arc<Value>) -> Arc<[u8]> {
+        let made = self.texts.lock().get(&Arc::as_ptr(object).addr()).map(|(_, _, bytes)| bytes.clone());
+        made.unwrap_or_else(|| protobuf::object(resource, object).into())
     }
 
     /// Writes a request down; the number is its place.
@@ -142,6 +153,8 @@ pub struct StartOptions {
     pub client_certificates: bool,
     /// Starts without listening; the port is kept for `up`.
     pub down: bool,
+    /// The languages that it speaks.
+    pub speaks: Speaks,
 }
 
 /// The fake API server; ends when it is dropped.
@@ -178,6 +191,8 @@ impl FakeApi {
             snapshots: Mutex::new(Vec::new()),
             texts: Mutex::new(HashMap::new()),
             changed: watch::Sender::new(0),
+            speaks: Mutex::new(options.speaks),
+            sent: Arc::default(),
             bookmark_every: Mutex::new(Duration::from_millis(500)),
             muted: AtomicUsize::new(0),
             watching: Mutex::new(HashMap::new()),
@@ -266,15 +281,28 @@ impl FakeApi {
         let cluster = self.shared.cluster.lock();
         let mut texts = self.shared.texts.lock();
         texts.clear();
-        for object in Resource::ALL.into_iter().flat_map(|resource| cluster.all(resource)) {
-            let text = bare(&object).into();
-            texts.insert(Arc::as_ptr(&object).addr(), (object, text));
+        for resource in Resource::ALL {
+            for object in cluster.all(resource) {
+                let (text, bytes) = (bare(&object).into(), protobuf::object(resource, &object).into());
+                texts.insert(Arc::as_ptr(&object).addr(), (object, text, bytes));
+            }
         }
     }
 
-    /// How many bytes of JSON are spelled out.
-    pub fn size(&self) -> usize {
-        self.shared.texts.lock().values().map(|(_, text)| text.len()).sum()
+    /// How many bytes of JSON and of protobuf are spelled out.
+    pub fn size(&self) -> (usize, usize) {
+        let texts = self.shared.texts.lock();
+        (texts.values().map(|one| one.1.len()).sum(), texts.values().map(|one| one.2.len()).sum())
+    }
+
+    /// Speaks other languages from now on.
+    pub fn speaks(&self, speaks: Speaks) {
+        *self.shared.speaks.lock() = speaks;
+    }
+
+    /// How many bytes it has sent since it started.
+    pub fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
     }
 
     /// A copy of the state.
@@ -554,7 +582,7 @@ async fn serve(shared: &Arc<Shared>, stream: TcpStream) -> After {
             Err(_) => return After::Close,
         },
     };
-    let mut connection = Connection::new(stream);
+    let mut connection = Connection::new(stream, shared.sent.clone());
     while let Some(head) = connection.request().await {
         let after = answer(shared, &mut connection, &head).await;
         if after != After::Keep {

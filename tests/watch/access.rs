@@ -7,17 +7,19 @@ use std::time::Duration;
 use signpost::app::{ServeOptions, serve};
 use tempfile::TempDir;
 
-use crate::api::{Call, FakeApi, Fault, Resource, StartOptions, service, slice};
+use crate::api::{Call, FakeApi, Fault, Resource, Speaks, StartOptions, service, slice};
 use crate::world::{QUICK, SOON, SYNC, Setup, Steady, World, pass, shop, until};
 
 /// The bar for coming back after a rotation.
 const RESUME: Duration = Duration::from_secs(5);
 
 /// HTTPS.
-const TLS: StartOptions = StartOptions { tls: true, client_certificates: false, down: false };
+const TLS: StartOptions =
+    StartOptions { tls: true, client_certificates: false, down: false, speaks: Speaks::Both };
 
 /// HTTPS that wants a client's certificate.
-const MUTUAL: StartOptions = StartOptions { tls: true, client_certificates: true, down: false };
+const MUTUAL: StartOptions =
+    StartOptions { tls: true, client_certificates: true, down: false, speaks: Speaks::Both };
 
 /// Files in a folder that goes with it.
 struct Files {

@@ -143,8 +143,8 @@ fn a_headless_service_is_not_answered_from_a_partial_first_list() {
     api.apply_all(shop());
     api.apply(crate::api::slice("shop", "db-2", "db", &["10.1.0.3=db-2"]));
     api.fault(Fault::status(422).calls(&[Call::InitialWatch]));
-    // The slices come at 200 bytes a second: the first is there long before the last.
-    let slow = api.fault(Fault::Slow(400).rule().on(Resource::EndpointSlices));
+    // The slices come at 150 bytes a second: the first is there long before the last.
+    let slow = api.fault(Fault::Slow(150).rule().on(Resource::EndpointSlices));
     let mut world = Setup::default().start(api);
     assert!(until(SYNC, || world.api.happened(slow) > 0).is_some());
     let seen = until(Duration::from_millis(1500), || {

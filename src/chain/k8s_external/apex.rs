@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::step::{Found, Look};
-use crate::store::{Member, Spec};
+use crate::store::Spec;
 use crate::wire::{Owner, Section, Sections, rtype};
 
 impl Look<'_> {
@@ -81,7 +81,7 @@ impl Look<'_> {
             match service.spec() {
                 Spec::Headless if self.step.line.headless => {
                     let members = service.endpoints().parts().iter().flat_map(|part| part.members());
-                    addresses.extend(members.map(Member::ip));
+                    addresses.extend(members.map(|member| member.ip()));
                 }
                 Spec::Cluster { .. } | Spec::Headless => {
                     if let Some((_, external)) = options.store.externals().service(service.key()) {

@@ -108,7 +108,7 @@ impl Look<'_> {
                 let any = self.left == 2;
                 for part in endpoints.parts() {
                     if any || part.ports().iter().any(|port| part_wished(port, wish)) {
-                        listed.extend(part.members().iter().map(|member| {
+                        listed.extend(part.members().map(|member| {
                             Listed::new(&[member.name(naming).as_bytes()], member.ip(), part.ports())
                         }));
                     }
@@ -176,7 +176,7 @@ fn part_wished(port: &PartPort, (name, protocol): Wish<'_>) -> bool {
 
 /// Protocols and names of the numbered ports of slices that have endpoints.
 fn named_ports(endpoints: &Endpoints) -> impl Iterator<Item = (Protocol, &str)> {
-    let parts = endpoints.parts().iter().filter(|part| !part.members().is_empty());
+    let parts = endpoints.parts().iter().filter(|part| !part.is_empty());
     parts
         .flat_map(|part| part.ports())
         .filter(|port| port.port.is_some())

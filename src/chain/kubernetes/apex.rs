@@ -38,7 +38,7 @@ impl Lookup<'_> {
                 Spec::Cluster { .. } => addresses.extend(service.cluster_ips()),
                 Spec::Headless => {
                     let members = service.endpoints().parts().iter().flat_map(|part| part.members());
-                    addresses.extend(members.map(crate::store::Member::ip));
+                    addresses.extend(members.map(|member| member.ip()));
                 }
                 Spec::Orphan | Spec::External(_) | Spec::ExternalInvalid => {}
             }

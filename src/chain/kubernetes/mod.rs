@@ -143,8 +143,8 @@ impl Options {
             return services;
         }
         for &ip in self.own.iter().filter(|ip| !ip.is_loopback()) {
-            for key in store.reverse().endpoint(ip) {
-                if let Some(service) = store.service(&key)
+            for known in store.reverse().endpoint(ip) {
+                if let Some(service) = store.service(known.key())
                     && matches!(service.spec(), Spec::Cluster { .. } | Spec::Headless)
                     && self.exposes(service.namespace())
                     && !services.iter().any(|known| known.key() == service.key())

@@ -41,7 +41,7 @@ impl Lookup<'_> {
                     port.port.is_some() && matches_port(&port.name, port.protocol, name, protocol)
                 };
                 let mut parts = parts(&import);
-                if !parts.any(|(_, part)| part.ports().iter().any(matches) && !part.members().is_empty()) {
+                if !parts.any(|(_, part)| part.ports().iter().any(matches) && !part.is_empty()) {
                     return Found::Missing;
                 }
                 self.members(&import, Some((name, protocol)), sections);
@@ -79,7 +79,7 @@ impl Lookup<'_> {
                 let naming = self.options.naming;
                 let listed = chosen
                     .flat_map(|(member, part)| {
-                        part.members().iter().map(move |endpoint| {
+                        part.members().map(move |endpoint| {
                             let name = endpoint.name(naming);
                             let labels = [name.as_bytes(), member.cluster().as_bytes()];
                             Listed::new(&labels, endpoint.ip(), part.ports())
@@ -104,7 +104,8 @@ impl Lookup<'_> {
         let Some(member) = members.find(|member| member.cluster().as_bytes() == cluster) else {
             return Found::Missing;
         };
-        let named: Vec<(&Part, &Member)> = member.endpoints().named(endpoint, self.options.naming).collect();
+        let named: Vec<(&Part, Member<'_>)> =
+            member.endpoints().named(endpoint, self.options.naming).collect();
         if named.is_empty() {
             return Found::Missing;
         }
@@ -158,11 +159,9 @@ fn above(import: &Import, label: &[u8]) -> bool {
         ImportSpec::Set { .. } => {
             import.ports().iter().any(|port| port.protocol == protocol && !port.name.is_empty())
         }
-        ImportSpec::Headless => {
-            parts(import).filter(|(_, part)| !part.members().is_empty()).any(|(_, part)| {
-                let mut ports = part.ports().iter();
-                ports.any(|port| port.protocol == protocol && !port.name.is_empty() && port.port.is_some())
-            })
-        }
+        ImportSpec::Headless => parts(import).filter(|(_, part)| !part.is_empty()).any(|(_, part)| {
+            let mut ports = part.ports().iter();
+            ports.any(|port| port.protocol == protocol && !port.name.is_empty() && port.port.is_some())
+        }),
     }
 }

@@ -202,8 +202,8 @@ impl Reason<'_> {
             kind: "Service".to_owned(),
             namespace: service.namespace().name().to_owned(),
             name: show_label(first(service.key())),
-            uid: service.uid().to_owned(),
-            version: service.version().to_owned(),
+            uid: service.uid(),
+            version: service.version(),
             unchanged_seconds: Some(self.now.saturating_sub(service.changed())),
         }
     }
@@ -345,7 +345,7 @@ impl Reason<'_> {
         let headless = matches!(service.spec(), Spec::Headless);
         let mut ports: Vec<(String, Protocol)> = match headless {
             true => {
-                let parts = service.endpoints().parts().iter().filter(|part| !part.members().is_empty());
+                let parts = service.endpoints().parts().iter().filter(|part| !part.is_empty());
                 parts
                     .flat_map(|part| part.ports())
                     .map(|port| (port.name.to_string(), port.protocol))
@@ -496,8 +496,8 @@ impl Reason<'_> {
                     return said("the first lists of the cluster are not complete", &["K-016"]);
                 }
                 let mut found = None;
-                store.reverse().cluster(ip, |key| {
-                    found = store.service(key);
+                store.reverse().cluster(ip, |known| {
+                    found = store.service(known.key());
                     found.is_some()
                 });
                 if let Some(service) = found.filter(|service| self.options.exposes(service.namespace())) {
@@ -505,7 +505,7 @@ impl Reason<'_> {
                     said.object = Some(self.object(&service));
                     return said;
                 }
-                let service = store.reverse().endpoint(ip).find_map(|key| store.service(&key));
+                let service = store.reverse().endpoint(ip).find_map(|known| store.service(known.key()));
                 match service.filter(|service| self.options.exposes(service.namespace())) {
                     Some(service) => {
                         let mut said = said(format!("{ip} is a ready endpoint of a Service"), &["K-171"]);

@@ -15,8 +15,8 @@ impl Lookup<'_> {
             Some(Reverse::Whole(ip)) => {
                 // A cluster address wins: its one name, of the first Service that is exposed (K-170, K-181).
                 let mut owner = None;
-                store.reverse().cluster(ip, |key| {
-                    owner = store.service(key).filter(|service| self.exposed(service));
+                store.reverse().cluster(ip, |known| {
+                    owner = store.service(known.key()).filter(|service| self.exposed(service));
                     owner.is_some()
                 });
                 if let Some(service) = owner {
@@ -27,8 +27,9 @@ impl Lookup<'_> {
                     return Found::Missing;
                 }
                 let mut found = Found::Missing;
-                for key in store.reverse().endpoint(ip) {
-                    let Some(service) = store.service(&key).filter(|service| self.exposed(service)) else {
+                for known in store.reverse().endpoint(ip) {
+                    let Some(service) = store.service(known.key()).filter(|service| self.exposed(service))
+                    else {
                         continue;
                     };
                     for member in service.endpoints().with_address(ip) {
@@ -40,8 +41,8 @@ impl Lookup<'_> {
                 found
             }
             Some(Reverse::Part(prefix, bits)) => {
-                let exists = store.reverse().any_below(prefix, bits, |key| {
-                    store.service(key).is_some_and(|service| {
+                let exists = store.reverse().any_below(prefix, bits, |known| {
+                    store.service(known.key()).is_some_and(|service| {
                         self.exposed(&service)
                             && (self.options.endpoints || matches!(service.spec(), Spec::Cluster { .. }))
                     })

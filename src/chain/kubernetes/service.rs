@@ -136,7 +136,7 @@ impl Lookup<'_> {
         let matches =
             |port: &PartPort| port.port.is_some() && matches_port(&port.name, port.protocol, name, protocol);
         let has = |part: &Part| part.ports().iter().any(matches);
-        if !endpoints.parts().iter().any(|part| has(part) && !part.members().is_empty()) {
+        if !endpoints.parts().iter().any(|part| has(part) && !part.is_empty()) {
             return Found::Missing;
         }
         match self.qtype {
@@ -154,7 +154,7 @@ impl Lookup<'_> {
     /// Addresses of the asked family of these members, each once.
     pub(super) fn member_addresses<'m>(
         &mut self,
-        members: impl Iterator<Item = &'m Member>,
+        members: impl Iterator<Item = Member<'m>>,
         sections: &mut Sections,
     ) {
         let most = self.limit / ADDRESS_RECORD + 1;
@@ -219,14 +219,12 @@ impl Lookup<'_> {
         sections: &mut Sections,
     ) {
         let naming = self.options.naming;
-        let entries =
-            endpoints.parts().iter().map(|part| part.members().len() * numbered(part, &matches)).sum();
+        let entries = endpoints.parts().iter().map(|part| part.len() * numbered(part, &matches)).sum();
         if entries == 0 {
             return;
         }
         let most = self.limit / SRV_RECORD + 1;
-        let names = endpoints.name_count(naming);
-        let start = if entries > most { self.rng.usize(..names.max(1)) } else { 0 };
+        let start = if entries > most { self.rng.usize(..endpoints.len().max(1)) } else { 0 };
         let key = self.run;
         let before = sections.records().len();
         let mut drafted = 0;
@@ -255,6 +253,20 @@ impl Lookup<'_> {
             if at >= end {
                 break;
             }
+            if group.is_one_name() {
+                if !group.members().any(|(part, _)| numbered(part, &matches) > 0) {
+                    continue;
+                }
+                // Each name stands there once, so the records of this one are those of one target.
+                let first = at;
+                while at < end && target_label(sections, at) == target_label(sections, first) {
+                    at += 1;
+                }
+                if let Some(id) = id_at(sections, first) {
+                    self.glue(group.members().map(|(_, member)| member), id, sections);
+                }
+                continue;
+            }
             each_name(group, naming, |name| {
                 let first = at;
                 while at < end && target_label(sections, at) == name {
@@ -270,7 +282,7 @@ impl Lookup<'_> {
     }
 
     /// Addresses of the target of record `id`, each once (K-086, K-110).
-    fn glue<'m>(&mut self, members: impl Iterator<Item = &'m Member>, id: u16, sections: &mut Sections) {
+    fn glue<'m>(&mut self, members: impl Iterator<Item = Member<'m>>, id: u16, sections: &mut Sections) {
         let most = self.limit / ADDRESS_RECORD;
         let from = sections.records().len();
         for member in members {
@@ -337,7 +349,7 @@ fn has_named_port(service: &Service, protocol: Protocol, endpoints: bool) -> boo
         }
         Spec::Headless => {
             endpoints
-                && service.endpoints().parts().iter().filter(|part| !part.members().is_empty()).any(|part| {
+                && service.endpoints().parts().iter().filter(|part| !part.is_empty()).any(|part| {
                     part.ports()
                         .iter()
                         .any(|port| port.protocol == protocol && !port.name.is_empty() && port.port.is_some())
@@ -351,6 +363,9 @@ fn has_named_port(service: &Service, protocol: Protocol, endpoints: bool) -> boo
 fn each_name(group: Group<'_>, naming: Naming, mut visit: impl FnMut(&[u8])) {
     for (index, (_, member)) in group.members().enumerate() {
         let name = member.name(naming);
+        if group.is_one_name() {
+            return visit(name.as_bytes());
+        }
         // One hash is nearly always one name, so the first earlier member already settles it.
         let mut earlier = group.members().take(index);
         if !earlier.any(|(_, earlier)| earlier.name(naming).as_bytes() == name.as_bytes()) {
@@ -364,8 +379,9 @@ fn named<'a, 'n>(
     group: Group<'a>,
     naming: Naming,
     name: &'n [u8],
-) -> impl Iterator<Item = (&'a Part, &'a Member)> + use<'a, 'n> {
-    group.members().filter(move |(_, member)| member.name(naming).as_bytes() == name)
+) -> impl Iterator<Item = (&'a Part, Member<'a>)> + use<'a, 'n> {
+    let one = group.is_one_name();
+    group.members().filter(move |(_, member)| one || member.name(naming).as_bytes() == name)
 }
 
 /// Whether the records from `from` on hold one with this RDATA.

@@ -258,19 +258,19 @@ impl ClusterZone {
         let mut left = number;
         for part in service.endpoints().parts() {
             let each = 1 + part.ports().len();
-            match part.members().get(left / each) {
+            match part.member(left / each) {
                 Some(member) => {
                     self.member(service.key(), part, (member, left % each), to);
                     return true;
                 }
-                None => left -= each * part.members().len(),
+                None => left -= each * part.len(),
             }
         }
         false
     }
 
     /// An endpoint's address at both names, or one of its ports if that is named.
-    fn member(&self, key: &[u8], part: &Part, (member, at): (&Member, usize), to: &mut Filling<'_>) {
+    fn member(&self, key: &[u8], part: &Part, (member, at): (Member<'_>, usize), to: &mut Filling<'_>) {
         let name = framed(member.name(self.naming).as_bytes());
         let Some(at) = at.checked_sub(1) else {
             to.address(&[key, SVC], member.ip());
@@ -280,7 +280,7 @@ impl ClusterZone {
         let Some(port) = part.ports().get(at) else { return };
         if let (Some(labels), Some(number)) = (port_labels(&port.name, port.protocol), port.port) {
             // K-241: of the addresses of this slice, not of all.
-            let weight = u16::try_from(100 / part.members().len().max(1)).unwrap_or(WEIGHT).max(1);
+            let weight = u16::try_from(100 / part.len().max(1)).unwrap_or(WEIGHT).max(1);
             to.service(&[&labels, key, SVC], weight, number, &[&name, key, SVC]);
         }
     }

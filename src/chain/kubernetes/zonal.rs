@@ -22,7 +22,7 @@ impl Lookup<'_> {
         if prefer && in_zone().next().is_none() {
             let all = || {
                 let parts = endpoints.parts().iter();
-                parts.flat_map(|part| part.members().iter().map(move |member| (part.as_ref(), member)))
+                parts.flat_map(|part| part.members().map(move |member| (part.as_ref(), member)))
             };
             self.picked(all(), service, sections);
         } else {
@@ -34,7 +34,7 @@ impl Lookup<'_> {
     /// The records of the endpoints that were picked; none of them is NODATA (K-221, K-226).
     fn picked<'m>(
         &mut self,
-        picked: impl Iterator<Item = (&'m Part, &'m Member)>,
+        picked: impl Iterator<Item = (&'m Part, Member<'m>)>,
         service: &Service,
         sections: &mut Sections,
     ) {

@@ -37,7 +37,8 @@ impl Step for LoadBalance {
 
     fn tell(&self, asked: &mut Asked, reply: &mut Reply, context: &mut Context<'_>) {
         let transfer = matches!(asked.question.qtype, rtype::AXFR | rtype::IXFR);
-        if reply.head.rcode != Rcode::NOERROR || transfer {
+        let single = reply.sections.records().len() < 2;
+        if reply.head.rcode != Rcode::NOERROR || single || transfer {
             return;
         }
         let sections = &mut reply.sections;

@@ -1,6 +1,6 @@
 //! How an API server is reached: in-cluster, by a kubeconfig, or by its address.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -186,11 +186,16 @@ pub(super) struct Connection {
     counts: Arc<ClusterCounts>,
     /// Label `host`: that of the last client that was made.
     host: RefCell<Rc<str>>,
+    /// Whether this server said that it takes no request for protobuf.
+    only_json: Cell<bool>,
     /// The client, if there is one now.
     client: RefCell<Option<Client>>,
     /// The last client that could be made: used on where files are gone for the moment.
     last: RefCell<Option<Client>>,
 }
+
+/// The most of an answer that is read in one go: a connection keeps a buffer of that size. Unit: bytes.
+const READ: usize = 1 << 16;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -210,6 +215,7 @@ impl Connection {
             timing,
             counts,
             host: RefCell::new("".into()),
+            only_json: Cell::new(false),
             client: RefCell::new(None),
             last: RefCell::new(None),
         }
@@ -261,8 +267,19 @@ impl Connection {
             .map_err(|error| Trouble::Connection(chain(&error)))
     }
 
+    /// Whether this server takes requests for protobuf, as far as is known.
+    pub(super) fn takes_protobuf(&self) -> bool {
+        !self.only_json.get()
+    }
+
+    /// Remembers that it does not, until the client is made anew.
+    pub(super) fn only_json(&self) {
+        self.only_json.set(true);
+    }
+
     /// Forgets the client: the next one reads CA, token and kubeconfig anew, and resolves the host anew.
     pub(super) fn renew(&self) {
+        self.only_json.set(false);
         self.client.borrow_mut().take();
     }
 }
@@ -280,7 +297,9 @@ pub(super) fn build(config: &Config, timing: Timing) -> kube::Result<Client> {
     connector.set_tcp_user_timeout(Some(timing.dead));
     let connector = config.rustls_https_connector_with_connector(connector)?;
     let client: hyper_util::client::legacy::Client<_, Body> =
-        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .http1_max_buf_size(READ)
+            .build(connector);
     let client = ServiceExt::<http::Request<Body>>::map_err(client, tower::BoxError::from);
     let headers = config.extra_headers_layer()?;
     let builder = ClientBuilder::new(client, &config.default_namespace).with_layer(&headers);

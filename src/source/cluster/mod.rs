@@ -1,8 +1,8 @@
 //! A cluster's API server: one list and watch for each kind, told as one stream of changes.
 //!
 //! ```text
-//!  Access ─► Connection ─► kube's Client::send ─► bytes ─► split ─► object::decode ─► Change ─► Feed ─► Sink
-//!                 ▲ made anew when files or trust change        │
+//!  Access ─► Connection ─► kube's Client::send ─► bytes ─► encoding ─► object::decode ─► Change ─► Feed ─► Sink
+//!                 ▲ made anew when files or trust change   (split, protobuf)
 //!                 └───────── Reflector (one a kind): list ─► watch ─► resume, relist, back off
 //! ```
 //!
@@ -11,13 +11,18 @@
 
 mod access;
 mod backoff;
+mod body;
+mod encoding;
 mod event;
 mod feed;
+mod protobuf;
 mod reflect;
 mod request;
 mod review;
 mod split;
 mod start;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod trouble;
 

@@ -12,20 +12,20 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
 use kube::client::Body;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::Timing;
 use super::access::Connection;
 use super::backoff::Backoff;
-use super::event::{Event, INITIAL_EVENTS_END, Meta, backwards, meta, status, version};
+use super::body::{message, next_chunk};
+use super::encoding::{Encoding, Events, Page};
+use super::event::{backwards, status, version};
 use super::feed::Feed;
 use super::request::{self, Ask};
-use super::split::{Items, Lines};
-use super::trouble::{Trouble, chain};
+use super::trouble::Trouble;
 use crate::source::Selector;
-use crate::source::object;
+use crate::source::object::Fault;
 use crate::store::change::{Change, Kind, ObjectKey};
 
 /// The shortest time between the starts of two lists of one kind.
@@ -81,6 +81,8 @@ pub(super) struct Reflector {
     backoff: Backoff,
     /// Whether lists by watch are tried.
     streaming: bool,
+    /// Whether protobuf is asked for.
+    protobuf: bool,
     /// The version up to which we know everything.
     version: String,
     /// Since when there is no connection.
@@ -111,6 +113,7 @@ impl Reflector {
         Self {
             rng: fastrand::Rng::with_seed(options.seed),
             backoff: Backoff::new(options.timing.backoff_min, options.timing.backoff_max),
+            protobuf: request::speaks_protobuf(options.kind),
             options,
             connection,
             feed,
@@ -203,13 +206,13 @@ impl Reflector {
     /// Lists by watch; returns when the watch behind the list ends.
     async fn list_by_watch(&mut self) -> Result<(), Trouble> {
         let timeout = self.watch_timeout();
-        let body = match self.get(Ask::Stream { timeout }).await {
+        let answer = match self.get(Ask::Stream { timeout }).await {
             Err(Trouble::Status { status: 400 | 422, message }) => return Err(Trouble::NoStreaming(message)),
             other => other?,
         };
         self.feed.change(Change::Begin(self.options.kind));
         let mut stream = Stream { listing: true, heard: false };
-        let ended = self.read_events(body, &mut stream).await;
+        let ended = self.read_events(answer, &mut stream).await;
         match ended {
             Err(Trouble::Mute(pause)) if stream.listing => {
                 Err(Trouble::NoStreaming(format!("the end of the list did not come within {pause:?}")))
@@ -232,28 +235,25 @@ impl Reflector {
         self.feed.change(Change::Begin(kind));
         let mut token = String::new();
         loop {
-            let mut body = self.get(if paged { Ask::Page(&token) } else { Ask::Whole }).await?;
-            let mut items = Items::default();
-            loop {
-                let Some(chunk) = next_chunk(&mut body, self.options.timing.mute).await? else { break };
-                items
-                    .push(&chunk, |item| self.item(item))
-                    .map_err(|_| Trouble::Nonsense("list: an item is too long"))?;
+            let (encoding, mut body) = self.get(if paged { Ask::Page(&token) } else { Ask::Whole }).await?;
+            let mut page = Page::new(encoding);
+            while let Some(chunk) = next_chunk(&mut body, self.options.timing.mute).await? {
+                page.push(&chunk, |item| drop(self.upsert(encoding, item)))
+                    .map_err(|trouble| self.doubt(encoding, trouble))?;
             }
-            let frame = items.frame().ok_or_else(|| Trouble::Connection("the list broke off".to_owned()))?;
-            let meta: Meta = serde_json::from_slice(frame).map_err(|_| Trouble::Nonsense("list"))?;
-            if meta.code != 0 {
-                return Err(status(meta.code, None, meta.message));
+            let end = page.end().map_err(|trouble| self.doubt(encoding, trouble))?;
+            if end.code != 0 {
+                return Err(status(end.code, None, end.message));
             }
             // Whatever it is, a list has a version; nothing is swept on the word of less.
-            if meta.metadata.resource_version.is_empty() {
-                return Err(Trouble::Nonsense("list"));
+            if end.version.is_empty() {
+                return Err(self.doubt(encoding, Trouble::Nonsense("list")));
             }
-            if meta.metadata.next.is_empty() {
-                self.listed(meta.metadata.resource_version);
+            if end.next.is_empty() {
+                self.listed(end.version);
                 return Ok(());
             }
-            token = meta.metadata.next;
+            token = end.next;
         }
     }
 
@@ -281,9 +281,9 @@ impl Reflector {
             let version = self.version.clone();
             let mut stream = Stream { listing: false, heard: false };
             let ended = match self.get(Ask::Watch { version: &version, timeout }).await {
-                Ok(body) => {
+                Ok(answer) => {
                     refusals = 0;
-                    self.read_events(body, &mut stream).await
+                    self.read_events(answer, &mut stream).await
                 }
                 Err(trouble) => {
                     if matches!(trouble, Trouble::Status { .. }) {
@@ -328,24 +328,28 @@ impl Reflector {
     }
 
     /// Reads events until the stream ends.
-    async fn read_events(&mut self, mut body: Body, stream: &mut Stream) -> Result<(), Trouble> {
-        let mut lines = Lines::default();
+    async fn read_events(
+        &mut self,
+        (encoding, mut body): (Encoding, Body),
+        stream: &mut Stream,
+    ) -> Result<(), Trouble> {
+        let mut events = Events::new(encoding);
         loop {
             let timing = self.options.timing;
             let patience = if stream.listing { timing.initial_bookmark } else { timing.mute };
             let Some(chunk) = next_chunk(&mut body, patience).await? else {
                 // A stream that ends without a line end: the line may be whole, or be cut; only a whole one parses.
-                let rest = lines.rest().to_vec();
-                return if rest.is_empty() { Ok(()) } else { self.event(&rest, stream) };
+                let rest = events.rest();
+                return if rest.is_empty() { Ok(()) } else { self.event(encoding, rest, stream) };
             };
             let mut trouble = None;
-            lines
-                .push(&chunk, |line| {
+            events
+                .push(&chunk, |frame| {
                     if trouble.is_none() {
-                        trouble = self.event(line, stream).err();
+                        trouble = self.event(encoding, frame, stream).err();
                     }
                 })
-                .map_err(|_| Trouble::Nonsense("watch: a line is too long"))?;
+                .map_err(|trouble| self.doubt(encoding, trouble))?;
             if let Some(trouble) = trouble {
                 return Err(trouble);
             }
@@ -353,42 +357,37 @@ impl Reflector {
     }
 
     /// Takes one event. Errors: only those that end the stream; a bad object is told and passed over.
-    fn event(&mut self, line: &[u8], stream: &mut Stream) -> Result<(), Trouble> {
+    fn event(&mut self, encoding: Encoding, frame: &[u8], stream: &mut Stream) -> Result<(), Trouble> {
         let kind = self.options.kind;
-        let Ok(event) = serde_json::from_slice::<Event<'_>>(line) else {
+        let Some(event) = encoding.event(frame) else {
             // A Status that came as the whole answer has no event around it.
-            return match serde_json::from_slice::<Meta>(line) {
-                Ok(meta) if meta.code != 0 => Err(status(meta.code, None, meta.message)),
-                _ => {
-                    self.tell_bad_line(line.len());
-                    Ok(())
-                }
-            };
+            if let Some((code, message)) = encoding.bare_status(frame) {
+                return Err(status(code, None, message));
+            }
+            self.tell_bad_event(frame.len());
+            return Ok(());
         };
-        let json = event.object.get().as_bytes();
         stream.heard = true;
         match event.kind {
             "ADDED" | "MODIFIED" => {
                 self.recovered();
-                let version = self.upsert(json);
+                let version = self.upsert(encoding, event.object);
                 self.moved(version, stream)
             }
             "DELETED" => {
                 self.recovered();
-                if let Ok(cut) = object::decode(kind, json)
+                if let Ok(cut) = encoding.decode(kind, event.object)
                     && let Some(key) = cut.key
                 {
                     self.feed.change(Change::Remove(kind, key));
                 }
-                let version = meta(json).metadata.resource_version;
-                self.moved(version, stream)
+                self.moved(encoding.meta(event.object).version, stream)
             }
             "BOOKMARK" => {
-                let meta = meta(json).metadata;
-                let ends = meta.annotations.get(INITIAL_EVENTS_END).is_some_and(|value| value == "true");
-                if stream.listing && ends {
+                let meta = encoding.meta(event.object);
+                if stream.listing && meta.ends {
                     stream.listing = false;
-                    self.listed(meta.resource_version);
+                    self.listed(meta.version);
                     return Ok(());
                 }
                 if stream.listing {
@@ -397,14 +396,14 @@ impl Reflector {
                         "a bookmark came before the end of the list".to_owned(),
                     ));
                 }
-                self.moved(meta.resource_version, stream)
+                self.moved(meta.version, stream)
             }
             "ERROR" => {
-                let meta = meta(json);
-                Err(status(meta.code, None, meta.message))
+                let (code, message) = encoding.status(event.object).unwrap_or_default();
+                Err(status(code, None, message))
             }
             _ => {
-                self.tell_bad_line(line.len());
+                self.tell_bad_event(frame.len());
                 Ok(())
             }
         }
@@ -422,43 +421,38 @@ impl Reflector {
         Ok(())
     }
 
-    /// Takes an item of a list.
-    fn item(&mut self, json: &[u8]) {
-        self.upsert(json);
-    }
-
     /// Takes an object; returns its version, empty where it has none.
-    fn upsert(&mut self, json: &[u8]) -> String {
+    fn upsert(&mut self, encoding: Encoding, object: &[u8]) -> String {
         let kind = self.options.kind;
-        match object::decode(kind, json) {
+        match encoding.decode(kind, object) {
             Err(error) => {
                 let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                 tracing::warn!(target: "plugin/kubernetes", "{kind:?}: an object is passed over: {error}: {source}");
-                meta(json).metadata.resource_version
+                encoding.meta(object).version
             }
             Ok(cut) => {
                 if !cut.faults.is_empty() {
                     self.tell_faults(cut.key.as_ref(), &cut.faults);
                 }
                 match (cut.object, cut.key) {
-                    (Some(object), _) => {
-                        let version = version(&object);
-                        self.feed.change(Change::Upsert(object));
+                    (Some(cut), _) => {
+                        let version = version(&cut);
+                        self.feed.change(Change::Upsert(cut));
                         version
                     }
                     // A pod that is ending keeps what it had until it is deleted (K-158).
                     (None, Some(key)) if kind != Kind::Pods && !cut.faults.is_empty() => {
                         self.feed.change(Change::Remove(kind, key));
-                        meta(json).metadata.resource_version
+                        encoding.meta(object).version
                     }
-                    (None, _) => meta(json).metadata.resource_version,
+                    (None, _) => encoding.meta(object).version,
                 }
             }
         }
     }
 
     /// Tells the faults of an object, once.
-    fn tell_faults(&mut self, key: Option<&ObjectKey>, faults: &[object::Fault]) {
+    fn tell_faults(&mut self, key: Option<&ObjectKey>, faults: &[Fault]) {
         if let Some(key) = key {
             if self.told.len() >= TOLD {
                 self.told.clear();
@@ -473,12 +467,26 @@ impl Reflector {
         }
     }
 
-    /// Tells a line that is no event.
-    fn tell_bad_line(&self, length: usize) {
+    /// Tells bytes that are no event.
+    fn tell_bad_event(&self, length: usize) {
         tracing::warn!(
             target: "plugin/kubernetes",
             "{:?}: {length} bytes of the watch are no event and are passed over", self.options.kind
         );
+    }
+
+    /// What came in protobuf is none, or nothing that we can read: from now on we ask for JSON.
+    fn doubt(&mut self, encoding: Encoding, trouble: Trouble) -> Trouble {
+        if encoding == Encoding::Protobuf
+            && matches!(trouble, Trouble::Nonsense(_))
+            && std::mem::replace(&mut self.protobuf, false)
+        {
+            tracing::warn!(
+                target: "plugin/kubernetes",
+                "{:?}: asking for JSON from now on, protobuf could not be read: {trouble}", self.options.kind
+            );
+        }
+        trouble
     }
 
     /// Something worked.
@@ -541,58 +549,38 @@ impl Reflector {
         sleep(pause).await;
     }
 
-    /// Sends a request; returns the body of a good answer.
-    async fn get(&self, ask: Ask<'_>) -> Result<Body, Trouble> {
-        let kind = self.options.kind;
-        let path = request::paths(kind).get(self.path).copied().unwrap_or_default();
-        let target = request::target(kind, path, self.options.labels.as_ref(), ask);
-        let request = http::Request::get(target)
-            .header(http::header::ACCEPT, "application/json")
-            .header(http::header::USER_AGENT, concat!("signpost/", env!("CARGO_PKG_VERSION")))
-            .body(Body::empty())
-            .map_err(|error| Trouble::Connection(error.to_string()))?;
-        let answer = self.connection.send(request).await?;
-        let code = answer.status().as_u16();
-        if answer.status().is_success() {
-            return Ok(answer.into_body());
-        }
-        let after = answer
-            .headers()
-            .get(http::header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map(Duration::from_secs);
-        let message = message(answer.into_body()).await;
-        Err(status(code, after, message))
-    }
-}
-
-/// The text of an error answer: the message of its Status, or its beginning.
-async fn message(mut body: Body) -> String {
-    let mut text = Vec::new();
-    while text.len() < 8192
-        && let Ok(Some(chunk)) = next_chunk(&mut body, Duration::from_secs(5)).await
-    {
-        text.extend_from_slice(&chunk);
-    }
-    match serde_json::from_slice::<Meta>(&text) {
-        Ok(meta) if !meta.message.is_empty() => meta.message,
-        _ => String::from_utf8_lossy(text.get(..text.len().min(200)).unwrap_or_default()).into_owned(),
-    }
-}
-
-/// The next bytes of a body; `None` at its end.
-async fn next_chunk(body: &mut Body, patience: Duration) -> Result<Option<bytes::Bytes>, Trouble> {
-    loop {
-        match timeout(patience, body.frame()).await {
-            Err(_) => return Err(Trouble::Mute(patience)),
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(error))) => return Err(Trouble::Connection(chain(&error))),
-            // Trailers say nothing to us.
-            Ok(Some(Ok(frame))) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
+    /// Sends a request; returns the body of a good answer, and how it is written.
+    async fn get(&self, ask: Ask<'_>) -> Result<(Encoding, Body), Trouble> {
+        loop {
+            let asked = match self.protobuf && self.connection.takes_protobuf() {
+                true => Encoding::Protobuf,
+                false => Encoding::Json,
+            };
+            let kind = self.options.kind;
+            let path = request::paths(kind).get(self.path).copied().unwrap_or_default();
+            let target = request::target(kind, path, self.options.labels.as_ref(), ask);
+            let request = http::Request::get(target)
+                .header(http::header::ACCEPT, asked.accept())
+                .header(http::header::USER_AGENT, concat!("signpost/", env!("CARGO_PKG_VERSION")))
+                .body(Body::empty())
+                .map_err(|error| Trouble::Connection(error.to_string()))?;
+            let answer = self.connection.send(request).await?;
+            let encoding = Encoding::of(answer.headers().get(http::header::CONTENT_TYPE));
+            if answer.status().is_success() {
+                return Ok((encoding, answer.into_body()));
             }
+            let code = answer.status().as_u16();
+            if matches!(code, 406 | 415) && asked == Encoding::Protobuf {
+                self.connection.only_json();
+                continue;
+            }
+            let after = answer
+                .headers()
+                .get(http::header::RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok())
+                .map(Duration::from_secs);
+            let message = message(encoding, answer.into_body()).await;
+            return Err(status(code, after, message));
         }
     }
 }

@@ -74,6 +74,15 @@ pub(super) fn may_be_absent(kind: Kind) -> bool {
     }
 }
 
+/// Whether a kind is asked for in protobuf: servers never have it for those that a CRD defines.
+pub(super) fn speaks_protobuf(kind: Kind) -> bool {
+    match kind {
+        Kind::Services | Kind::EndpointSlices | Kind::Namespaces | Kind::Pods => true,
+        // Ingresses would have it too; there are few of them.
+        Kind::Imports | Kind::Hosts(_) => false,
+    }
+}
+
 /// The RBAC rule that a kind needs, in words.
 pub(super) fn rule(kind: Kind) -> String {
     let group = group(kind);

@@ -1,7 +1,7 @@
 //! Cutting what an API server sends into single objects while it comes: lines of a watch, items of a list.
 
 /// The longest object that is taken. Unit: bytes. An API server's own limit is lower.
-const LONGEST: usize = 16 << 20;
+pub(super) const LONGEST: usize = 16 << 20;
 
 /// Too long a line or item.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,7 +1,8 @@
-//! One object at the door: JSON in, an [`Object`] of our fields out, and the list of what was left out.
+//! One object at the door: JSON or protobuf in, an [`Object`] of our fields out, and the list of what was left out.
 //!
 //! ```text
-//!  text or tree ── serde ──► raw (lenient fields, borrowed) ── cut ──► Cut { key, object, faults }
+//!  text or tree ── serde ────► raw (lenient fields, borrowed) ── cut ──► Cut { key, object, faults }
+//!  protobuf ────── protobuf ─┘
 //! ```
 //!
 //! Invariants:
@@ -17,6 +18,7 @@ pub(crate) mod field;
 mod hosts;
 mod moment;
 mod part;
+pub(crate) mod protobuf;
 pub(crate) mod raw;
 
 #[cfg(test)]
@@ -31,6 +33,7 @@ pub(crate) use self::hosts::{cut_gateway, cut_import, cut_ingress, cut_route};
 pub(crate) use self::part::{
     Names, address, hostname, is_label, key, pairs, port_number, port_protocol, slice_ports, target,
 };
+pub use self::protobuf::{Malformed, decode_protobuf};
 use super::SourceError;
 use crate::store::change::{HostKind, Kind, Object};
 

@@ -145,7 +145,13 @@ fn a_changed_slice_leaves_the_parts_of_the_others_alone() {
     );
     let part = |name: &str| {
         let service = store.service(&run(&["web", "shop"])).unwrap();
-        service.endpoints().parts().iter().find(|part| &*part.slice == name).cloned().unwrap()
+        service
+            .endpoints()
+            .parts()
+            .iter()
+            .find(|part| part.slice == SliceId::of(&ObjectKey::new("shop", name)))
+            .cloned()
+            .unwrap()
     };
     let (first, second) = (part("web-1"), part("web-2"));
     feed(&mut writer, [put_slice("shop", "web-2", "2", "web", &["10.0.0.3"])]);
@@ -164,7 +170,7 @@ fn nothing_is_seen_before_it_is_published() {
     writer.change(cluster("shop", "web", "2", "10.96.0.2"));
     writer.change(put_slice("shop", "web-1", "1", "web", &["10.0.0.1"]));
     let service = store.service(&run(&["web", "shop"])).unwrap();
-    assert_eq!(*service.spec(), Spec::Cluster { v4: [[10, 96, 0, 1]].into(), v6: [].into() });
+    assert_eq!(*service.spec(), Spec::Cluster { v4: vec![[10, 96, 0, 1]].into(), v6: [].into() });
     assert!(service.endpoints().is_empty());
     assert!(endpoint_keys(&store, ip("10.0.0.1")).is_empty());
     assert!(cluster_keys(&store, ip("10.96.0.2")).is_empty());
@@ -276,7 +282,9 @@ fn namespaces_that_came_and_went_leave_nothing_behind() {
             ],
         );
     }
-    assert_eq!(store.services.len(), 0);
+    let mut left = 0;
+    store.each_service(|_| left += 1);
+    assert_eq!(left, 0);
     // A cluster where namespaces come and go all day (previews, tests) must not grow (promise 7: memory has a ceiling).
     assert!(store.namespaces.len() <= 16, "{} namespaces are kept of 1 that exists", store.namespaces.len());
 }
@@ -390,7 +398,7 @@ fn an_exposed_address_is_found_behind_many_that_are_not() {
     changes.push(put_slice("shown", "s-1", "1", "s", &["10.0.200.1"]));
     feed(&mut writer, changes);
     let shown = |prefix: &str, bits| {
-        store.reverse().any_below(ip(prefix), bits, |key| **key == *run(&["s", "shown"]))
+        store.reverse().any_below(ip(prefix), bits, |service| service.key() == run(&["s", "shown"]))
     };
     assert!(shown("10.0.200.0", 24));
     assert!(shown("10.0.0.0", 16), "behind 5,000 addresses that the stanza hides");
@@ -438,4 +446,67 @@ fn a_change_of_a_slice_is_timed_from_its_trigger_until_it_is_served() {
     feed(&mut writer, [triggered("orphan", "1", Some(start))]);
     feed(&mut writer, [Change::Remove(Kind::EndpointSlices, ObjectKey::new("shop", "db-1"))]);
     assert_eq!((seen(headless_kind), seen(cluster_ip)), ((1, 250_000), (4, 750_000)));
+}
+
+#[test]
+fn a_large_service_is_found_by_every_name_and_address_and_an_event_touches_one_part() {
+    // 50 slices of 100 endpoints, without names of their own, with some, and with IPv6 among them.
+    for named in [0_usize, 1, 2] {
+        let (store, mut writer, _) = store(Wanted { pods: false, pod_names: false, ..ALL });
+        let object = |at: usize, version: usize| {
+            let addresses: Vec<String> = (0..100)
+                .map(|nth| match named {
+                    2 if at == 7 => format!("fd00::{at:x}:{nth:x}"),
+                    _ => format!("10.{}.{at}.{nth}", version % 2),
+                })
+                .collect();
+            let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+            let mut object = slice("shop", &format!("big-{at}"), &version.to_string(), "big", &addresses);
+            for (nth, endpoint) in
+                object.endpoints.iter_mut().enumerate().filter(|_| named == 1 && at.is_multiple_of(2))
+            {
+                endpoint.hostname = format!("host-{at}-{nth}").into();
+            }
+            Change::Upsert(Object::Slice(object))
+        };
+        let all = std::iter::once(headless("shop", "big", "1")).chain((0..50).map(|at| object(at, 0)));
+        feed(&mut writer, all);
+        let service = || store.service(&run(&["big", "shop"])).unwrap();
+        let before = service();
+        feed(&mut writer, [object(3, 1)]);
+        let after = service();
+        let kept = before.endpoints().parts().iter().zip(after.endpoints().parts());
+        assert_eq!(kept.filter(|(old, new)| Arc::ptr_eq(old, new)).count(), 49);
+        assert_eq!(after.endpoints().len(), 5000);
+        for part in after.endpoints().parts() {
+            for member in part.members() {
+                let name = member.name(Naming::Address);
+                let found: Vec<IpAddr> = after
+                    .endpoints()
+                    .named(name.as_bytes(), Naming::Address)
+                    .map(|(_, member)| member.ip())
+                    .collect();
+                assert_eq!(found, [member.ip()]);
+                assert_eq!(after.endpoints().with_address(member.ip()).count(), 1);
+                assert_eq!(endpoint_keys(&store, member.ip()), [run(&["big", "shop"])]);
+            }
+        }
+        // What went is gone from everywhere.
+        assert_eq!(after.endpoints().named(b"10-0-3-7", Naming::Address).count(), 0);
+        assert_eq!(endpoint_keys(&store, ip("10.0.3.7")), Vec::<Vec<u8>>::new());
+        assert_eq!(after.endpoints().named(b"host-2-7", Naming::Address).count(), usize::from(named == 1));
+    }
+}
+
+#[test]
+fn a_key_is_found_whatever_its_length() {
+    let (store, mut writer, _) = store(ALL);
+    for length in [1, 20, 33, 34, 35, 36, 62, 63] {
+        let (name, space) = ("n".repeat(length), "s".repeat(length));
+        feed(&mut writer, [cluster(&space, &name, "1", "10.96.0.1")]);
+        let key = run(&[&name, &space]);
+        assert_eq!(store.service(&key).map(|service| service.key().to_vec()), Some(key.clone()));
+        feed(&mut writer, [Change::Remove(Kind::Services, ObjectKey::new(&space, &name))]);
+        assert!(store.service(&key).is_none());
+    }
 }

@@ -1,0 +1,163 @@
+//! What stands for texts that are only ever compared: names of slices, versions of objects, what these answer.
+//!
+//! All are 64 bits of a keyed hash (SipHash, a key for each process). Two different texts look the same with a chance of one in
+//! 2^64; among 150,000 slices any two do with one in a thousand million.
+
+use std::fmt::Write as _;
+use std::hash::BuildHasher as _;
+use std::sync::LazyLock;
+
+use super::change::{ObjectKey, Revision};
+
+/// The key of all hashes here.
+static KEY: LazyLock<std::hash::RandomState> = LazyLock::new(std::hash::RandomState::new);
+
+/// Which EndpointSlice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct SliceId(u64);
+
+impl SliceId {
+    /// The id of the slice with this key.
+    pub(super) fn of(key: &ObjectKey) -> Self {
+        Self(KEY.hash_one((&key.namespace, &key.name)))
+    }
+}
+
+/// UID and version of an object; 0 for none.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Version(u64);
+
+impl Version {
+    /// The version of an object with this revision.
+    pub(super) fn of(revision: &Revision) -> Self {
+        if revision.version.is_empty() {
+            return Self::default();
+        }
+        Self(KEY.hash_one((&revision.uid, &revision.version)).max(1))
+    }
+
+    /// Whether both are known and the same.
+    pub(super) fn is(self, other: Self) -> bool {
+        self.0 != 0 && self == other
+    }
+}
+
+/// UID and version of an object, to be shown to people; small where they are as API servers write them.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(super) enum Shown {
+    /// No object.
+    #[default]
+    None,
+    /// A UUID and a number.
+    Usual([u8; 16], u64),
+    /// Anything else.
+    Any(Box<Revision>),
+}
+
+impl Shown {
+    /// What is shown of this revision.
+    pub(super) fn of(revision: Revision) -> Self {
+        if revision.uid.is_empty() && revision.version.is_empty() {
+            return Self::None;
+        }
+        let number = revision.version.parse::<u64>();
+        if let (Some(uid), Ok(number)) = (uuid_bytes(&revision.uid), number) {
+            let usual = Self::Usual(uid, number);
+            // What would come back in another spelling is kept as it is.
+            if usual.uid() == *revision.uid && usual.version() == *revision.version {
+                return usual;
+            }
+        }
+        Self::Any(Box::new(revision))
+    }
+
+    /// The UID as it was written; empty for none.
+    pub(super) fn uid(&self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Usual(uid, _) => {
+                let mut text = String::with_capacity(36);
+                for (at, byte) in uid.iter().enumerate() {
+                    if matches!(at, 4 | 6 | 8 | 10) {
+                        text.push('-');
+                    }
+                    // Writing into a text cannot fail.
+                    let _ = write!(text, "{byte:02x}");
+                }
+                text
+            }
+            Self::Any(revision) => revision.uid.to_string(),
+        }
+    }
+
+    /// The version as it was written; empty for none.
+    pub(super) fn version(&self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Usual(_, version) => version.to_string(),
+            Self::Any(revision) => revision.version.to_string(),
+        }
+    }
+}
+
+/// The bytes of a UUID; `None` where the text is not 32 hexadecimal digits between dashes.
+fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|&letter| letter != '-').collect();
+    (digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok()).flatten().map(u128::to_be_bytes)
+}
+
+/// What an object answers, to tell whether another version of it answers the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// The fingerprint of this data.
+    pub(super) fn of(data: &impl std::hash::Hash) -> Self {
+        Self(KEY.hash_one(data))
+    }
+}
+
+/// Hashes what is a hash already.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct AsIs(u64);
+
+impl std::hash::Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Never used for ids, which are one number.
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Revision, Shown};
+
+    #[test]
+    fn uids_and_versions_are_shown_as_they_were_written() {
+        let usual = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
+        for (uid, version, small) in [
+            (usual, "123456789", true),
+            ("0F1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0", "1", false),
+            ("0f1e2d3c4b5a69788796a5b4c3d2e1f0", "1", false),
+            (usual, "007", false),
+            (usual, "", false),
+            ("", "7", false),
+            ("a uid", "a version", false),
+        ] {
+            let shown = Shown::of(Revision { uid: uid.into(), version: version.into() });
+            assert_eq!((shown.uid().as_str(), shown.version().as_str()), (uid, version));
+            assert_eq!(matches!(shown, Shown::Usual(..)), small, "{uid} {version}");
+        }
+        assert_eq!(Shown::of(Revision::default()), Shown::None);
+    }
+}

@@ -1,0 +1,93 @@
+//! Services by the labels of the question.
+
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use parking_lot::RwLock;
+
+use super::Service;
+
+/// How many parts the table has, each with a lock of its own.
+const SHARDS: usize = 64;
+
+/// A part of the table, on a cache line of its own so that workers don't take it from each other.
+#[derive(Default)]
+#[repr(align(64))]
+struct Shard(RwLock<HashTable<Arc<Service>>>);
+
+/// The table: the keys are those inside the Services, so that nothing is held twice.
+///
+/// Cost: one hash, one shard's read lock, one Service read; the writer holds the lock of one shard for one insertion.
+pub(super) struct Services {
+    /// Seeded at random, so that names can't be chosen to collide.
+    hasher: foldhash::fast::RandomState,
+    /// Its parts.
+    shards: Box<[Shard]>,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self {
+            hasher: foldhash::fast::RandomState::default(),
+            shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect(),
+        }
+    }
+}
+
+impl Services {
+    /// The shard of a hash. Errors: none; the mask keeps it in range.
+    fn shard(&self, hash: u64) -> Option<&Shard> {
+        // The table inside uses the low bits and the topmost seven.
+        let at = usize::try_from(hash >> 40).unwrap_or(0) & (SHARDS - 1);
+        self.shards.get(at)
+    }
+
+    /// The Service of these labels.
+    pub(super) fn get(&self, run: &[u8]) -> Option<Arc<Service>> {
+        let hash = self.hasher.hash_one(run);
+        self.shard(hash)?.0.read().find(hash, |service| service.key() == run).cloned()
+    }
+
+    /// Puts a Service in; the one of the same key goes.
+    pub(super) fn insert(&self, service: Arc<Service>) {
+        let hash = self.hasher.hash_one(service.key());
+        let Some(shard) = self.shard(hash) else { return };
+        let old = {
+            let mut table = shard.0.write();
+            match table.find_mut(hash, |known| known.key() == service.key()) {
+                Some(known) => Some(std::mem::replace(known, service)),
+                None => {
+                    table.insert_unique(hash, service, |known| self.hasher.hash_one(known.key()));
+                    None
+                }
+            }
+        };
+        // Taken apart only now that nobody waits.
+        drop(old);
+    }
+
+    /// Takes the Service of these labels out.
+    pub(super) fn remove(&self, run: &[u8]) {
+        let hash = self.hasher.hash_one(run);
+        let Some(shard) = self.shard(hash) else { return };
+        let old = {
+            let mut table = shard.0.write();
+            let old = table.find_entry(hash, |known| known.key() == run).ok().map(|entry| entry.remove().0);
+            if table.len() < table.capacity() / 4 {
+                table.shrink_to_fit(|known| self.hasher.hash_one(known.key()));
+            }
+            old
+        };
+        drop(old);
+    }
+
+    /// Calls `visit` for every Service in no order, a shard at a time.
+    pub(super) fn each(&self, mut visit: impl FnMut(&Arc<Service>)) {
+        for shard in &self.shards {
+            // Copied out, so that no lock is held while somebody looks.
+            let all: Vec<Arc<Service>> = shard.0.read().iter().cloned().collect();
+            all.iter().for_each(&mut visit);
+        }
+    }
+}
