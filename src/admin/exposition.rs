@@ -196,6 +196,15 @@ pub fn cluster(text: &mut Exposition, numbers: &ClusterNumbers) {
     for ((resource, reason), count) in &numbers.failures {
         text.value(name, &[("resource", resource), ("reason", reason)], count);
     }
+    let name = "signpost_watch_passed_over_total";
+    text.family(
+        name,
+        "counter",
+        "Objects, parts of them and events of an API server that are no good and are passed over.",
+    );
+    for (resource, count) in &numbers.passed_over {
+        text.value(name, &[("resource", resource)], count);
+    }
 }
 
 /// Adds how many host names have two owners, where host names are known (rule K-296).

@@ -46,6 +46,8 @@ pub struct ClusterNumbers {
     pub lists: BTreeMap<&'static str, u64>,
     /// Lists and watches that failed, by resource and reason.
     pub failures: BTreeMap<(&'static str, &'static str), u64>,
+    /// Objects, or parts of them, and events that could not be taken, by resource; counted each time that they come.
+    pub passed_over: BTreeMap<&'static str, u64>,
     /// Host names that two owners claim for different addresses now; `None` while no store knows host names.
     pub conflicts: Option<u64>,
 }
@@ -90,6 +92,11 @@ impl ClusterCounts {
     #[must_use]
     pub fn lists(&self) -> u64 {
         self.0.lock().lists.values().sum()
+    }
+
+    /// An object of `resource`, a part of it or an event was no good and is passed over.
+    pub fn passed_over(&self, resource: &'static str) {
+        *self.0.lock().passed_over.entry(resource).or_default() += 1;
     }
 
     /// A store counts `now` host names in conflict where it counted `before`.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use signpost::app::{Running, ServeOptions, serve};
 use signpost::wire::parse_name;
 
-use crate::api::{Call, FakeApi, Fault, namespace, service, slice};
+use crate::api::{Call, FakeApi, Fault, Resource, namespace, service, slice};
 
 /// How long something may take that has to come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -104,6 +104,8 @@ impl World {
             ingress("one", "192.0.2.21"),
             ingress("other", "192.0.2.22"),
         ]);
+        // One object that is none.
+        api.edit(|cluster| cluster.plant(Resource::Services, "zzz", "bad", json!(7)));
         // One failure, which is then outlived.
         api.fault(Fault::status(500).calls(&[Call::InitialWatch]).times(1));
         let folder = tempfile::tempdir().unwrap();

@@ -95,7 +95,9 @@ fn cve_2025_68151_bodies_longer_than_a_message_are_refused() {
         let over = asker.over;
         let longest = post(asker, MESSAGE, &[0; 65_535]);
         assert_eq!(longest.status(), 200, "{over:?}: malformed, and a message still");
-        for size in [65_536, 1 << 20] {
+        // Over HTTP/1.1 whoever sends much more than is read may learn of the end before the status.
+        let long = if over == Over::Post1 { 65_537 } else { 1 << 20 };
+        for size in [65_536, long] {
             let answer = post(asker, MESSAGE, &vec![0; size]);
             assert_eq!(answer.status(), 413, "{over:?} {size}");
         }

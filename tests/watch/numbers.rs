@@ -170,3 +170,15 @@ fn numbers_are_of_all_stores_together_and_outlive_a_reload() {
     assert!(until(SYNC, || lists() >= 3.0).is_some(), "{}", lists());
     assert_eq!(lists(), 3.0);
 }
+
+#[test]
+fn what_is_passed_over_is_counted_by_resource() {
+    let api = FakeApi::start();
+    api.apply_all(shop());
+    api.edit(|cluster| cluster.plant(Resource::Services, "zzz", "bad", json!("no object")));
+    let world = Setup::default().word(METRICS).start_synced(api);
+    let series = "signpost_watch_passed_over_total{resource=\"services\"}";
+    reaches(&world, series, 1.0);
+    world.api.edit(|cluster| cluster.plant(Resource::Services, "zzz", "worse", json!(7)));
+    reaches(&world, series, 2.0);
+}

@@ -426,8 +426,13 @@ impl Reflector {
         let kind = self.options.kind;
         match encoding.decode(kind, object) {
             Err(error) => {
+                self.connection.counts().passed_over(request::resource(kind));
                 let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(target: "plugin/kubernetes", "{kind:?}: an object is passed over: {error}: {source}");
+                let text = format!("an object is passed over: {error}: {source}");
+                // It has no name that can be read: what is wrong with it stands for that.
+                if self.first_time(&ObjectKey { namespace: Box::default(), name: text.as_str().into() }) {
+                    tracing::warn!(target: "plugin/kubernetes", "{kind:?}: {text}");
+                }
                 encoding.meta(object).version
             }
             Ok(cut) => {
@@ -451,15 +456,19 @@ impl Reflector {
         }
     }
 
+    /// Whether nothing was told of this object yet.
+    fn first_time(&mut self, key: &ObjectKey) -> bool {
+        if self.told.len() >= TOLD {
+            self.told.clear();
+        }
+        self.told.insert(key.clone())
+    }
+
     /// Tells the faults of an object, once.
     fn tell_faults(&mut self, key: Option<&ObjectKey>, faults: &[Fault]) {
-        if let Some(key) = key {
-            if self.told.len() >= TOLD {
-                self.told.clear();
-            }
-            if !self.told.insert(key.clone()) {
-                return;
-            }
+        self.connection.counts().passed_over(request::resource(self.options.kind));
+        if key.is_some_and(|key| !self.first_time(key)) {
+            return;
         }
         let name = key.map(|key| format!(" {}/{}", key.namespace, key.name)).unwrap_or_default();
         for fault in faults {
@@ -469,6 +478,7 @@ impl Reflector {
 
     /// Tells bytes that are no event.
     fn tell_bad_event(&self, length: usize) {
+        self.connection.counts().passed_over(request::resource(self.options.kind));
         tracing::warn!(
             target: "plugin/kubernetes",
             "{:?}: {length} bytes of the watch are no event and are passed over", self.options.kind
