@@ -71,6 +71,17 @@ pub fn start() {
     let _ = tracing_subscriber::registry().with(Lines { sender, dropped }).try_init();
 }
 
+/// Writes a line as it is, behind those that wait; like them it is dropped and counted where stdout does not keep up.
+///
+/// Stdout itself is the writer's alone once it was started: who takes it may wait for ever behind what nobody reads.
+pub fn print(text: &str) {
+    if let Some((sender, dropped)) = LOG.get()
+        && sender.try_send(Message::Line(text.to_owned())).is_err()
+    {
+        dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Waits until the lines so far are written, at most as long as stdout takes them and not much longer than a second.
 pub fn flush() {
     let Some((sender, _)) = LOG.get() else { return };

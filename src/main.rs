@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use signpost::app::{self, Running, ServeOptions};
 use signpost::flags;
+use signpost::logging::print;
 use signpost::time::show_duration;
 
 /// How long the start waits for the cluster's objects before it says so and goes on (rule K-230).
@@ -183,9 +184,9 @@ fn announce(running: &Running, quiet: bool, ends: &Ends) {
     }
     if !quiet {
         for line in running.zones() {
-            say(&line);
+            print(&line);
         }
-        say(&version());
+        print(&version());
     }
     let mut waited = Duration::ZERO;
     while !running.synced() {
@@ -206,7 +207,7 @@ fn announce(running: &Running, quiet: bool, ends: &Ends) {
         return;
     }
     for (source, counts) in running.sources() {
-        say(&format!(
+        print(&format!(
             "from {}: {} Services, {} endpoints, {} Namespaces{}",
             source,
             counts.services,
@@ -217,9 +218,9 @@ fn announce(running: &Running, quiet: bool, ends: &Ends) {
     }
     let examples = running.examples();
     if !examples.is_empty() {
-        say("try:");
+        print("try:");
         for line in examples {
-            say(&format!("  {line}"));
+            print(&format!("  {line}"));
         }
     }
 }
