@@ -104,8 +104,8 @@ impl Health {
         self.lost.store(lost - (lost >> LOSS_SHIFT), Relaxed);
         self.failures.store(0, Relaxed);
         self.tried.store(false, Relaxed);
-        self.proven.store(false, Relaxed);
-        if self.down.swap(false, Relaxed) {
+        let proven = self.proven.swap(false, Relaxed);
+        if self.down.swap(false, Relaxed) && proven {
             self.pause.store(0, Relaxed);
             self.probation.store(TRUSTED, Relaxed);
             // What was lost while it was away says nothing about it now; that it never stays for long does.
@@ -330,6 +330,7 @@ mod tests {
     fn goes_and_comes(health: &Health) {
         assert!(!health.failed(Tick(0), 2, Duration::from_millis(500), Lost::Silence));
         assert!(health.failed(Tick(0), 2, Duration::from_millis(500), Lost::Silence));
+        health.probe_failed();
         assert!(!health.up());
         health.answered(Duration::from_millis(20));
         assert!(health.up());
@@ -351,6 +352,24 @@ mod tests {
         assert!(!health.lossy());
         goes_and_comes(&health);
         assert!(!health.lossy(), "64 are one");
+    }
+
+    #[test]
+    fn one_that_was_only_suspected_keeps_what_it_lost() {
+        let health = Health::default();
+        health.answered(Duration::from_millis(20));
+        for _ in 0..2 {
+            health.failed(Tick(0), 2, Duration::from_millis(500), Lost::Silence);
+        }
+        for _ in 0..2 {
+            health.missed();
+        }
+        assert!(!health.up() && health.lossy());
+        health.answered(Duration::from_millis(20));
+        assert!(
+            health.up() && health.lossy(),
+            "a probe that comes back says nothing about those that did not"
+        );
     }
 
     #[test]
