@@ -83,15 +83,13 @@ pub(super) fn walk(
                 let mut follow = None;
                 for place in (asked.entry..asked.step.min(steps.len())).rev() {
                     let Some(step) = steps.get(place) else { break };
-                    also = step.also(asked, &reply).filter(|_| asked.frames.len() < MAX_FRAMES);
-                    if also.is_some() {
-                        asked.step = place;
-                        break;
-                    }
-                    follow = step.follow(asked, &reply);
-                    if follow.is_some() {
-                        asked.step = place;
-                        break;
+                    if chain.and_then(|chain| chain.asks_more.get(place)) == Some(&true) {
+                        also = step.also(asked, &reply).filter(|_| asked.frames.len() < MAX_FRAMES);
+                        follow = if also.is_none() { step.follow(asked, &reply) } else { None };
+                        if also.is_some() || follow.is_some() {
+                            asked.step = place;
+                            break;
+                        }
                     }
                     step.tell(asked, &mut reply, context);
                 }

@@ -23,6 +23,7 @@ mod intern;
 mod namespace;
 mod part;
 mod pod;
+mod prefetch;
 mod reverse;
 mod service;
 mod services;
@@ -133,6 +134,13 @@ impl Store {
     #[must_use]
     pub fn service(&self, run: &[u8]) -> Option<Arc<Service>> {
         self.services.get(run)
+    }
+
+    /// Has the processor fetch the Service of these labels, for a look-up that comes soon.
+    ///
+    /// Cost: one hash, one shard's read lock, tried once; nothing is waited for.
+    pub fn foresee(&self, run: &[u8]) {
+        self.services.foresee(run);
     }
 
     /// The namespace of this label (wire form, lower case), if it exists.

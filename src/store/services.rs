@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use parking_lot::RwLock;
 
 use super::Service;
+use super::prefetch::prefetch;
 
 /// How many parts the table has, each with a lock of its own.
 const SHARDS: usize = 64;
@@ -47,6 +48,16 @@ impl Services {
     pub(super) fn get(&self, run: &[u8]) -> Option<Arc<Service>> {
         let hash = self.hasher.hash_one(run);
         self.shard(hash)?.0.read().find(hash, |service| service.key() == run).cloned()
+    }
+
+    /// Has the processor fetch what `get` will read.
+    pub(super) fn foresee(&self, run: &[u8]) {
+        let hash = self.hasher.hash_one(run);
+        if let Some(table) = self.shard(hash).and_then(|shard| shard.0.try_read()) {
+            for service in table.iter_hash(hash) {
+                prefetch(&**service);
+            }
+        }
     }
 
     /// Puts a Service in; the one of the same key goes.

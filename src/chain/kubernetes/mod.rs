@@ -438,6 +438,14 @@ impl Step for Kubernetes {
         }
     }
 
+    fn foresee(&self, run: &[u8]) {
+        self.options.store.foresee(run);
+    }
+
+    fn foresees(&self) -> bool {
+        true
+    }
+
     fn whole(&self, question: &Question, known: Option<u32>) -> Whole {
         self.whole_zone(question, known)
     }
