@@ -120,6 +120,9 @@ impl Shape {
 /// The length that padded replies are a multiple of. Unit: bytes. Source: RFC 8467 §4.1.
 const PADDING_BLOCK: usize = 468;
 
+/// Where the question's name stands, as the second byte of a pointer.
+const HEADER_BYTE: u8 = 12;
+
 /// Bytes of our OPT without options.
 const OPT: usize = 11;
 
@@ -308,7 +311,8 @@ impl Writer<'_> {
     /// Appends a record; false if it doesn't fit.
     fn record(&mut self, record: &super::Record, question: &Question, sections: &Sections) -> bool {
         let owner = match record.owner {
-            Owner::Question => self.pointer(HEADER),
+            // Goes with what is fixed.
+            Owner::Question => true,
             Owner::Suffix(label) => self.pointer(HEADER + question.start(usize::from(label))),
             Owner::Stored(at) => {
                 let name = sections.stored(at);
@@ -348,7 +352,12 @@ impl Writer<'_> {
         // Every record of a reply is of the class that was asked for: IN, and CH for what `chaos` says.
         let [c0, c1] = question.qclass.to_be_bytes();
         let [d0, d1] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
-        if !(owner && self.bytes(&[t0, t1, c0, c1, l0, l1, l2, l3, d0, d1])) {
+        let fixed = [0xc0, HEADER_BYTE, t0, t1, c0, c1, l0, l1, l2, l3, d0, d1];
+        let fixed = match record.owner {
+            Owner::Question => self.bytes(&fixed),
+            _ => owner && self.bytes(&fixed[2..]),
+        };
+        if !fixed {
             return false;
         }
         if let Some(place) = self.targets.get_mut(usize::from(record.id)) {
