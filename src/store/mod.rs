@@ -136,6 +136,14 @@ impl Store {
         self.services.get(run)
     }
 
+    /// What `look` makes of the Service of these labels, orphan slices included: for a look that takes no longer than an answer,
+    /// since the writer may wait for it. In it other Services may be looked for.
+    ///
+    /// Cost: one hash, one shard's read lock; no reference is counted.
+    pub fn with_service<T>(&self, run: &[u8], look: impl FnOnce(&Service) -> T) -> Option<T> {
+        self.services.with(run, look)
+    }
+
     /// Has the processor fetch the Service of these labels, for a look-up that comes soon.
     ///
     /// Cost: one hash, one shard's read lock, tried once; nothing is waited for.

@@ -47,7 +47,16 @@ impl Services {
     /// The Service of these labels.
     pub(super) fn get(&self, run: &[u8]) -> Option<Arc<Service>> {
         let hash = self.hasher.hash_one(run);
-        self.shard(hash)?.0.read().find(hash, |service| service.key() == run).cloned()
+        self.shard(hash)?.0.read_recursive().find(hash, |service| service.key() == run).cloned()
+    }
+
+    /// What `look` makes of the Service of these labels; the writer of its shard waits meanwhile.
+    pub(super) fn with<T>(&self, run: &[u8], look: impl FnOnce(&Service) -> T) -> Option<T> {
+        let hash = self.hasher.hash_one(run);
+        // Recursively: what is looked at may lead to another one of the shard while a writer waits. Nobody looks for long, so the
+        // writer's turn comes.
+        let table = self.shard(hash)?.0.read_recursive();
+        table.find(hash, |service| service.key() == run).map(|service| look(service))
     }
 
     /// Has the processor fetch what `get` will read.
