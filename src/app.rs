@@ -22,12 +22,11 @@ use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCoun
 use crate::chain::{self, Active, BuildOptions, Listener, Plan, Socket};
 use crate::corefile::{self, Transport as Scheme};
 use crate::forward::{Desk, DeskOptions, Random, Streams};
-use crate::logging;
-use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits, encrypted_threads};
 use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
+use crate::{logging, metrics};
 
 mod certificates;
 pub(crate) mod configmap;
@@ -228,6 +227,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         files: CertificateFiles::default(),
         translations: Arc::default(),
         taps: taps::Taps::default(),
+        observer: std::sync::Weak::new(),
         templates: Arc::default(),
         completions: Arc::default(),
         loops: Arc::default(),

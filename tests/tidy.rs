@@ -35,6 +35,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cache", &["wire", "metrics", "time"]),
     // Bytes in, bytes out: it knows nothing of DNS.
     ("tap", &[]),
+    // Names and types as people read them.
+    ("observe", &["wire", "metrics", "time"]),
     ("zone", &["wire"]),
     // Zones over the network. Time: deadlines of an SOA.
     ("transfer", &["wire", "zone", "time"]),
@@ -51,6 +53,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "forward",
             // Events for collectors, and the queues that they wait in.
             "tap",
+            // Who is told of each query that was answered.
+            "observe",
             // What `file`, `auto` and `secondary` answer from.
             "zone",
             // A zone of primaries, by its name: who fetches it is no matter of a step.
@@ -70,14 +74,28 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("server", &["wire", "chain", "metrics", "time", "forward", "tls", "corefile::Transport"]),
     // Time: the server's own requests for `/health` are measured. Of the cache how much there is, and of loops what is known
     // of them, and what is spoken at a listener, for /metrics.
-    ("admin", &["metrics", "store", "chain", "time", "cache", "forward::Loops", "corefile::Transport"]),
+    (
+        "admin",
+        &[
+            "metrics",
+            "store",
+            "chain",
+            "time",
+            "cache",
+            "forward::Loops",
+            "corefile::Transport",
+            // What was asked lately, and which part of it somebody wants to see: names, types and codes as people write them.
+            "observe",
+            "wire",
+        ],
+    ),
     ("hickory", &["chain", "wire", "store", "time"]),
     // The commands beside serving look at everything but the sockets that serve.
     (
         "tools",
         &[
             "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source",
-            "store", "time", "wire",
+            "observe", "store", "time", "wire",
         ],
     ),
 ];

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-use super::explain;
+use super::loopback;
 use super::poll::{HealthCounts, poll};
 use crate::chain::{Active, Admin};
 use crate::time::Clock;
@@ -239,7 +239,7 @@ impl AdminServer {
         match word {
             "health" => {
                 let router = Router::new().route("/health", get(|| async { "OK" }));
-                router.merge(explain::route(self.readiness.active.clone(), self.clock.clone()))
+                router.merge(loopback::routes(&self.readiness.active, &self.clock))
             }
             "ready" => {
                 let readiness = self.readiness.clone();
@@ -259,7 +259,7 @@ impl AdminServer {
             }
             _ => {
                 let render = self.render.clone();
-                let router = explain::route(self.readiness.active.clone(), self.clock.clone());
+                let router = loopback::routes(&self.readiness.active, &self.clock);
                 router.route(
                     "/metrics",
                     get(move || {

@@ -6,6 +6,8 @@ mod caches;
 mod explain;
 pub mod exposition;
 mod http;
+mod loopback;
+mod observe;
 mod poll;
 
 pub use caches::caches;

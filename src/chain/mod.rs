@@ -51,6 +51,7 @@ mod multisocket;
 mod network;
 mod notify;
 mod nsid;
+mod observe;
 mod parts;
 mod pipeline;
 mod plan;
