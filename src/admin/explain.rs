@@ -1,4 +1,6 @@
-//! `/explain?name=NAME&type=TYPE`: why a name resolves as it does (rule S-30). Nothing is asked of upstreams for it.
+//! `/explain?name=NAME&type=TYPE&client=IP`: why a name resolves as it does (rule S-30). Nothing is asked of upstreams for it.
+
+use std::net::IpAddr;
 
 use axum::http::StatusCode;
 
@@ -10,8 +12,13 @@ use crate::time::Clock;
 pub(super) fn page(query: &str, plan: &Plan, clock: &Clock) -> Answer {
     let qtype = parameter(query, "type").unwrap_or_else(|| "A".to_owned());
     let name = parameter(query, "name");
-    match name.and_then(|name| explain::explain(plan, &name, &qtype, clock)) {
+    let client = parameter(query, "client").map(|ip| ip.parse::<IpAddr>());
+    let explained = match (name, client.transpose()) {
+        (Some(name), Ok(client)) => explain::explain(plan, (&name, &qtype), client, clock),
+        _ => None,
+    };
+    match explained {
         Some(explained) => json(&explained),
-        None => words(StatusCode::BAD_REQUEST, "ask for /explain?name=NAME&type=TYPE"),
+        None => words(StatusCode::BAD_REQUEST, "ask for /explain?name=NAME&type=TYPE&client=IP"),
     }
 }

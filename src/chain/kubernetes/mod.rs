@@ -19,6 +19,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod whole;
+mod wider;
 mod zonal;
 
 use std::net::IpAddr;
