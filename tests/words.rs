@@ -42,7 +42,7 @@ const ORDER: &str = "root metadata geoip cancel proxyproto quic grpc_server http
                      whoami on sign view nomad";
 
 /// Words that CoreDNS does not have.
-const OURS: &[&str] = &["kubedns_config"];
+const OURS: &[&str] = &["kubedns_config", "observe"];
 
 /// What is said about a Corefile.
 fn said(name: &str, text: &str) -> String {

@@ -1,6 +1,7 @@
 //! What would become of a question, told step by step; nobody is asked for it, and nothing is counted.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use super::log::type_text;
 use super::plan::Plan;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
 use crate::forward::Group;
+use crate::store::Store;
 use crate::time::Clock;
 use crate::wire::{
     CLASS_IN, Header, Question, Rcode, Section, Shape, parse_name, parse_type, record_texts, rtype, show_name,
@@ -142,6 +144,9 @@ pub struct Explained {
     pub cluster_zone: Option<String>,
     /// Whether the first lists of the cluster are complete.
     pub synced: bool,
+    /// How much of the cluster it holds, where it holds any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<Holds>,
     /// Where the server listens, as its Corefile says.
     pub listens: Vec<String>,
     /// What would become of the question.
@@ -163,9 +168,44 @@ pub fn explain(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cluster_zone: steps().find_map(|step| step.primary()).map(|zone| zone.text().to_owned()),
         synced: steps().all(|step| step.ready()),
+        holds: holds(plan),
         listens: plan.listeners.iter().map(|listener| listener.addr.to_string()).collect(),
         account: account(plan, &question, client, clock),
     })
+}
+
+/// How many objects a server holds, in all of its stores.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Holds {
+    /// Services.
+    pub services: u64,
+    /// Ready endpoints.
+    pub endpoints: u64,
+    /// Namespaces.
+    pub namespaces: u64,
+    /// Pods.
+    pub pods: u64,
+}
+
+/// How much the stores of a plan hold; each store once.
+fn holds(plan: &Plan) -> Option<Holds> {
+    let mut stores: Vec<&Arc<Store>> = Vec::new();
+    for store in plan.chains.iter().flat_map(|chain| &chain.steps).filter_map(|step| step.store()) {
+        if !stores.iter().any(|known| Arc::ptr_eq(known, store)) {
+            stores.push(store);
+        }
+    }
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let add = |all: Option<Holds>, store: &&Arc<Store>| {
+        let (all, counts) = (all.unwrap_or_default(), store.counts());
+        Some(Holds {
+            services: all.services + number(counts.services),
+            endpoints: all.endpoints + number(counts.endpoints),
+            namespaces: all.namespaces + number(counts.namespaces),
+            pods: all.pods + number(counts.pods),
+        })
+    };
+    stores.iter().fold(None, add)
 }
 
 /// How the upstreams of a group do.

@@ -13,6 +13,7 @@ use super::signal::Signal;
 use super::transfer::{Policy, Whole};
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
+use crate::store::Store;
 use crate::time::{Clock, Tick};
 use crate::wire::{Ede, Head, Query, Question, Rcode, Section, Sections, rtype};
 
@@ -389,6 +390,11 @@ pub trait Step: Send + Sync {
 
     /// The zone in which this step's own names end, for messages.
     fn primary(&self) -> Option<&Zone> {
+        None
+    }
+
+    /// The store that this step answers from, where it has one.
+    fn store(&self) -> Option<&Arc<Store>> {
         None
     }
 

@@ -458,6 +458,10 @@ impl Step for Kubernetes {
         Some(&self.options.primary)
     }
 
+    fn store(&self) -> Option<&Arc<crate::store::Store>> {
+        Some(&self.options.store)
+    }
+
     fn about(&self) -> Vec<Zone> {
         self.options.zones.iter().map(|served| served.zone.clone()).collect()
     }
