@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use signpost::observe::{Observer, ObserverSpec, Seen};
-use signpost::time::{Clock, Tick};
+use signpost::time::{Clock, Tick, Wall};
 use signpost::wire::parse_name;
 
 /// Rounds of each kind of work.
@@ -52,6 +52,7 @@ fn main() {
     }
     let clock = Clock::system();
     let mut rng = fastrand::Rng::with_seed(1);
+    memory(&mut rng);
     let service =
         |rng: &mut fastrand::Rng| format!("service-{}.shop.svc.cluster.local.", zipf(rng, 10_000.0));
     let outside =
@@ -78,6 +79,32 @@ fn main() {
         let quickest = rounds.iter().copied().fold(f64::INFINITY, f64::min);
         println!("{what:<40} {:>10.0} {:>10.0}", world::median(rounds), quickest);
     }
+}
+
+/// Memory of this process. Unit: KiB.
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+/// What two workers take once every window is full of names that are all different.
+fn memory(rng: &mut fastrand::Rng) {
+    let clock = Clock::manual(Wall(1_700_000_000));
+    let before = resident();
+    let spec = ObserverSpec { queries: 10_000, slow: Duration::from_micros(1) };
+    let observer = Observer::new(spec, 2, clock.now());
+    for _ in 0..4 * 70 {
+        for query in 0..4000 {
+            let text = format!("{:x}.example.org.shop.svc.cluster.local.", rng.u64(..));
+            let name = parse_name(&text).unwrap_or_default();
+            observer.note(query % 2, &seen(&name, rng.u32(..), 3));
+        }
+        clock.advance(Duration::from_secs(15));
+        observer.tend(clock.now());
+    }
+    let kib = resident().saturating_sub(before);
+    println!("memory of two workers, all windows full: {}.{} MiB", kib / 1024, kib * 10 / 1024 % 10);
 }
 
 /// A query.

@@ -2,6 +2,7 @@
 
 use super::args::Findings;
 use crate::observe::TopPage;
+use crate::tools::text::plural;
 
 /// Below so many queries no share says anything.
 const ENOUGH: u64 = 1000;
@@ -17,13 +18,12 @@ fn percent(part: u64, whole: u64) -> u64 {
 /// Looks at the last hour.
 pub(super) fn look(page: &TopPage, found: &mut Findings) {
     let all = page.queries;
-    let minutes = page.seconds.div_ceil(60);
+    let minutes = plural(usize::try_from(page.seconds.div_ceil(60)).unwrap_or(0), "minute");
     if all < ENOUGH {
-        return found.blind(format!(
-            "who asks in vain: {all} queries in {minutes} minutes, where 1,000 say something"
-        ));
+        return found
+            .blind(format!("who asks in vain: {all} queries in {minutes}, where 1,000 say something"));
     }
-    found.looked(format!("{all} queries of the last {minutes} minutes, as `observe` counts them"));
+    found.looked(format!("{all} queries of the last {minutes}, as `observe` counts them"));
     for row in page.search_namespaces.iter().take(NAMESPACES).filter(|row| percent(row.at_least, all) >= 5) {
         found.add(
             "hint",
@@ -55,10 +55,7 @@ pub(super) fn look(page: &TopPage, found: &mut Findings) {
         found.add(
             "warning",
             "failures",
-            format!(
-                "{} % of all queries of the last {minutes} minutes failed (SERVFAIL)",
-                percent(page.failed, all)
-            ),
+            format!("{} % of all queries of the last {minutes} failed (SERVFAIL)", percent(page.failed, all)),
             "`signpost tap --past --rcode SERVFAIL` shows which, and `signpost explain NAME` why",
         );
     }

@@ -64,7 +64,7 @@ fn sums(page: &TopPage) -> [String; 2] {
             rate % 10
         ),
         format!(
-            "NXDOMAIN {}   SERVFAIL {}   search lists in vain {}   AAAA {} ({} without an answer)   {} ms and slower {}",
+            "NXDOMAIN {}   SERVFAIL {}   search lists in vain {}   AAAA {}, empty {}   from {} ms on {}",
             of(page.nxdomain),
             of(page.failed),
             of(page.search),
@@ -93,14 +93,11 @@ pub(super) fn lines(page: &TopPage, list: Option<List>) -> String {
 /// Eighths of a block.
 const BLOCKS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 
-/// The longest bar. Unit: columns.
-const BAR: usize = 12;
-
-/// A bar for a part of `whole`, padded with blanks.
-fn bar(part: u64, whole: u64) -> String {
-    let eighths =
-        usize::try_from(part.saturating_mul(8 * BAR as u64).checked_div(whole).unwrap_or(0)).unwrap_or(0);
-    let eighths = eighths.clamp(1, 8 * BAR);
+/// A bar of at most so many columns for a part of `whole`, padded with blanks.
+fn bar(part: u64, whole: u64, columns: usize) -> String {
+    let most = 8 * columns;
+    let eighths = part.saturating_mul(most as u64).checked_div(whole).unwrap_or(0);
+    let eighths = usize::try_from(eighths).unwrap_or(most).clamp(1, most);
     let mut out = "█".repeat(eighths / 8);
     if !eighths.is_multiple_of(8)
         && let Some(block) = BLOCKS.get(eighths % 8 - 1)
@@ -108,7 +105,7 @@ fn bar(part: u64, whole: u64) -> String {
         out.push(*block);
     }
     let drawn = out.chars().count();
-    out + &" ".repeat(BAR.saturating_sub(drawn))
+    out + &" ".repeat(columns.saturating_sub(drawn))
 }
 
 /// A text in so many columns: cut in its middle, or padded.
@@ -141,12 +138,14 @@ const PLAIN: &str = "\x1b[0m";
 fn panel((_, _, title, rows): &Panel<'_>, width: usize, height: usize) -> Vec<String> {
     let mut out = vec![format!("{BOLD}{}{PLAIN}", fit(title, width))];
     let most = rows.first().map_or(0, |row| row.at_least);
+    // Names are long: they get what a bar can do without.
+    let columns = (width / 8).clamp(4, 12);
     for row in rows.iter().take(height.saturating_sub(1)) {
         // What may be another's is not shown as certain.
         let sign = if row.at_most > row.at_least { "≥" } else { " " };
         let count = format!("{sign}{}", thousands(row.at_least));
-        let what = fit(&row.what, width.saturating_sub(10 + 1 + BAR + 1));
-        out.push(format!("{count:>10} {CYAN}{}{PLAIN} {what}", bar(row.at_least, most)));
+        let what = fit(&row.what, width.saturating_sub(10 + 1 + columns + 1));
+        out.push(format!("{count:>10} {CYAN}{}{PLAIN} {what}", bar(row.at_least, most, columns)));
     }
     if rows.is_empty() && height > 1 {
         out.push(format!("{DIM}{}{PLAIN}", fit("         – nothing yet", width)));
