@@ -211,6 +211,56 @@ pub struct PodObject {
     pub labels: Vec<(Box<str>, Box<str>)>,
 }
 
+/// What a watch does.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub enum WatchState {
+    /// Nothing yet, or nobody watches.
+    #[default]
+    Idle,
+    /// It asked, and no answer has begun.
+    Connecting,
+    /// A list comes.
+    Listing,
+    /// It listens.
+    Watching,
+    /// It failed, and pauses before it asks again.
+    Retrying,
+    /// The API server does not know the kind; it is asked again now and then.
+    Absent,
+}
+
+impl WatchState {
+    /// All states.
+    pub const ALL: [Self; 6] =
+        [Self::Idle, Self::Connecting, Self::Listing, Self::Watching, Self::Retrying, Self::Absent];
+
+    /// The state in a word, for labels and people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::Listing => "listing",
+            Self::Watching => "watching",
+            Self::Retrying => "retrying",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// What a watch has heard of its kind; all but a state confirm what is held of it (rule K-269).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard<'a> {
+    /// It does something else now.
+    State(WatchState),
+    /// An event, and its version.
+    Event(&'a str),
+    /// A bookmark, and its version.
+    Bookmark(&'a str),
+    /// A list is complete, and its version; empty for a kind that is not there.
+    List(&'a str),
+}
+
 /// Where a source puts what it learns; the store's writer is one.
 ///
 /// A source calls `change` for each step and `settle` when it has no more for now: what changed together is
@@ -220,4 +270,8 @@ pub trait Sink {
     fn change(&mut self, change: Change);
     /// Publishes what changed since the last call.
     fn settle(&mut self);
+    /// Takes what a watch has heard; whoever does not watch has nothing to say.
+    fn heard(&mut self, kind: Kind, heard: Heard<'_>) {
+        let _ = (kind, heard);
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::change::{
-    Change, Kind, NamespaceObject, Object, ObjectKey, PodObject, ServiceObject, Sink, SliceObject,
+    Change, Heard, Kind, NamespaceObject, Object, ObjectKey, PodObject, ServiceObject, Sink, SliceObject,
 };
 use super::claims::ClaimBook;
 use super::external::ExternalBook;
@@ -536,5 +536,9 @@ impl Sink for Writer {
         for kind in std::mem::take(&mut self.ended) {
             self.store.complete(kind);
         }
+    }
+
+    fn heard(&mut self, kind: Kind, heard: Heard<'_>) {
+        self.store.freshness.heard(kind, heard, self.clock.now());
     }
 }
