@@ -7,8 +7,10 @@ mod explain;
 pub mod exposition;
 mod http;
 mod poll;
+mod watches;
 
 pub use caches::caches;
 pub use exposition::Exposition;
 pub use http::{AdminError, AdminOptions, AdminServer, Readiness, Render};
 pub use poll::HealthCounts;
+pub use watches::watches;

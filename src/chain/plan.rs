@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::cache::Cached;
 use super::entry::Entry;
+use super::kubernetes::Kept;
 use super::reload::Reload;
 use super::shed::Shed;
 use super::step::Step;
@@ -112,6 +113,20 @@ impl Plan {
             view.is_none_or(|(chain, view)| view.admits(asked, question, listener, chain))
         })?;
         Some((place, listener.zones.get(place)?.chain))
+    }
+
+    /// The stores that names are kept in, each once, with the zone of the first stanza that has it and the shortest time
+    /// after which one of them wants `/ready` to fail.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Kept<'_>> {
+        let mut all: Vec<Kept<'_>> = Vec::new();
+        for kept in self.steps().filter_map(|step| step.kept()) {
+            match all.iter_mut().find(|known| Arc::ptr_eq(known.store, kept.store)) {
+                Some(known) => known.unready = known.unready.into_iter().chain(kept.unready).min(),
+                None => all.push(kept),
+            }
+        }
+        all
     }
 
     /// All steps.

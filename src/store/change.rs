@@ -1,11 +1,14 @@
 //! What a source tells the store: objects of the cluster, cut down to the fields that names are made of.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 mod hosts;
+mod identity;
 mod import;
 
 pub use hosts::{ExternalAddress, HostKind, HostsObject, ListedHost, ParentGateway};
+pub use identity::{ObjectId, VersionId};
 pub use import::{ImportObject, SliceImport};
 
 /// The kinds of objects that the store is fed with; each has its own list, watch and generation.
@@ -23,6 +26,25 @@ pub enum Kind {
     Imports,
     /// What gives host names from outside, only where a stanza asks for it.
     Hosts(HostKind),
+}
+
+impl Kind {
+    /// The plural name, as in paths and labels.
+    #[must_use]
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::Services => "services",
+            Self::EndpointSlices => "endpointslices",
+            Self::Namespaces => "namespaces",
+            Self::Pods => "pods",
+            Self::Imports => "serviceimports",
+            Self::Hosts(HostKind::Ingresses) => "ingresses",
+            Self::Hosts(HostKind::Gateways) => "gateways",
+            Self::Hosts(HostKind::HttpRoutes) => "httproutes",
+            Self::Hosts(HostKind::GrpcRoutes) => "grpcroutes",
+            Self::Hosts(HostKind::TlsRoutes) => "tlsroutes",
+        }
+    }
 }
 
 /// One step in the life of the cluster, as a source saw it.
@@ -273,5 +295,18 @@ pub trait Sink {
     /// Takes what a watch has heard; whoever does not watch has nothing to say.
     fn heard(&mut self, kind: Kind, heard: Heard<'_>) {
         let _ = (kind, heard);
+    }
+    /// The version of an object as it is held after the last `settle`; `None` where it is not held. For audits.
+    fn held(&self, kind: Kind, key: &ObjectKey) -> Option<VersionId> {
+        let _ = (kind, key);
+        None
+    }
+    /// Calls `visit` for every object of a kind that is held after the last `settle`, some more than once. For audits.
+    fn each_held(&self, kind: Kind, visit: &mut dyn FnMut(ObjectId)) {
+        let _ = (kind, visit);
+    }
+    /// Drops objects of a kind, as `Change::Remove` does. For audits, which do not keep names.
+    fn drop_held(&mut self, kind: Kind, objects: &HashSet<ObjectId>) {
+        let _ = (kind, objects);
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A resource is confirmed by an event, a bookmark or a completed list of its watch. What was not for `STALE_AFTER` is stale, and
-//! so is what comes from a snapshot until its first list is complete (rules K-269, K-269a). What nobody watches (a folder of
+//! so is what comes from a snapshot until its first list is complete (rule K-269). What nobody watches (a folder of
 //! manifests) is never confirmed and never stale; neither is what was never listed: that is not known (rule K-016).
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -102,7 +102,7 @@ impl Freshness {
         }
     }
 
-    /// Whether an answer made of this is stale at `now` (rules K-269, K-269a).
+    /// Whether an answer made of this is stale at `now` (rule K-269).
     ///
     /// Cost: one relaxed load, nothing is allocated and nobody is waited for.
     #[must_use]
