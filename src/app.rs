@@ -18,7 +18,9 @@ use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
 use self::weights::WeightFiles;
 use self::zones::Zones;
-use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition, watches};
+use crate::admin::{
+    AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition, watches,
+};
 use crate::chain::{self, Active, BuildOptions, Listener, Plan, Socket};
 use crate::corefile::{self, Transport as Scheme};
 use crate::forward::{Desk, DeskOptions, Random, Streams};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Exposition, exposition};
 use crate::chain::Plan;
-use crate::metrics::{AuditEnd, ClusterNumbers, Difference};
+use crate::metrics::{ClusterNumbers, Difference};
 use crate::store::{Look, WatchState};
 use crate::time::{Tick, show_duration};
 
@@ -57,14 +57,24 @@ pub fn watches(text: &mut Exposition, plan: &Plan, numbers: &ClusterNumbers, now
     }
     let name = "signpost_watch_refusals_total";
     let help = "Lists and watches that an API server refused, by HTTP status: 403, 410, 429 and others.";
-    counts(text, name, help, numbers.refusals.iter().map(|((resource, status), count)| {
-        ([("resource", (*resource).to_owned()), ("code", status.to_string())], *count)
-    }));
+    counts(
+        text,
+        name,
+        help,
+        numbers.refusals.iter().map(|((resource, status), count)| {
+            ([("resource", (*resource).to_owned()), ("code", status.to_string())], *count)
+        }),
+    );
     let name = "signpost_audit_runs_total";
     let help = "Audits: a list of names and versions of an API server, compared with what is served.";
-    counts(text, name, help, numbers.audits.iter().map(|((resource, end), count)| {
-        ([("resource", (*resource).to_owned()), ("result", end.label().to_owned())], *count)
-    }));
+    counts(
+        text,
+        name,
+        help,
+        numbers.audits.iter().map(|((resource, end), count)| {
+            ([("resource", (*resource).to_owned()), ("result", end.label().to_owned())], *count)
+        }),
+    );
     if numbers.audits.is_empty() {
         return;
     }
@@ -73,18 +83,28 @@ pub fn watches(text: &mut Exposition, plan: &Plan, numbers: &ClusterNumbers, now
         numbers.audits.keys().map(|(resource, _)| *resource).collect();
     let name = "signpost_audit_differences_total";
     let help = "Objects that an audit found to differ from what is served, by how.";
-    counts(text, name, help, resources.iter().flat_map(|resource| {
-        Difference::ALL.map(|difference| {
-            let count = numbers.differences.get(&(*resource, difference)).copied().unwrap_or(0);
-            ([("resource", (*resource).to_owned()), ("difference", difference.label().to_owned())], count)
-        })
-    }));
+    counts(
+        text,
+        name,
+        help,
+        resources.iter().flat_map(|resource| {
+            Difference::ALL.map(|difference| {
+                let count = numbers.differences.get(&(*resource, difference)).copied().unwrap_or(0);
+                ([("resource", (*resource).to_owned()), ("difference", difference.label().to_owned())], count)
+            })
+        }),
+    );
     let name = "signpost_audit_healed_total";
     let help = "Objects that an audit put right.";
-    counts(text, name, help, resources.iter().map(|resource| {
-        let count = numbers.healed.get(resource).copied().unwrap_or(0);
-        ([("resource", (*resource).to_owned())], count)
-    }));
+    counts(
+        text,
+        name,
+        help,
+        resources.iter().map(|resource| {
+            let count = numbers.healed.get(resource).copied().unwrap_or(0);
+            ([("resource", (*resource).to_owned())], count)
+        }),
+    );
 }
 
 /// Adds a family of counters, if it has any.
@@ -111,7 +131,8 @@ fn states(text: &mut Exposition, looks: &[(String, Look)]) {
     text.family(name, "gauge", "1 for what a watch does now, 0 for what it does not.");
     for (zone, look) in looks {
         for state in WatchState::ALL {
-            let labels = [("zone", zone.as_str()), ("resource", look.kind.resource()), ("state", state.word())];
+            let labels =
+                [("zone", zone.as_str()), ("resource", look.kind.resource()), ("state", state.word())];
             text.value(name, &labels, u8::from(state == look.state));
         }
     }
@@ -133,7 +154,11 @@ fn states(text: &mut Exposition, looks: &[(String, Look)]) {
         }
     }
     let name = "signpost_stale";
-    text.family(name, "gauge", "1 for a resource that nothing has confirmed for 3 minutes, or that comes from a snapshot.");
+    text.family(
+        name,
+        "gauge",
+        "1 for a resource that nothing has confirmed for 3 minutes, or that comes from a snapshot.",
+    );
     for (zone, look) in looks {
         let labels = [("zone", zone.as_str()), ("resource", look.kind.resource())];
         text.value(name, &labels, u8::from(look.stale.is_some()));

@@ -58,13 +58,16 @@ pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &He
         None => (None, None),
     };
     let accept = head.headers.get("accept").map_or("", String::as_str);
-    let names = accept.split(',').next().is_some_and(|first| first.contains(";as=PartialObjectMetadataList;"));
+    let names =
+        accept.split(',').next().is_some_and(|first| first.contains(";as=PartialObjectMetadataList;"));
     let call = match (head.method == "GET" && resource.is_some(), is("watch")) {
         (false, _) => Call::Other,
         (true, true) if is("sendInitialEvents") => Call::InitialWatch,
         (true, true) => Call::Watch,
         (true, false) if names => Call::Names,
-        (true, false) if inside.is_some() || text_of(head, "fieldSelector").contains("metadata.name=") => Call::One,
+        (true, false) if inside.is_some() || text_of(head, "fieldSelector").contains("metadata.name=") => {
+            Call::One
+        }
         (true, false) if head.query.contains_key("continue") => Call::Page,
         (true, false) => Call::List,
     };
@@ -302,7 +305,8 @@ fn names_list(metadata: &Value, objects: &[Arc<Value>]) -> String {
         // What an API server adds, and what a client has no use for.
         let mut fields = object["metadata"].clone();
         if fields.is_object() {
-            fields["managedFields"] = json!([{"manager": "kube-controller-manager", "fieldsV1": {"f:spec": {}}}]);
+            fields["managedFields"] =
+                json!([{"manager": "kube-controller-manager", "fieldsV1": {"f:spec": {}}}]);
         }
         json!({"metadata": fields})
     };

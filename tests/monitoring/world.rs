@@ -144,7 +144,9 @@ impl World {
         // One change that is told, one that is not: the audit finds it.
         until("the watches", || world.api.is_watched());
         world.api.apply(service("shop", "told", "10.96.0.2"));
-        world.api.edit(|cluster| cluster.swallow(|cluster| cluster.apply(service("shop", "lost", "10.96.0.3"))));
+        world
+            .api
+            .edit(|cluster| cluster.swallow(|cluster| cluster.apply(service("shop", "lost", "10.96.0.3"))));
         world.ask();
         // Dropped: no reply comes.
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -168,7 +170,9 @@ impl World {
         });
         until("a bookmark and an event", || {
             let text = world.scrape();
-            ["bookmark", "event"].iter().all(|what| text.contains(&format!("\nsignpost_watch_last_{what}_age_seconds{{")))
+            ["bookmark", "event"]
+                .iter()
+                .all(|what| text.contains(&format!("\nsignpost_watch_last_{what}_age_seconds{{")))
         });
         until("a change was served", || {
             world.scrape().contains("\ncoredns_kubernetes_rest_client_requests_total{code=\"200\"")

@@ -114,7 +114,9 @@ fn k271_what_a_watch_was_never_told_is_found_and_put_right() {
 fn k271_what_is_only_asked_for_is_names_by_pages_and_single_objects() {
     let api = FakeApi::start();
     api.apply_all(shop());
-    api.apply_all((0..1200).map(|n| service("shop", &format!("s{n}"), &format!("10.97.{}.{}", n / 250, n % 250))));
+    api.apply_all(
+        (0..1200).map(|n| service("shop", &format!("s{n}"), &format!("10.97.{}.{}", n / 250, n % 250))),
+    );
     let world = audited(&["labels tier!=hidden"]).start_synced(api);
     swallow(&world, |cluster| {
         cluster.apply(service("shop", "new", "10.96.0.2"));
@@ -122,15 +124,23 @@ fn k271_what_is_only_asked_for_is_names_by_pages_and_single_objects() {
     rounds(&world, "services", 1);
     let requests = world.api.requests();
     let names = || requests.iter().filter(|one| one.call == Call::Names);
-    assert!(names().all(|one| one.status == 200 && one.query["limit"] == "500" && !one.query.contains_key("resourceVersion")));
-    assert!(names().all(|one| one.headers["accept"].starts_with("application/json;as=PartialObjectMetadataList;")));
+    assert!(names().all(|one| one.status == 200
+        && one.query["limit"] == "500"
+        && !one.query.contains_key("resourceVersion")));
+    assert!(
+        names()
+            .all(|one| one.headers["accept"].starts_with("application/json;as=PartialObjectMetadataList;"))
+    );
     let of_services = names().filter(|one| one.resource == Some(Resource::Services));
     assert!(of_services.clone().count() >= 3, "1,200 Services are three pages");
     assert!(of_services.clone().all(|one| one.query["labelSelector"] == "tier!=hidden"));
     let one = requests.iter().find(|one| one.call == Call::One).expect("the new one is fetched");
     assert_eq!(one.path, "/api/v1/namespaces/shop/services");
     assert_eq!(one.query["fieldSelector"], "metadata.name=new");
-    assert_eq!(world.api.verbs().into_iter().map(|(verb, _)| verb).collect::<BTreeSet<_>>(), ["list", "watch"].map(String::from).into());
+    assert_eq!(
+        world.api.verbs().into_iter().map(|(verb, _)| verb).collect::<BTreeSet<_>>(),
+        ["list", "watch"].map(String::from).into()
+    );
 }
 
 #[test]
@@ -163,13 +173,19 @@ fn k271_changes_that_are_told_are_never_taken_for_differences() {
     api.apply_all(shop());
     let mut world = audited(&["pods verified"]).start_synced(api);
     // Without a pause, as long as three audits of each take.
-    let enough = |world: &World| ["services", "endpointslices", "pods"].iter().all(|one| done(world, one) >= 3);
+    let enough =
+        |world: &World| ["services", "endpointslices", "pods"].iter().all(|one| done(world, one) >= 3);
     let mut turn = 0_u32;
     let ended = until(3 * ROUND, || {
         turn += 1;
         let (name, ip) = (format!("s{}", turn % 50), format!("10.97.{}.{}", turn % 7, turn % 200));
         world.api.apply(service("shop", &name, &ip));
-        world.api.apply(slice("shop", &format!("{name}-1"), &name, &[&format!("10.1.{}.{}", turn % 9, turn % 200)]));
+        world.api.apply(slice(
+            "shop",
+            &format!("{name}-1"),
+            &name,
+            &[&format!("10.1.{}.{}", turn % 9, turn % 200)],
+        ));
         world.api.apply(pod("shop", &name, &format!("10.2.{}.{}", turn % 9, turn % 200)));
         if turn % 3 == 0 {
             let gone = format!("s{}", turn % 50);
@@ -252,7 +268,8 @@ fn k271_an_audit_that_fails_harms_nothing_and_the_next_one_does_it() {
     });
     world.eventually("new.shop.svc.Z A", "@ A 10.96.0.2", 2 * ROUND);
     assert_eq!(world.api.happened(denied), 3);
-    let failed = counted(&world, "signpost_audit_runs_total").iter().filter(|line| line.contains("failed")).count();
+    let failed =
+        counted(&world, "signpost_audit_runs_total").iter().filter(|line| line.contains("failed")).count();
     assert!(failed >= 1);
     world.shop_is_served();
 }

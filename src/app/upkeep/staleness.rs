@@ -69,7 +69,8 @@ impl Told {
                     self.0.insert(key);
                 }
                 None if self.0.remove(&key) => {
-                    lines.push(Line::Fresh(format!("{} {resource}: confirmed again, no longer stale", key.0)));
+                    lines
+                        .push(Line::Fresh(format!("{} {resource}: confirmed again, no longer stale", key.0)));
                 }
                 Some(_) | None => {}
             }

@@ -162,16 +162,10 @@ impl Look<'_> {
                 for key in externals.with_address(ip).iter().filter(|key| shown(key)) {
                     found = Found::Here;
                     if self.question.qtype == rtype::PTR {
-                        sections.push(
-                            Section::Answer,
-                            Owner::Question,
-                            rtype::PTR,
-                            self.ttl,
-                            |rdata| {
-                                rdata.bytes(key);
-                                rdata.bytes(self.step.line.primary.wire());
-                            },
-                        );
+                        sections.push(Section::Answer, Owner::Question, rtype::PTR, self.ttl, |rdata| {
+                            rdata.bytes(key);
+                            rdata.bytes(self.step.line.primary.wire());
+                        });
                     }
                 }
                 found

@@ -44,8 +44,8 @@ pub(in crate::chain) use grammar::{Below, port, protocol};
 pub(in crate::chain) use listed::{Listed, services};
 pub(super) use parse::{HELP, SYNTAX, parse};
 pub(in crate::chain) use service::{matches_port, weight};
-pub(in crate::chain) use stale::{Stale, ttl as stale_ttl};
 pub use stale::{Kept, StalePolicy};
+pub(in crate::chain) use stale::{Stale, ttl as stale_ttl};
 
 /// Which names pods have (K-150 to K-152).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

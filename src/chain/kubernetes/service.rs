@@ -84,20 +84,10 @@ impl Lookup<'_> {
                 }
                 if let Some(id) = first {
                     for address in v4 {
-                        sections.push_address(
-                            Section::Additional,
-                            Owner::Target(id),
-                            self.ttl,
-                            address,
-                        );
+                        sections.push_address(Section::Additional, Owner::Target(id), self.ttl, address);
                     }
                     for address in v6 {
-                        sections.push_address(
-                            Section::Additional,
-                            Owner::Target(id),
-                            self.ttl,
-                            address,
-                        );
+                        sections.push_address(Section::Additional, Owner::Target(id), self.ttl, address);
                     }
                 }
             }

@@ -92,11 +92,15 @@ impl Stale {
     }
 
     /// Says with a reply that it is stale, where it is; one that says why it failed goes on saying that.
-    pub(in crate::chain) fn tell(&self, flow: Flow, store: &Store, need: Need, context: &Context<'_>) -> Flow {
+    pub(in crate::chain) fn tell(
+        &self,
+        flow: Flow,
+        store: &Store,
+        need: Need,
+        context: &Context<'_>,
+    ) -> Flow {
         match flow {
-            Flow::Reply(reply)
-                if reply.head.ede.is_none() && store.freshness().stale(need, context.now) =>
-            {
+            Flow::Reply(reply) if reply.head.ede.is_none() && store.freshness().stale(need, context.now) => {
                 if let Some(answers) = self.answers.get() {
                     answers.add(context.worker, 1);
                 }

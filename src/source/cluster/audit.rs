@@ -32,8 +32,7 @@ use crate::source::object;
 use crate::store::change::{Change, Kind, ObjectId, ObjectKey, Revision, VersionId, WatchState};
 
 /// What is asked for: names and versions. A server that can't leave the rest away sends whole objects, which do as well.
-const NAMES: &str =
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+const NAMES: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// What is asked for where one object is fetched.
 const ONE: &str = "application/json";
@@ -402,7 +401,8 @@ impl Auditor {
             }
             return Ok(before.is_some());
         };
-        let metadata = serde_json::from_slice(&bytes).map_or_else(|_| ItemMeta::default(), |item: Item| item.metadata);
+        let metadata =
+            serde_json::from_slice(&bytes).map_or_else(|_| ItemMeta::default(), |item: Item| item.metadata);
         let revision = Revision { uid: metadata.uid, version: metadata.resource_version };
         let version = VersionId::of(&revision);
         if before == Some(version) {

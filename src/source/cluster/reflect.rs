@@ -361,7 +361,7 @@ impl Reflector {
             "ADDED" | "MODIFIED" => {
                 self.recovered();
                 let version = self.upsert(encoding, event.object);
-                self.moved(version, stream, Heard::Event)
+                self.moved(version, stream, |version| Heard::Event(version))
             }
             "DELETED" => {
                 self.recovered();
@@ -371,7 +371,7 @@ impl Reflector {
                     self.options.track.touch(&key);
                     self.feed.change(Change::Remove(kind, key));
                 }
-                self.moved(encoding.meta(event.object).version, stream, Heard::Event)
+                self.moved(encoding.meta(event.object).version, stream, |version| Heard::Event(version))
             }
             "BOOKMARK" => {
                 let meta = encoding.meta(event.object);
@@ -387,7 +387,7 @@ impl Reflector {
                         "a bookmark came before the end of the list".to_owned(),
                     ));
                 }
-                self.moved(meta.version, stream, Heard::Bookmark)
+                self.moved(meta.version, stream, |version| Heard::Bookmark(version))
             }
             "ERROR" => {
                 let (code, message) = encoding.status(event.object).unwrap_or_default();

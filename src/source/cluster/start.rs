@@ -119,7 +119,8 @@ async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut en
         let (labels, timing) = (options.labels.clone(), options.timing);
         tokio::task::spawn_local(async move {
             loop {
-                let options = ReflectorOptions { kind, labels: labels.clone(), timing, track: track.clone(), seed };
+                let options =
+                    ReflectorOptions { kind, labels: labels.clone(), timing, track: track.clone(), seed };
                 let reflector = Reflector::new(options, connection.clone(), feed.clone());
                 if tokio::task::spawn_local(reflector.run()).await.is_err() {
                     tracing::error!(target: "plugin/kubernetes", "{kind:?}: the watch panicked and is started again");

@@ -74,9 +74,11 @@ impl Trouble {
             Self::Denied(_) => Some(403),
             Self::Unauthorized(_) => Some(401),
             Self::Busy { status, .. } | Self::Status { status, .. } => Some(*status),
-            Self::NoStreaming(_) | Self::Connection(_) | Self::Mute(_) | Self::Drifted | Self::Nonsense(_) => {
-                None
-            }
+            Self::NoStreaming(_)
+            | Self::Connection(_)
+            | Self::Mute(_)
+            | Self::Drifted
+            | Self::Nonsense(_) => None,
         }
     }
 }

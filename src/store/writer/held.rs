@@ -47,7 +47,11 @@ impl Writer {
                 }
             }),
             Kind::EndpointSlices => {
-                self.slices.keys().copied().chain(self.imports.slices()).for_each(|slice| visit(slice.into()));
+                self.slices
+                    .keys()
+                    .copied()
+                    .chain(self.imports.slices())
+                    .for_each(|slice| visit(slice.into()));
             }
             Kind::Namespaces => {
                 self.store.each_namespace(|namespace| visit(SliceId::named("", namespace.name()).into()));
@@ -91,7 +95,9 @@ impl Writer {
                     gone.push(ObjectKey::new("", namespace.name()));
                 }
             }),
-            Kind::Pods => gone.extend(self.pods.keys().filter(|key| objects.contains(&ObjectId::of(key))).cloned()),
+            Kind::Pods => {
+                gone.extend(self.pods.keys().filter(|key| objects.contains(&ObjectId::of(key))).cloned())
+            }
             Kind::Hosts(kind) => {
                 let known = self.claims.held(kind).map(|(key, _)| key);
                 gone.extend(known.filter(|key| objects.contains(&ObjectId::of(key))).cloned());

@@ -9,7 +9,7 @@ use super::super::request;
 use super::super::trouble::Trouble;
 use super::Reflector;
 use crate::source::object::Fault;
-use crate::store::change::{Change, Heard, Kind, ObjectKey, WatchState};
+use crate::store::change::{Change, Heard, ObjectKey, WatchState};
 
 /// How long "forbidden" may be the API server's own start before it is called a missing right.
 const DENIED: Duration = Duration::from_secs(10);
