@@ -18,9 +18,7 @@ use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
 use self::weights::WeightFiles;
 use self::zones::Zones;
-use crate::admin::{
-    AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition, watches,
-};
+use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
 use crate::chain::{self, Active, BuildOptions, Listener, Plan, Socket};
 use crate::corefile::{self, Transport as Scheme};
 use crate::forward::{Desk, DeskOptions, Random, Streams};
@@ -262,7 +260,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         let plan = scraped.plan();
         exposition::transports(&mut text, &plan);
         exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
-        watches(&mut text, &plan, &clusters.read(), clock.now());
+        crate::admin::watches(&mut text, &plan, &clusters.read(), clock.now());
         caches(&mut text, &plan);
         reloaded.write(&mut text);
         hosts.write(&mut text);

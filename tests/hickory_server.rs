@@ -29,7 +29,9 @@ use std::time::Duration;
 use harness::{Ask, Client, expand, fixtures};
 use hickory_server::Server;
 use hickory_server::zone_handler::Catalog;
-use signpost::chain::kubernetes::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone, StalePolicy};
+use signpost::chain::kubernetes::{
+    Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone, StalePolicy,
+};
 use signpost::corefile::zones;
 use signpost::hickory::ClusterAuthority;
 use signpost::source::manifests::{Manifests, ManifestsOptions};

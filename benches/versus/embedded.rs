@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use hickory_server::Server;
 use hickory_server::zone_handler::Catalog;
-use signpost::chain::kubernetes::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone, StalePolicy};
+use signpost::chain::kubernetes::{
+    Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone, StalePolicy,
+};
 use signpost::corefile::zones;
 use signpost::hickory::ClusterAuthority;
 use signpost::source::manifests::{Manifests, ManifestsOptions};
