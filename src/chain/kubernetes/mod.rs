@@ -302,7 +302,8 @@ impl Kubernetes {
     #[must_use]
     pub fn resolve(&self, question: &Question, context: &mut Context<'_>) -> Option<Reply> {
         let mut asked = Asked::detached(question);
-        match self.answer(&mut asked, context, false) {
+        let flow = self.answer(&mut asked, context, false);
+        match self.told_stale(flow, &asked, context) {
             Flow::Reply(reply) => Some(reply),
             Flow::Wait(Ask::Question { held, .. }) => {
                 Some(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())

@@ -408,16 +408,15 @@ impl Auditor {
         if before == Some(version) {
             return Ok(false);
         }
-        match object::decode(kind, &bytes) {
-            Ok(cut) => match cut.object {
+        if let Ok(cut) = object::decode(kind, &bytes) {
+            match cut.object {
                 Some(cut) => self.feed.change(Change::Upsert(cut)),
                 // As the watch does with what is no good.
                 None if kind != Kind::Pods && !cut.faults.is_empty() => {
                     self.feed.change(Change::Remove(kind, key.clone()));
                 }
                 None => {}
-            },
-            Err(_) => {}
+            }
         }
         self.feed.settle_now();
         let after = self.feed.held(kind, &key);
