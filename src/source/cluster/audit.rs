@@ -52,6 +52,9 @@ const PAGES_APART: Duration = Duration::from_millis(500);
 /// After so many pages the pauses are short: the token of the next page does not live for ever.
 const UNHURRIED: usize = 200;
 
+/// The most objects of a kind, and the most pages, that an audit reads: an API server that has no end is none.
+const MOST: usize = 1 << 22;
+
 /// How an audit is done.
 pub(super) struct AuditOptions {
     /// How often each kind is audited.
@@ -314,6 +317,9 @@ impl Auditor {
             }
             token = end.next;
             pages += 1;
+            if listed.objects.len() > MOST || pages > MOST / 500 {
+                return Err(Stop::Trouble(Trouble::Nonsense("list that ends")));
+            }
             let pause = (self.options.interval / 200).min(PAGES_APART);
             sleep(if pages < UNHURRIED { pause } else { pause / 10 }).await;
         }
