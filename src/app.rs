@@ -253,14 +253,14 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (polled, completions) = (polls.clone(), registry.completions.clone());
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
-    let families = registry.families.clone();
+    let (families, clock) = (registry.families.clone(), options.clock.clone());
     let (templates, taps) = (registry.templates.clone(), registry.taps.shown());
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
         exposition::transports(&mut text, &plan);
         exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
-        exposition::cluster(&mut text, &clusters.read());
+        crate::admin::watches(&mut text, &plan, &clusters.read(), clock.now());
         caches(&mut text, &plan);
         reloaded.write(&mut text);
         hosts.write(&mut text);

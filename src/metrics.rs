@@ -6,7 +6,7 @@ mod cluster;
 mod traffic;
 mod words;
 
-pub use cluster::{ClusterCounts, ClusterNumbers, ServiceKind};
+pub use cluster::{AuditEnd, ClusterCounts, ClusterNumbers, Difference, ServiceKind};
 pub use traffic::{DOQ, HTTP, Traffic};
 pub use words::{Families, Family, Labels, PerWorker};
 

@@ -11,10 +11,14 @@ mod harness;
 
 #[path = "watch/access.rs"]
 mod access;
+#[path = "watch/audit.rs"]
+mod audit;
 #[path = "watch/converge.rs"]
 mod converge;
 #[path = "watch/envtest.rs"]
 mod envtest;
+#[path = "watch/fresh.rs"]
+mod fresh;
 #[path = "watch/gone.rs"]
 mod gone;
 #[path = "watch/language.rs"]

@@ -9,8 +9,10 @@ mod http;
 mod loopback;
 mod observe;
 mod poll;
+mod watches;
 
 pub use caches::caches;
 pub use exposition::Exposition;
 pub use http::{AdminError, AdminOptions, AdminServer, Readiness, Render};
 pub use poll::HealthCounts;
+pub use watches::watches;

@@ -362,6 +362,7 @@ impl Registry {
         self.taps.feed()?;
         self.zones.feed()?;
         self.files.feed()?;
+        let hostname = self.hostname();
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {
@@ -385,6 +386,8 @@ impl Registry {
                         throttle: fed.spec.throttle,
                         timing: self.timing,
                         counts: self.counts.clone(),
+                        audit: fed.spec.audit,
+                        replica: replica(&hostname),
                         seed: fastrand::u64(..),
                     };
                     let thread = Cluster::start(options, Box::new(writer)).map_err(ServeError::Start)?;
@@ -404,6 +407,13 @@ pub(crate) fn interfaces() -> Vec<(String, IpAddr)> {
         .into_iter()
         .map(|interface| (interface.name.clone(), interface.ip()))
         .collect()
+}
+
+/// A number that a replica's name decides, in a pod that of the pod: the same after a restart, another one in another.
+fn replica(hostname: &str) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hash::hash(hostname, &mut hasher);
+    std::hash::Hasher::finish(&hasher)
 }
 
 /// Starts the thread that looks at a folder of manifests.

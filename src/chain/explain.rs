@@ -1,18 +1,18 @@
 //! What would become of a question, told step by step; nobody is asked for it, and nothing is counted.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, Client, MAX_FRAMES};
 use super::autopath::Memo;
+use super::kubernetes::Kept;
 use super::log::type_text;
 use super::plan::Plan;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
 use crate::forward::Group;
-use crate::store::Store;
+use crate::store::{Look as WatchLook, WatchState};
 use crate::time::Clock;
 use crate::wire::{
     CLASS_IN, Header, Question, Rcode, Section, Shape, parse_name, parse_type, record_texts, rtype, show_name,
@@ -147,6 +147,9 @@ pub struct Explained {
     /// How much of the cluster it holds, where it holds any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds: Option<Holds>,
+    /// How fresh that is: what the watches of an API server do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watches: Vec<WatchAccount>,
     /// Where the server listens, as its Corefile says.
     pub listens: Vec<String>,
     /// What would become of the question.
@@ -169,6 +172,7 @@ pub fn explain(
         cluster_zone: steps().find_map(|step| step.primary()).map(|zone| zone.text().to_owned()),
         synced: steps().all(|step| step.ready()),
         holds: holds(plan),
+        watches: watches(plan, clock),
         listens: plan.listeners.iter().map(|listener| listener.addr.to_string()).collect(),
         account: account(plan, &question, client, clock),
     })
@@ -189,15 +193,9 @@ pub struct Holds {
 
 /// How much the stores of a plan hold; each store once.
 fn holds(plan: &Plan) -> Option<Holds> {
-    let mut stores: Vec<&Arc<Store>> = Vec::new();
-    for store in plan.chains.iter().flat_map(|chain| &chain.steps).filter_map(|step| step.store()) {
-        if !stores.iter().any(|known| Arc::ptr_eq(known, store)) {
-            stores.push(store);
-        }
-    }
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let add = |all: Option<Holds>, store: &&Arc<Store>| {
-        let (all, counts) = (all.unwrap_or_default(), store.counts());
+    let add = |all: Option<Holds>, kept: &Kept<'_>| {
+        let (all, counts) = (all.unwrap_or_default(), kept.store.counts());
         Some(Holds {
             services: all.services + number(counts.services),
             endpoints: all.endpoints + number(counts.endpoints),
@@ -205,7 +203,44 @@ fn holds(plan: &Plan) -> Option<Holds> {
             pods: all.pods + number(counts.pods),
         })
     };
-    stores.iter().fold(None, add)
+    plan.kept().iter().fold(None, add)
+}
+
+/// A watch of an API server.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct WatchAccount {
+    /// The zone that its objects are for.
+    pub zone: String,
+    /// What is watched: `services`, for example.
+    pub resource: String,
+    /// What it does: `watching`, for example.
+    pub state: String,
+    /// For how long nothing has confirmed it: no event, no bookmark, no complete list; none where nothing ever has. Unit: seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_seconds: Option<u64>,
+    /// For how long its answers have been told as stale (rule K-269); none while they are fresh. Unit: seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_seconds: Option<u64>,
+    /// The `resourceVersion` that it is at.
+    pub version: String,
+    /// Whether what is held of it comes from a snapshot.
+    pub snapshot: bool,
+}
+
+/// The watches of a plan; folders of manifests are watched by nobody.
+fn watches(plan: &Plan, clock: &Clock) -> Vec<WatchAccount> {
+    let mut looks = plan.looks(clock.now());
+    looks.retain(|(_, look)| look.state != WatchState::Idle || look.snapshot);
+    let account = |(zone, look): (String, WatchLook)| WatchAccount {
+        zone,
+        resource: look.kind.resource().to_owned(),
+        state: look.state.word().to_owned(),
+        confirmed_seconds: look.confirmed.map(|age| age.as_secs()),
+        stale_seconds: look.stale.map(|age| age.as_secs()),
+        version: look.version,
+        snapshot: look.snapshot,
+    };
+    looks.into_iter().map(account).collect()
 }
 
 /// How the upstreams of a group do.

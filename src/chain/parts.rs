@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::auto::{Folder, FolderSpec};
 use super::autopath::Completions;
@@ -44,6 +45,8 @@ pub struct StoreSpec {
     pub labels: Option<Selector>,
     /// `apiserver_*` (rule K-231).
     pub throttle: ThrottleOptions,
+    /// How often each resource is audited, `None` for never (rule K-271).
+    pub audit: Option<Duration>,
 }
 
 /// The long-lived parts that a plan borrows: it asks by specification and gets the running one where it is equal.

@@ -8,12 +8,12 @@ use super::asked::{Asked, Client};
 use super::autopath::Memo;
 use super::build::Parts;
 use super::explain::Said;
+use super::kubernetes::Kept;
 use super::plan::{Chain, Listener, Plan};
 use super::signal::Signal;
 use super::transfer::{Policy, Whole};
 use crate::corefile::Zone;
 use crate::forward::{Failure, Group, Response};
-use crate::store::Store;
 use crate::time::{Clock, Tick};
 use crate::wire::{Ede, Head, Query, Question, Rcode, Section, Sections, rtype};
 
@@ -393,11 +393,6 @@ pub trait Step: Send + Sync {
         None
     }
 
-    /// The store that this step answers from, where it has one.
-    fn store(&self) -> Option<&Arc<Store>> {
-        None
-    }
-
     /// The zones outside of which this step lets every question pass; empty where it has a word in all.
     fn about(&self) -> Vec<Zone> {
         Vec::new()
@@ -457,6 +452,11 @@ pub trait Step: Send + Sync {
     /// Learns where its queries come in, once all listeners are known: for those who count by server.
     fn placed(&self, place: &Stand<'_>, parts: &mut dyn Parts) {
         let _ = (place, parts);
+    }
+
+    /// The store that this step keeps its names in, for those who say how fresh it is; one step for each store will do.
+    fn kept(&self) -> Option<Kept<'_>> {
+        None
     }
 
     /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::change::{ExternalAddress, HostKind, HostsObject, ListedHost, ObjectKey};
 use super::hosts::{Claim, HostName, Owner};
+use super::identity::Version;
 use super::{Addresses, Store, push_label};
 use crate::metrics::ClusterCounts;
 
@@ -70,6 +71,17 @@ impl ClaimBook {
             self.dirty.insert(id.clone());
             self.left.push((id, gone.claimed));
         }
+    }
+
+    /// The objects of a kind that are known, with their versions.
+    pub(super) fn held(&self, kind: HostKind) -> impl Iterator<Item = (&ObjectKey, Version)> {
+        let known = self.objects.iter().filter(move |(id, _)| id.0 == kind);
+        known.map(|(id, listed)| (&id.1, Version::of(&listed.object.revision)))
+    }
+
+    /// The version of an object that is known.
+    pub(super) fn version(&self, kind: HostKind, key: &ObjectKey) -> Option<Version> {
+        self.objects.get(&(kind, key.clone())).map(|listed| Version::of(&listed.object.revision))
     }
 
     /// Drops the objects of a kind that the list which ends now did not name.

@@ -19,7 +19,17 @@ pub(super) struct SliceId(u64);
 impl SliceId {
     /// The id of the slice with this key.
     pub(super) fn of(key: &ObjectKey) -> Self {
-        Self(KEY.hash_one((&key.namespace, &key.name)))
+        Self::named(&key.namespace, &key.name)
+    }
+
+    /// The id of what has this namespace and name.
+    pub(super) fn named(namespace: &str, name: &str) -> Self {
+        Self(KEY.hash_one((namespace, name)))
+    }
+
+    /// The id as a number.
+    pub(super) fn number(self) -> u64 {
+        self.0
     }
 }
 
@@ -34,6 +44,11 @@ impl Version {
             return Self::default();
         }
         Self(KEY.hash_one((&revision.uid, &revision.version)).max(1))
+    }
+
+    /// The version as a number.
+    pub(super) fn number(self) -> u64 {
+        self.0
     }
 
     /// Whether both are known and the same.

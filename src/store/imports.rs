@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::change::{ImportObject, ObjectKey, SliceImport};
-use super::identity::{AsIs, SliceId};
+use super::identity::{AsIs, SliceId, Version};
 use super::{Endpoints, Map, Namespace, Part, Port, ServiceKey, Store, namespace_run, service_key};
 
 /// What an import's object says.
@@ -65,6 +65,8 @@ pub struct Import {
     members: Box<[Member]>,
     /// The list in which the object was last seen.
     mark: AtomicU32,
+    /// The object's version.
+    version: Version,
 }
 
 impl Import {
@@ -150,6 +152,8 @@ struct Pending {
     parts: Vec<(Box<str>, Arc<Part>)>,
     /// The list in which the object was last seen.
     mark: u32,
+    /// The object's version.
+    version: Version,
 }
 
 /// The writer's part for imports.
@@ -179,8 +183,15 @@ impl ImportBook {
                     })
                     .collect(),
                 mark: import.mark.load(Ordering::Relaxed),
+                version: import.version,
             },
-            None => Pending { spec: ImportSpec::Orphan, ports: Box::default(), parts: Vec::new(), mark: 0 },
+            None => Pending {
+                spec: ImportSpec::Orphan,
+                ports: Box::default(),
+                parts: Vec::new(),
+                mark: 0,
+                version: Version::default(),
+            },
         })
     }
 
@@ -205,6 +216,7 @@ impl ImportBook {
         let pending = self.pending(imports, &key);
         let moved = pending.spec != spec || pending.ports != ports;
         (pending.spec, pending.ports, pending.mark) = (spec, ports, mark);
+        pending.version = Version::of(&object.revision);
         self.moved |= moved;
     }
 
@@ -302,6 +314,24 @@ impl ImportBook {
         }
     }
 
+    /// The version of an import as it is published; `None` where its object is not known.
+    pub(super) fn held(imports: &Imports, key: &ObjectKey) -> Option<Version> {
+        let import = imports.get(&service_key(&key.namespace, &key.name)?)?;
+        (import.spec != ImportSpec::Orphan).then_some(import.version)
+    }
+
+    /// The version of a slice as it is published.
+    pub(super) fn held_slice(&self, imports: &Imports, slice: SliceId) -> Option<Version> {
+        let import = imports.get(self.slices.get(&slice)?)?;
+        let mut parts = import.members.iter().flat_map(|member| member.endpoints.parts());
+        parts.find(|part| part.slice == slice).map(|part| part.version)
+    }
+
+    /// The slices that are known.
+    pub(super) fn slices(&self) -> impl Iterator<Item = SliceId> {
+        self.slices.keys().copied()
+    }
+
     /// Publishes; says whether the serial moves.
     pub(super) fn settle(&mut self, store: &Store) -> bool {
         let imports = store.imports();
@@ -328,6 +358,7 @@ impl ImportBook {
                 ports: pending.ports,
                 members,
                 mark: AtomicU32::new(pending.mark),
+                version: pending.version,
             };
             imports.imports.insert(key, Arc::new(import));
         }

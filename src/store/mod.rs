@@ -16,6 +16,7 @@ mod claims;
 mod client;
 mod endpoints;
 mod external;
+mod freshness;
 mod hosts;
 mod identity;
 mod imports;
@@ -40,10 +41,11 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
-pub use change::{Change, Kind, Object, ObjectKey, Protocol, Sink};
+pub use change::{Change, Heard, Kind, Object, ObjectKey, Protocol, Sink, WatchState};
 pub use client::ClientPod;
 pub use endpoints::{Endpoints, Group};
 pub use external::{Addresses, External, Externals};
+pub use freshness::{Freshness, Look, STALE_AFTER, STALE_TTL};
 pub use hosts::{Claim, Host, HostName, Hosts, Owner};
 pub use imports::{Import, ImportSpec, Imports, Member as ImportMember};
 pub use namespace::Namespace;
@@ -89,6 +91,8 @@ pub struct Store {
     serial: AtomicU32,
     /// Ready endpoint addresses, for the report at start.
     endpoints: AtomicUsize,
+    /// How fresh all that is.
+    freshness: Freshness,
     /// Called when the first lists are complete.
     on_sync: Mutex<Vec<SyncCallback>>,
 }
@@ -110,6 +114,7 @@ impl Store {
     /// An empty store and its only writer.
     #[must_use]
     pub fn new(wanted: Wanted, clock: crate::time::Clock) -> (Arc<Self>, Writer) {
+        let needed = Need::ALL.map(|need| wanted.bits(need));
         let store = Arc::new(Self {
             services: services::Services::default(),
             namespaces: Map::default(),
@@ -119,10 +124,11 @@ impl Store {
             externals: Externals::default(),
             hosts: Hosts::default(),
             wanted,
-            needed: [Need::Cluster, Need::Imports, Need::Hosts, Need::All].map(|need| wanted.bits(need)),
+            needed,
             listed: AtomicU16::new(0),
             serial: AtomicU32::new(0),
             endpoints: AtomicUsize::new(0),
+            freshness: Freshness::new(wanted, needed),
             on_sync: Mutex::new(Vec::new()),
         });
         (store.clone(), Writer::new(store, clock))
@@ -185,6 +191,12 @@ impl Store {
     #[must_use]
     pub fn hosts(&self) -> &Hosts {
         &self.hosts
+    }
+
+    /// How fresh all that is.
+    #[must_use]
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 
     /// The namespace of this label, made if it is not known yet.
@@ -279,6 +291,7 @@ impl Store {
 
     /// Notes that the first list of `kind` is complete.
     fn complete(&self, kind: Kind) {
+        self.freshness.reconciled(kind);
         let mut waiting = self.on_sync.lock();
         self.listed.fetch_or(wanted::bit(kind), Ordering::AcqRel);
         let (known, later) =

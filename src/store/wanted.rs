@@ -106,6 +106,11 @@ pub enum Need {
     All,
 }
 
+impl Need {
+    /// All needs, each in its place.
+    pub(super) const ALL: [Self; 4] = [Self::Cluster, Self::Imports, Self::Hosts, Self::All];
+}
+
 /// The place of a kind in lists of all kinds.
 pub(super) fn place(kind: Kind) -> usize {
     match kind {

@@ -1,6 +1,8 @@
 //! The one writer: applies changes, rebuilds the Services they touch, publishes each whole.
 
-use std::collections::HashMap;
+mod held;
+
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,7 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::change::{
-    Change, Kind, NamespaceObject, Object, ObjectKey, PodObject, ServiceObject, Sink, SliceObject,
+    Change, Heard, Kind, NamespaceObject, Object, ObjectId, ObjectKey, PodObject, ServiceObject, Sink,
+    SliceObject, VersionId,
 };
 use super::claims::ClaimBook;
 use super::external::ExternalBook;
@@ -39,6 +42,16 @@ struct Pending {
     triggered: Vec<u64>,
 }
 
+/// A pod as it was last told.
+struct KnownPod {
+    /// What is kept of it.
+    entry: PodEntry,
+    /// The list in which it was last seen.
+    mark: u32,
+    /// Its version.
+    version: Version,
+}
+
 /// Where changes go in. There is one for each store, and it is not cloned.
 ///
 /// Flow: `change` notes, `settle` publishes: what changed together appears together, one `Arc` a Service.
@@ -54,8 +67,8 @@ pub struct Writer {
     generations: [u32; KINDS],
     /// Which Service a slice belongs to.
     slices: HashMap<SliceId, Slot, BuildHasherDefault<AsIs>>,
-    /// Pods with the list in which they were last seen.
-    pods: HashMap<ObjectKey, (PodEntry, u32)>,
+    /// Pods.
+    pods: HashMap<ObjectKey, KnownPod>,
     /// Services that changed since the last publication.
     pending: HashMap<Slot, Pending>,
     /// Those of them that were never published.
@@ -266,7 +279,7 @@ impl Writer {
         if push_label(&mut run, &object.name) {
             let namespace = self.store.named_namespace(&run);
             namespace.mark.store(self.generation(Kind::Namespaces), Ordering::Relaxed);
-            namespace.set(true, object.labels);
+            namespace.set(Version::of(&object.revision), object.labels);
         }
     }
 
@@ -275,7 +288,7 @@ impl Writer {
         let mut run = Vec::new();
         if push_label(&mut run, name) {
             if let Some(namespace) = self.store.namespaces.get(run.as_slice()) {
-                namespace.set(false, Vec::new());
+                namespace.clear();
             }
             self.store.forget_namespace(&run);
         }
@@ -285,19 +298,21 @@ impl Writer {
     fn upsert_pod(&mut self, object: &PodObject) {
         let Some(entry) = PodEntry::build(object, self.store.wanted.clients) else { return };
         let mark = self.generation(Kind::Pods);
+        let version = Version::of(&object.revision);
         match self.pods.get_mut(&object.key) {
-            Some((known, seen)) if *known == entry => *seen = mark,
-            Some((known, seen)) => {
-                // In before out, so that an address both have is never missing.
-                self.store.pods.add(&entry);
-                self.store.pods.remove(known);
-                self.moved |= known.addresses != entry.addresses;
-                *known = entry;
-                *seen = mark;
+            Some(known) => {
+                if known.entry != entry {
+                    // In before out, so that an address both have is never missing.
+                    self.store.pods.add(&entry);
+                    self.store.pods.remove(&known.entry);
+                    self.moved |= known.entry.addresses != entry.addresses;
+                    known.entry = entry;
+                }
+                (known.mark, known.version) = (mark, version);
             }
             None => {
                 self.store.pods.add(&entry);
-                self.pods.insert(object.key.clone(), (entry, mark));
+                self.pods.insert(object.key.clone(), KnownPod { entry, mark, version });
                 self.moved = true;
             }
         }
@@ -305,8 +320,8 @@ impl Writer {
 
     /// Drops a pod.
     fn remove_pod(&mut self, key: &ObjectKey) {
-        if let Some((entry, _)) = self.pods.remove(key) {
-            self.store.pods.remove(&entry);
+        if let Some(known) = self.pods.remove(key) {
+            self.store.pods.remove(&known.entry);
             self.moved = true;
         }
     }
@@ -355,7 +370,7 @@ impl Writer {
                 let mut gone: Vec<Box<[u8]>> = Vec::new();
                 for entry in &self.store.namespaces {
                     if entry.exists() && entry.mark.load(Ordering::Relaxed) != current {
-                        entry.set(false, Vec::new());
+                        entry.clear();
                         gone.push(entry.key().clone());
                     }
                 }
@@ -365,7 +380,7 @@ impl Writer {
                 let gone: Vec<ObjectKey> = self
                     .pods
                     .iter()
-                    .filter(|(_, (_, seen))| *seen != current)
+                    .filter(|(_, known)| known.mark != current)
                     .map(|(key, _)| key.clone())
                     .collect();
                 for key in gone {
@@ -536,5 +551,21 @@ impl Sink for Writer {
         for kind in std::mem::take(&mut self.ended) {
             self.store.complete(kind);
         }
+    }
+
+    fn heard(&mut self, kind: Kind, heard: Heard<'_>) {
+        self.store.freshness.heard(kind, heard, self.clock.now());
+    }
+
+    fn held(&self, kind: Kind, key: &ObjectKey) -> Option<VersionId> {
+        self.version_held(kind, key).map(Into::into)
+    }
+
+    fn each_held(&self, kind: Kind, visit: &mut dyn FnMut(ObjectId)) {
+        self.visit_held(kind, visit);
+    }
+
+    fn drop_held(&mut self, kind: Kind, objects: &HashSet<ObjectId>) {
+        self.remove_held(kind, objects);
     }
 }
