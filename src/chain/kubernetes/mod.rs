@@ -401,7 +401,7 @@ impl Kubernetes {
         // Nothing is stale unless something of all is: one look for nearly every question.
         if store.freshness().stale(Need::All, context.now) {
             let need = self.zone(&asked.question).map_or(Need::Cluster, |(served, _)| served.forms.need());
-            self.stale.tell(flow, store, need, context);
+            self.stale.tell(flow, (store, need), asked, context);
         }
     }
 
