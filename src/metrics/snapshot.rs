@@ -1,4 +1,4 @@
-//! What is counted about snapshots (rule K-274).
+//! What is counted about snapshots (rule K-273).
 
 use std::collections::BTreeMap;
 

@@ -228,7 +228,7 @@ impl Store {
     }
 
     /// Whether the first lists of all that is wanted are complete (rule K-235), by an API server or by a snapshot; stays
-    /// true, unless the snapshot is renounced (rule K-273).
+    /// true, unless the snapshot is renounced (rule K-274).
     #[must_use]
     pub fn synced(&self) -> bool {
         self.knows(Need::All)

@@ -62,6 +62,28 @@ impl Wanted {
         self.flags().into_iter().enumerate().map(|(at, flag)| u16::from(*flag) << at).sum()
     }
 
+    /// The wishes in words, as options are called where they have a name.
+    #[must_use]
+    pub fn words(self) -> String {
+        let mut words = vec!["Services"];
+        for (wanted, word) in [
+            (self.endpoints, "endpoints"),
+            (self.pods, "pods verified"),
+            (self.pod_names, "endpoint_pod_names"),
+            (self.clients, "metadata"),
+            (self.zones, "zonal"),
+            (self.imports, "multicluster"),
+            (self.external, "k8s_external"),
+            (self.ingress, "ingress"),
+            (self.gateway, "gateway"),
+        ] {
+            if wanted {
+                words.push(word);
+            }
+        }
+        words.join(", ")
+    }
+
     /// The wishes of these bits; `None` where there is one that is not known.
     pub(super) fn from_code(code: u16) -> Option<Self> {
         let mut wanted = Self::default();

@@ -1,4 +1,4 @@
-//! A part as bytes, and back (rule K-272).
+//! A part as bytes, and back (rule K-273).
 
 use std::sync::atomic::AtomicU32;
 

@@ -56,7 +56,7 @@ impl About {
     }
 
     /// Reads it back. Errors: another mark or version, or what `Take` finds.
-    pub(super) fn take(take: &mut Take<'_>) -> Result<Self, SnapshotFault> {
+    pub(in crate::store) fn take(take: &mut Take<'_>) -> Result<Self, SnapshotFault> {
         if take.exactly(MARK.len()).ok() != Some(MARK) {
             return Err(SnapshotFault::Other);
         }

@@ -1,4 +1,4 @@
-//! What is known of a cluster as bytes, for a warm start (rules K-272 to K-274): no file is opened here.
+//! What is known of a cluster as bytes, for a warm start (rules K-273, K-274): no file is opened here.
 //!
 //! ```text
 //! Store ── write ──► mark, version, About, records …, end, seal (SHA-256) ── decode ──► Decoded ── Writer::restore ──► Store

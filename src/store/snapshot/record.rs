@@ -322,7 +322,10 @@ fn take_flag(take: &mut Take<'_>) -> Result<bool, SnapshotFault> {
 
 impl Record {
     /// Reads one; `None` for the end. Errors: what can't be.
-    pub(super) fn take(take: &mut Take<'_>, lists: &mut Lists) -> Result<Option<Self>, SnapshotFault> {
+    pub(in crate::store) fn take(
+        take: &mut Take<'_>,
+        lists: &mut Lists,
+    ) -> Result<Option<Self>, SnapshotFault> {
         Ok(Some(match take.byte()? {
             tag::END => return Ok(None),
             tag::SERVICE => {

@@ -1,4 +1,4 @@
-//! A snapshot is taken in, and thrown out again where it turns out to be another cluster's (rules K-272, K-273).
+//! A snapshot is taken in, and thrown out again where it turns out to be another cluster's (rules K-273, K-274).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
