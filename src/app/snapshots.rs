@@ -139,7 +139,7 @@ impl Snapshots {
             ),
             Err(refusal) => {
                 self.counts.snapshot_refused(&self.name, refusal.reason());
-                tracing::error!(
+                tracing::warn!(
                     target: "plugin/kubernetes",
                     "the snapshot {} is refused ({}): {refusal}; names wait for the API server, and the file is written anew \
                      once its lists are complete",

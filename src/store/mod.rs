@@ -334,9 +334,11 @@ impl Store {
         *self.cluster.lock() = uid.into();
     }
 
-    /// The kinds whose lists are complete, as bits.
-    fn listed(&self) -> u16 {
-        self.listed.load(Ordering::Acquire)
+    /// The kinds that a snapshot of this store may call complete, as bits: where an API server has confirmed it, those that it
+    /// listed, so that what an earlier snapshot said of others does not grow young again.
+    fn vouched(&self) -> u16 {
+        let kinds = if self.is_reconciled() { &self.reconciled } else { &self.listed };
+        kinds.load(Ordering::Acquire)
     }
 
     /// All namespaces, those that do not exist included. Cost: a reference count each.

@@ -46,7 +46,7 @@ impl<W: Write> Sealing<'_, W> {
 /// Errors: those of `out`.
 pub fn write(store: &Store, mut about: About, out: &mut impl Write) -> io::Result<u64> {
     about.wanted = store.wanted();
-    about.listed = store.listed();
+    about.listed = store.vouched();
     about.cluster = store.cluster();
     about.serials = [store.serial(), store.imports().serial(), store.externals().serial()];
     about.key = identity::key();
