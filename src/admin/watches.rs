@@ -38,20 +38,11 @@ const AGES: [(&str, &str, Age); 4] = [
     ),
 ];
 
-/// What is known of every watch, with the zone that its store is for.
-fn looks(plan: &Plan, now: Tick) -> Vec<(String, Look)> {
-    let each = |kept: crate::chain::kubernetes::Kept<'_>| {
-        let zone = kept.zone.text().to_owned();
-        kept.store.freshness().look(now).into_iter().map(move |look| (zone.clone(), look))
-    };
-    plan.kept().into_iter().flat_map(each).collect()
-}
-
 /// Adds what is counted about API servers, and what is known of watches and audits, where a plan has any.
 pub fn watches(text: &mut Exposition, plan: &Plan, numbers: &ClusterNumbers, clock: &Clock) {
     exposition::cluster(text, numbers);
     snapshots(text, &numbers.snapshots, clock.wall().0);
-    let mut looks = looks(plan, clock.now());
+    let mut looks = plan.looks(clock.now());
     // A folder of manifests is watched by nobody.
     looks.retain(|(_, look)| look.state != WatchState::Idle || look.snapshot);
     if !looks.is_empty() {
@@ -170,7 +161,7 @@ fn states(text: &mut Exposition, looks: &[(String, Look)]) {
 /// What `/ready?verbose` says below its first line: a line for each resource (rule S-13).
 pub(super) fn verbose(plan: &Plan, now: Tick) -> String {
     let mut text = String::new();
-    for (zone, look) in looks(plan, now) {
+    for (zone, look) in plan.looks(now) {
         let sign = if look.stale.is_some() { '-' } else { '+' };
         // Writing into a String cannot fail.
         let _ = write!(text, "[{sign}] kubernetes {zone} {}: {}", look.kind.resource(), look.state.word());

@@ -1,5 +1,6 @@
 //! What a Corefile becomes: listeners, blocks and the flat list of steps of each; swapped whole.
 
+use std::collections::btree_map::{self, BTreeMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::view::View;
 use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Loops, Suspect};
 use crate::metrics::Tally;
+use crate::store::{Kind, Look};
 use crate::time::Tick;
 use crate::wire::{Question, rtype};
 
@@ -127,6 +129,26 @@ impl Plan {
             }
         }
         all
+    }
+
+    /// What is known of every watch, by the zone that its store is for; of two stores for one zone the one that is worse off.
+    ///
+    /// Shape: sorted, each zone and kind once. Cost: allocates; not for answers.
+    #[must_use]
+    pub fn looks(&self, now: Tick) -> Vec<(String, Look)> {
+        let mut all: BTreeMap<(String, Kind), Look> = BTreeMap::new();
+        for kept in self.kept() {
+            for look in kept.store.freshness().look(now) {
+                match all.entry((kept.zone.text().to_owned(), look.kind)) {
+                    btree_map::Entry::Vacant(place) => drop(place.insert(look)),
+                    btree_map::Entry::Occupied(mut place) if look.is_worse_than(place.get()) => {
+                        place.insert(look);
+                    }
+                    btree_map::Entry::Occupied(_) => {}
+                }
+            }
+        }
+        all.into_iter().map(|((zone, _), look)| (zone, look)).collect()
     }
 
     /// All steps.

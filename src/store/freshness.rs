@@ -76,6 +76,15 @@ pub struct Look {
     pub stale: Option<Duration>,
 }
 
+impl Look {
+    /// Whether this one needs more looking after than another of its kind: stale for longer, never confirmed, or not for longer.
+    #[must_use]
+    pub fn is_worse_than(&self, other: &Self) -> bool {
+        let rank = |look: &Self| (look.stale, look.confirmed.is_none(), look.confirmed);
+        rank(self) > rank(other)
+    }
+}
+
 /// How fresh a store is.
 ///
 /// Writers take a lock, answers read one number: no answer waits for a writer, nor a writer for an answer.
@@ -259,6 +268,25 @@ mod tests {
         assert_eq!((services.bookmark, services.version.as_str()), (None, "8"));
         freshness.confirmed(Kind::Services, at(286));
         assert!(!freshness.stale(Need::Cluster, at(287)));
+    }
+
+    #[test]
+    fn of_two_looks_the_one_that_is_stale_is_worse_then_the_one_that_was_never_confirmed() {
+        let look = |confirmed: Option<u64>, now: u64| {
+            let freshness = freshness();
+            if let Some(seconds) = confirmed {
+                freshness.confirmed(Kind::Services, at(seconds));
+            }
+            freshness.look(at(now)).into_iter().find(|look| look.kind == Kind::Services).unwrap()
+        };
+        let (stale, never, old, new) =
+            (look(Some(1), 200), look(None, 200), look(Some(100), 200), look(Some(199), 200));
+        for (at, worse) in [&stale, &never, &old].into_iter().enumerate() {
+            for better in [&never, &old, &new].into_iter().skip(at) {
+                assert!(worse.is_worse_than(better) && !better.is_worse_than(worse));
+            }
+        }
+        assert!(!old.is_worse_than(&old));
     }
 
     #[test]

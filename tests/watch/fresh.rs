@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::json;
+use signpost::app::{ServeOptions, serve};
 use signpost::time::{Clock, Wall};
 
 use crate::api::{Call, FakeApi, Fault, Resource, service};
@@ -226,6 +227,34 @@ fn k269_names_of_a_clusterset_and_for_the_outside_are_stale_with_their_own_kinds
             && negative.ends_with(" 5\n"),
         "{soa} {negative}"
     );
+}
+
+#[test]
+fn k272_of_two_stores_for_one_zone_the_one_that_is_worse_off_is_shown() {
+    let api = FakeApi::start();
+    api.apply_all(shop());
+    let block = |labels: &str| {
+        format!(
+            ".:0 {{\n bind 127.0.0.1\n view {labels} {{\n expr type() == '{labels}'\n }}\n {METRICS}\n kubernetes cluster.local {{\n \
+             endpoint {}\n labels {labels}\n }}\n}}\n",
+            api.url()
+        )
+    };
+    let text = block("A") + &block("AAAA");
+    let running = serve(ServeOptions { text, ..ServeOptions::default() }).unwrap();
+    assert!(running.wait_synced(SYNC));
+    let (_, text) = fetch(running.metrics()[0], "/metrics");
+    let mut series: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(series.contains(&"signpost_stale{zone=\"cluster.local.\",resource=\"services\"}"), "{text}");
+    let count = series.len();
+    series.sort_unstable();
+    series.dedup();
+    assert_eq!(series.len(), count, "no series is there twice");
 }
 
 #[test]

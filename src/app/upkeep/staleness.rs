@@ -16,13 +16,8 @@ pub(super) async fn watch(active: Arc<Active>, clock: Clock) {
     let mut told = Told::default();
     loop {
         tokio::time::sleep(EVERY).await;
-        let now = clock.now();
-        let plan = active.plan();
-        let looks = plan.kept().into_iter().flat_map(|kept| {
-            let zone = kept.zone.text().to_owned();
-            kept.store.freshness().look(now).into_iter().map(move |look| (zone.clone(), look))
-        });
-        for line in told.look(looks) {
+        let looks = active.plan().looks(clock.now());
+        for line in told.look(looks.into_iter()) {
             match line {
                 Line::Stale(text) => tracing::warn!(target: "plugin/kubernetes", "{text}"),
                 Line::Fresh(text) => tracing::info!(target: "plugin/kubernetes", "{text}"),

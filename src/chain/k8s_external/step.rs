@@ -238,12 +238,13 @@ impl Step for K8sExternal {
     }
 
     fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
-        let flow = self.answer(asked, context, true);
-        self.stale.tell(flow, &self.options.store, self.line.need(), context)
+        let mut flow = self.answer(asked, context, true);
+        self.stale.tell(&mut flow, &self.options.store, self.line.need(), context);
+        flow
     }
 
     fn resume(&self, asked: &mut Asked, answer: Answer, context: &mut Context<'_>) -> Flow {
-        let flow = match answer {
+        let mut flow = match answer {
             Answer::Signalled => self.answer(asked, context, true),
             Answer::TimedOut | Answer::Upstream(_) => self.answer(asked, context, false),
             // No step could know the target: the alias alone (K-144).
@@ -254,7 +255,8 @@ impl Step for K8sExternal {
             // Nothing is asked behind this step.
             Answer::Behind { reply, .. } => Flow::Reply(reply),
         };
-        self.stale.tell(flow, &self.options.store, self.line.need(), context)
+        self.stale.tell(&mut flow, &self.options.store, self.line.need(), context);
+        flow
     }
 
     fn placed(&self, _place: &Stand<'_>, parts: &mut dyn Parts) {

@@ -304,7 +304,9 @@ impl Kubernetes {
     #[must_use]
     pub fn resolve(&self, question: &Question, context: &mut Context<'_>) -> Option<Reply> {
         let mut asked = Asked::detached(question);
-        match self.answer(&mut asked, context, false) {
+        let mut flow = self.answer(&mut asked, context, false);
+        self.tell_stale(&mut flow, &asked, context);
+        match flow {
             Flow::Reply(reply) => Some(reply),
             Flow::Wait(Ask::Question { held, .. }) => {
                 Some(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())
@@ -395,14 +397,13 @@ impl Kubernetes {
     }
 
     /// Says with a reply that the store is stale (K-269).
-    fn told_stale(&self, flow: Flow, asked: &Asked, context: &Context<'_>) -> Flow {
+    fn tell_stale(&self, flow: &mut Flow, asked: &Asked, context: &Context<'_>) {
         let store = &self.options.store;
         // Nothing is stale unless something of all is: one look for nearly every question.
-        if !store.freshness().stale(Need::All, context.now) {
-            return flow;
+        if store.freshness().stale(Need::All, context.now) {
+            let need = self.zone(&asked.question).map_or(Need::Cluster, |(served, _)| served.forms.need());
+            self.stale.tell(flow, store, need, context);
         }
-        let need = self.zone(&asked.question).map_or(Need::Cluster, |(served, _)| served.forms.need());
-        self.stale.tell(flow, store, need, context)
     }
 
     /// The store is not complete: the query waits for it, or is SERVFAIL (K-016, K-230).
@@ -443,12 +444,13 @@ impl Step for Kubernetes {
     }
 
     fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
-        let flow = self.answer(asked, context, true);
-        self.told_stale(flow, asked, context)
+        let mut flow = self.answer(asked, context, true);
+        self.tell_stale(&mut flow, asked, context);
+        flow
     }
 
     fn resume(&self, asked: &mut Asked, answer: Answer, context: &mut Context<'_>) -> Flow {
-        let flow = match answer {
+        let mut flow = match answer {
             Answer::Signalled => self.answer(asked, context, true),
             Answer::TimedOut | Answer::Upstream(_) => self.answer(asked, context, false),
             // No step could know the target: the alias alone (K-144).
@@ -459,7 +461,8 @@ impl Step for Kubernetes {
             // Nothing is asked behind this step.
             Answer::Behind { reply, .. } => Flow::Reply(reply),
         };
-        self.told_stale(flow, asked, context)
+        self.tell_stale(&mut flow, asked, context);
+        flow
     }
 
     fn placed(&self, _place: &Stand<'_>, parts: &mut dyn Parts) {

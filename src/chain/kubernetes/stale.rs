@@ -92,21 +92,24 @@ impl Stale {
     }
 
     /// Says with a reply that it is stale, where it is; one that says why it failed goes on saying that.
-    pub(in crate::chain) fn tell(
-        &self,
-        flow: Flow,
-        store: &Store,
-        need: Need,
-        context: &Context<'_>,
-    ) -> Flow {
-        match flow {
-            Flow::Reply(reply) if reply.head.ede.is_none() && store.freshness().stale(need, context.now) => {
-                if let Some(answers) = self.answers.get() {
-                    answers.add(context.worker, 1);
-                }
-                Flow::Reply(reply.because(Ede::UNCONFIRMED))
+    ///
+    /// Cost: one load while nothing is stale.
+    pub(in crate::chain) fn tell(&self, flow: &mut Flow, store: &Store, need: Need, context: &Context<'_>) {
+        if store.freshness().stale(need, context.now) {
+            self.mark(flow, context);
+        }
+    }
+
+    /// The same for what is stale.
+    #[cold]
+    fn mark(&self, flow: &mut Flow, context: &Context<'_>) {
+        if let Flow::Reply(reply) = flow
+            && reply.head.ede.is_none()
+        {
+            reply.head.ede = Some(Ede::UNCONFIRMED);
+            if let Some(answers) = self.answers.get() {
+                answers.add(context.worker, 1);
             }
-            other => other,
         }
     }
 }

@@ -52,6 +52,9 @@ const PAGES_APART: Duration = Duration::from_millis(500);
 /// After so many pages the pauses are short: the token of the next page does not live for ever.
 const UNHURRIED: usize = 200;
 
+/// The most objects of a kind, and the most pages, that an audit reads: an API server that has no end is none.
+const MOST: usize = 1 << 22;
+
 /// How an audit is done.
 pub(super) struct AuditOptions {
     /// How often each kind is audited.
@@ -314,6 +317,9 @@ impl Auditor {
             }
             token = end.next;
             pages += 1;
+            if listed.objects.len() > MOST || pages > MOST / 500 {
+                return Err(Stop::Trouble(Trouble::Nonsense("list that ends")));
+            }
             let pause = (self.options.interval / 200).min(PAGES_APART);
             sleep(if pages < UNHURRIED { pause } else { pause / 10 }).await;
         }
@@ -408,16 +414,15 @@ impl Auditor {
         if before == Some(version) {
             return Ok(false);
         }
-        match object::decode(kind, &bytes) {
-            Ok(cut) => match cut.object {
+        if let Ok(cut) = object::decode(kind, &bytes) {
+            match cut.object {
                 Some(cut) => self.feed.change(Change::Upsert(cut)),
                 // As the watch does with what is no good.
                 None if kind != Kind::Pods && !cut.faults.is_empty() => {
                     self.feed.change(Change::Remove(kind, key.clone()));
                 }
                 None => {}
-            },
-            Err(_) => {}
+            }
         }
         self.feed.settle_now();
         let after = self.feed.held(kind, &key);
