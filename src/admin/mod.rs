@@ -7,6 +7,7 @@ mod explain;
 pub mod exposition;
 mod http;
 mod poll;
+mod snapshots;
 mod watches;
 
 pub use caches::caches;
