@@ -5,10 +5,12 @@
 mod caches;
 mod explain;
 pub mod exposition;
+mod guests;
 mod http;
 mod poll;
 
 pub use caches::caches;
 pub use exposition::Exposition;
+pub use guests::HttpCounts;
 pub use http::{AdminError, AdminOptions, AdminServer, Readiness, Render};
 pub use poll::HealthCounts;

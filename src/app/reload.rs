@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::State;
 use crate::admin::Exposition;
+use crate::panics::keep;
 
 /// How often the thread looks whether the Corefile asks for `reload` by now.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -68,9 +69,9 @@ impl Reloader {
     ) -> std::io::Result<Self> {
         let told = Arc::new((Mutex::new(Told::Nothing), Condvar::new()));
         let heard = told.clone();
-        let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            // Drawn once: the same replica always looks at its own moments.
-            let draw = fastrand::f64() - 0.5;
+        // Drawn once: the same replica always looks at its own moments.
+        let draw = fastrand::f64() - 0.5;
+        let look = move || {
             loop {
                 let asked = state.lock().plan.admin.reload;
                 let pause = asked.map_or(IDLE, |reload| {
@@ -91,7 +92,9 @@ impl Reloader {
                     read(&path, &state, &counts, now);
                 }
             }
-        })?;
+        };
+        let thread =
+            std::thread::Builder::new().name("reload".to_owned()).spawn(move || keep("reload", look))?;
         Ok(Self { thread: Some(thread), told })
     }
 
@@ -111,7 +114,6 @@ impl Drop for Reloader {
     fn drop(&mut self) {
         self.tell(Told::End);
         if let Some(thread) = self.thread.take() {
-            // Had it panicked, the panic was printed.
             let _ = thread.join();
         }
     }

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use crate::admin::AdminServer;
 use crate::chain::Active;
 use crate::metrics::ClusterCounts;
+use crate::panics::kept;
 use crate::server::give_back;
 use crate::time::Clock;
 
@@ -30,8 +31,9 @@ impl Upkeep {
         counts: Arc<ClusterCounts>,
     ) -> Self {
         let changed = Arc::new(Notify::new());
-        admin.spawn(tidy(counts));
-        admin.spawn(tend(active, clock, changed.clone()));
+        admin.spawn(kept("memory", move || tidy(counts.clone())));
+        let told = changed.clone();
+        admin.spawn(kept("upkeep", move || tend(active.clone(), clock.clone(), told.clone())));
         Self { changed }
     }
 

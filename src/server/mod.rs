@@ -11,13 +11,16 @@
 //! `unsafe` stands in `kernel` alone.
 
 mod bind;
+mod drops;
 mod encrypted;
 mod gate;
 mod kernel;
 mod kernel_link;
 mod link;
 pub mod memory;
+mod pressure;
 mod proxies;
+mod sieve;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -25,6 +28,7 @@ mod worker;
 mod workers;
 
 pub use bind::{BindError, Bound, Group, Sockets, bind};
+pub use drops::of as kernel_drops;
 pub use encrypted::encrypted_threads;
 pub use gate::GateLink;
 pub use kernel::{BATCH, Envelope, Inbox, Outbox, RECEIVE, SEND, Sent, give_back};

@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use super::follow::follow;
 use super::notify::notify;
 use super::replica::Replica;
+use crate::panics::{attempt, attempted, kept};
 use crate::time::Clock;
 use crate::wire::show_name;
 
@@ -81,7 +82,7 @@ impl Desk {
                 let (clock, told) = (self.clock.clone(), self.told.clone());
                 let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
                 std::thread::Builder::new().name("transfers".to_owned()).spawn(move || {
-                    LocalSet::new().block_on(&runtime, serve(receiver, clock, told));
+                    attempt("transfers", || LocalSet::new().block_on(&runtime, serve(receiver, clock, told)));
                 })?;
                 thread.insert(sender)
             }
@@ -100,8 +101,12 @@ async fn serve(mut orders: UnboundedReceiver<Order>, clock: Clock, told: Told) {
         match order {
             Order::Follow(replica) => {
                 let (told, places) = (told.clone(), places.clone());
-                let tell = move |zone: &Arc<[u8]>| spread(zone, &told, &places);
-                let task = spawn_local(follow(replica.clone(), clock.clone(), tell));
+                let (followed_replica, clock) = (replica.clone(), clock.clone());
+                let task = spawn_local(kept("secondary", move || {
+                    let (told, places) = (told.clone(), places.clone());
+                    let tell = move |zone: &Arc<[u8]>| spread(zone, &told, &places);
+                    follow(followed_replica.clone(), clock.clone(), tell)
+                }));
                 followed.insert(Arc::as_ptr(&replica), (replica, task.abort_handle()));
             }
             Order::Leave(replica) => {
@@ -119,15 +124,15 @@ async fn serve(mut orders: UnboundedReceiver<Order>, clock: Clock, told: Told) {
 
 /// Tells all who are to know of a zone.
 fn spread(zone: &Arc<[u8]>, told: &Told, places: &Rc<Semaphore>) {
-    for (source, to) in told(zone) {
+    for (source, to) in attempt("notify", || told(zone)).unwrap_or_default() {
         let (zone, places) = (zone.clone(), places.clone());
-        spawn_local(async move {
+        spawn_local(attempted("notify", async move {
             // It is never closed.
             let _place = places.acquire().await;
             if let Err(why) = notify(&zone, source, to).await {
                 let name = show_name(&zone);
                 tracing::warn!(target: "plugin/transfer", "notify for zone {name} was not accepted by {to}: {why}");
             }
-        });
+        }));
     }
 }

@@ -14,6 +14,7 @@ use super::feed::Feed;
 use super::reflect::{Reflector, ReflectorOptions};
 use super::throttle::ThrottleOptions;
 use crate::metrics::ClusterCounts;
+use crate::panics::{attempt, kept};
 use crate::source::Selector;
 use crate::store::change::{Kind, Sink};
 
@@ -56,7 +57,7 @@ impl Cluster {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (end, ends) = watch::channel(false);
         let thread = std::thread::Builder::new().name("cluster".to_owned()).spawn(move || {
-            LocalSet::new().block_on(&runtime, reflect_all(options, sink, ends));
+            attempt("cluster", || LocalSet::new().block_on(&runtime, reflect_all(options, sink, ends)));
             // Connections that are being made now are not waited for.
             runtime.shutdown_background();
         })?;
@@ -68,7 +69,6 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.end.send_replace(true);
         if let Some(thread) = self.thread.take() {
-            // Had it panicked, the panic was printed; the store keeps what it has.
             let _ = thread.join();
         }
     }
@@ -92,20 +92,17 @@ async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut en
     }
     kinds.extend(&options.more);
     let settled = feed.clone();
-    tokio::task::spawn_local(async move { settled.settle().await });
+    tokio::task::spawn_local(kept("feed", move || {
+        let settled = settled.clone();
+        async move { settled.settle().await }
+    }));
     for (kind, seed) in kinds.into_iter().zip(options.seed..) {
         let (connection, feed) = (connection.clone(), feed.clone());
         let (labels, timing) = (options.labels.clone(), options.timing);
-        tokio::task::spawn_local(async move {
-            loop {
-                let options = ReflectorOptions { kind, labels: labels.clone(), timing, seed };
-                let reflector = Reflector::new(options, connection.clone(), feed.clone());
-                if tokio::task::spawn_local(reflector.run()).await.is_err() {
-                    tracing::error!(target: "plugin/kubernetes", "{kind:?}: the watch panicked and is started again");
-                    tokio::time::sleep(timing.backoff_max).await;
-                }
-            }
-        });
+        tokio::task::spawn_local(kept("watch", move || {
+            let options = ReflectorOptions { kind, labels: labels.clone(), timing, seed };
+            Reflector::new(options, connection.clone(), feed.clone()).run()
+        }));
     }
     // An error means that the owner is gone, which is the same.
     let _ = ends.wait_for(|ended| *ended).await;
