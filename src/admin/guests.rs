@@ -15,7 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
@@ -145,7 +146,7 @@ impl Drop for Leave {
 }
 
 /// Answers the requests of one connection.
-async fn talk(stream: TcpStream, peer: SocketAddr, app: Router) {
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr, app: Router) {
     let service =
         service_fn(move |request: Request<Incoming>| answer(request.map(Body::new), peer, app.clone()));
     let mut builder = http1::Builder::new();
@@ -166,4 +167,109 @@ async fn answer(
         *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         Ok(failed)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    //! Connections in memory on paused time; the list of those that are open.
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// What a connection says that sends these pieces, a second between them, and then waits; how long it was served.
+    fn said(pieces: &[&str]) -> (String, Duration) {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (ours, theirs): (DuplexStream, DuplexStream) = duplex(1 << 20);
+            let panics = || -> std::future::Ready<&'static str> { panic!("as the test wants") };
+            let app = Router::new().route("/health", get(|| async { "OK" })).route("/panic", get(panics));
+            let peer = SocketAddr::from(([127, 0, 0, 1], 4711));
+            let talk = tokio::spawn(async move {
+                let start = Instant::now();
+                talk(theirs, peer, app).await;
+                start.elapsed()
+            });
+            let (mut read, mut write) = tokio::io::split(ours);
+            for piece in pieces {
+                // It may have been closed by now.
+                let _ = write.write_all(piece.as_bytes()).await;
+                sleep(Duration::from_secs(1)).await;
+            }
+            let mut text = String::new();
+            read.read_to_string(&mut text).await.unwrap();
+            (text, talk.await.unwrap())
+        })
+    }
+
+    /// A request for `/health`.
+    const REQUEST: &str = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    #[test]
+    fn s51_a_head_that_does_not_come_and_an_idle_connection_end_soon() {
+        assert_eq!(said(&[]), (String::new(), HEAD_TIME));
+        let (text, lasted) = said(&["GET /hea", "l", "t", "h", " ", "H", "T", "T", "P"]);
+        assert!(!text.contains("200") && lasted <= HEAD_TIME, "dripping extends nothing: {lasted:?} {text}");
+        let (text, lasted) = said(&[REQUEST, REQUEST]);
+        assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2);
+        assert!(lasted <= HEAD_TIME + Duration::from_secs(2), "{lasted:?}");
+    }
+
+    #[test]
+    fn s51_heads_are_bounded_in_bytes_and_in_lines() {
+        let long = format!("GET /health HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(2 * HEAD));
+        let many = format!("GET /health HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(2 * HEADERS));
+        for head in [long, many] {
+            let (text, lasted) = said(&[&head]);
+            assert!(text.starts_with("HTTP/1.1 431 "), "{text}");
+            assert!(lasted < HEAD_TIME);
+        }
+        let (text, _) = said(&["\x16\x03\x01 no HTTP at all\r\n\r\n"]);
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 400 "), "{text}");
+    }
+
+    #[test]
+    fn s51_only_get_and_head_are_answered_and_bodies_are_not_collected() {
+        for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"] {
+            let head =
+                format!("{method} /health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nbody");
+            let (text, lasted) = said(&[&head]);
+            let status = text.split(' ').nth(1).unwrap_or_default();
+            assert!(["405", "404", "400"].contains(&status), "{method}: {text}");
+            assert!(lasted <= 2 * HEAD_TIME, "{method}: {lasted:?}");
+        }
+        let (text, _) = said(&["HEAD /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]);
+        assert!(text.starts_with("HTTP/1.1 200 OK") && !text.ends_with("OK"), "{text}");
+        let (text, _) = said(&["GET /other HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]);
+        assert!(text.starts_with("HTTP/1.1 404 "), "{text}");
+    }
+
+    #[test]
+    fn p11_an_answer_that_panics_is_500_and_the_connection_goes_on() {
+        let panics = "GET /panic HTTP/1.1\r\nHost: x\r\n\r\n";
+        let (text, _) = said(&[panics, REQUEST]);
+        assert!(text.starts_with("HTTP/1.1 500 ") && text.contains("HTTP/1.1 200 OK"), "{text}");
+        assert!(crate::panics::counted().iter().any(|(task, count)| *task == "http" && *count > 0));
+    }
+
+    #[test]
+    fn s51_the_oldest_connection_of_who_has_most_makes_room() {
+        let client = |number: u8| IpAddr::from([10, 0, 0, number]);
+        let mut guests = Guests::default();
+        let mut told: Vec<_> = (0..2).map(|_| guests.admit(client(2))).collect();
+        told.extend((2..MOST).map(|_| guests.admit(client(1))));
+        assert!(told.iter().all(|(_, _, cut)| !cut));
+        let (number, mut own, cut) = guests.admit(client(3));
+        assert!(cut && own.try_recv().is_err());
+        assert_eq!((guests.open.len(), number), (MOST, u64::try_from(MOST).unwrap()));
+        let ended: Vec<u64> =
+            told.iter_mut().filter_map(|(number, told, _)| told.try_recv().ok().map(|()| *number)).collect();
+        assert_eq!(ended, [2], "the first of client 1");
+        // One that has ended leaves a place.
+        guests.open.remove(&number);
+        assert!(!guests.admit(client(1)).2);
+    }
 }

@@ -58,3 +58,24 @@ impl Drop for Looker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_panics_is_followed_by_the_next_one() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let mut looks = 0;
+        let pause = Duration::from_millis(1);
+        let looker = Looker::start("test: looker", pause, pause, move || {
+            looks += 1;
+            assert!(looks != 1, "the first look goes wrong");
+            // The test may have gone.
+            let _ = tell.send(looks);
+        });
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(2));
+        drop(looker.unwrap());
+        assert!(crate::panics::counted().contains(&("test: looker", 1)));
+    }
+}

@@ -140,3 +140,27 @@ fn read(path: &std::path::Path, state: &Mutex<State>, counts: &ReloadCounts, tol
         Err(error) => fail(&error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::app::{ServeError, ServeOptions, serve};
+
+    #[test]
+    fn p11_a_reload_that_panics_changes_nothing_and_the_next_one_is_read() {
+        let text = |more: &str| format!(".:0 {{\n bind 127.0.0.1\n whoami\n}}\n{more}");
+        let running = serve(ServeOptions { text: text(""), ..ServeOptions::default() }).unwrap();
+        let before = running.addresses();
+        let mut state = running.state.lock();
+        let panics =
+            || crate::panics::counted().iter().find(|(task, _)| *task == "reload").map_or(0, |(_, n)| *n);
+        let counted = panics();
+        let other = "a.test:0 {\n bind 127.0.0.1\n whoami\n}\n";
+        let failed = state.reload(&text(&format!("# a test has it panic\n{other}")));
+        assert!(matches!(failed, Err(ServeError::Panicked)), "{failed:?}");
+        assert_eq!(panics(), counted + 1);
+        assert!(matches!(state.reload(&text("")), Ok(false)), "it is the one in force");
+        assert!(matches!(state.reload(&text(other)), Ok(true)));
+        drop(state);
+        assert_eq!(running.addresses()[0], before[0]);
+    }
+}

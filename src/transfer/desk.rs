@@ -136,3 +136,32 @@ fn spread(zone: &Arc<[u8]>, told: &Told, places: &Rc<Semaphore>) {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn p11_a_list_of_those_to_be_told_that_panics_once_is_asked_for_again() {
+        let secondary = UdpSocket::bind("127.0.0.1:0").unwrap();
+        secondary.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let to = secondary.local_addr().unwrap();
+        let asked = AtomicUsize::new(0);
+        let told: Told = Arc::new(move |_| {
+            // The first time it is looked at before there is a thread.
+            assert!(asked.fetch_add(1, Ordering::Relaxed) != 1, "the second time goes wrong");
+            vec![(None, to)]
+        });
+        let desk = Desk::new(Clock::system(), told);
+        let zone: Arc<[u8]> = Arc::from(&b"\x01a\x04test\x00"[..]);
+        desk.tell(zone.clone()).unwrap();
+        desk.tell(zone).unwrap();
+        let mut bytes = [0; 512];
+        let (length, _) = secondary.recv_from(&mut bytes).unwrap();
+        assert!(length > 12 && bytes[2] >> 3 & 15 == 4, "a NOTIFY");
+    }
+}

@@ -157,6 +157,11 @@ fn read(file: &Path) -> Result<Vec<u8>, AccessError> {
 
 /// Reads an address.
 fn uri(url: &str) -> Result<http::Uri, AccessError> {
+    // What stands before an `@` may be a password, which no line may hold.
+    if let Some((_, behind)) = url.rsplit_once('@') {
+        let reason = "a user and a password do not belong there: write a kubeconfig";
+        return Err(AccessError::Url { url: format!("…@{behind}"), reason });
+    }
     let fail = |reason| AccessError::Url { url: url.to_owned(), reason };
     // CoreDNS takes `host:port` as well.
     let text = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
