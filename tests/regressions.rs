@@ -284,7 +284,7 @@ fn cve_2022_2835_cve_2022_2837_a_namespace_named_like_a_domain_has_no_names_outs
                     metadata: {name: google, namespace: com}\nspec: {clusterIP: 10.96.0.66, clusterIPs: [10.96.0.66]}\n";
     std::fs::write(folder.path().join("all.yaml"), manifest).unwrap();
     let running = start(&format!(
-        ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local {{\n manifests {}\n }}\n hosts none {{\n 192.0.2.1 google.com\n }}\n}}\n",
+        ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local {{\n manifests {}\n }}\n hosts none {{\n 192.0.2.1 google.com\n fallthrough\n }}\n}}\n",
         folder.path().display()
     ));
     let server = running.addresses()[0];
@@ -349,7 +349,7 @@ fn rustsec_2026_0119_cve_2024_8508_names_of_many_records_are_not_compressed() {
     let folder = tempfile::tempdir().unwrap();
     let mut zone =
         "$ORIGIN a.test.\n@ 60 SOA ns hostmaster 1 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.1\n".to_owned();
-    for number in 0..1500 {
+    for number in 0..1200 {
         zone.push_str(&format!("many 60 MX 10 host{number}.unrelated{number}.example.\n"));
     }
     std::fs::write(folder.path().join("zone"), zone).unwrap();
@@ -360,11 +360,11 @@ fn rustsec_2026_0119_cve_2024_8508_names_of_many_records_are_not_compressed() {
     let asked = query("many.a.test.", 15, None);
     let bytes = exchange_tcp(running.addresses()[0], &asked);
     let reply = Message::from_vec(&bytes).unwrap();
-    assert_eq!(reply.answers.len(), 1500);
+    assert_eq!(reply.answers.len(), 1200);
     let data: usize =
-        (0..1500).map(|number| format!("host{number}.unrelated{number}.example.").len() + 1).sum();
+        (0..1200).map(|number| format!("host{number}.unrelated{number}.example.").len() + 1).sum();
     // Header and question, and of each record: pointer, type, class, TTL, length, preference.
-    assert_eq!(bytes.len(), asked.len() + 1500 * 14 + data);
+    assert_eq!(bytes.len(), asked.len() + 1200 * 14 + data);
 }
 
 /// RUSTSEC-2020-0001 (trust-dns-server): a null target of SRV or MX ended in a stack that overflowed.

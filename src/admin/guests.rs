@@ -162,6 +162,8 @@ async fn answer(
     app: Router,
 ) -> Result<Response<Body>, std::convert::Infallible> {
     request.extensions_mut().insert(ConnectInfo(peer));
+    // Many requests on one connection must not keep a probe on another one waiting.
+    tokio::task::yield_now().await;
     attempted("http", app.oneshot(request)).await.unwrap_or_else(|| {
         let mut failed = Response::new(Body::empty());
         *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

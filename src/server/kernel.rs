@@ -1,4 +1,4 @@
-//! Batches of datagrams to and from the kernel: the one file with `unsafe`.
+//! Batches of datagrams to and from the kernel: with `sockopt`, the files with `unsafe`.
 //!
 //! `Batch` owns the message headers of `recvmmsg` and `sendmmsg` together with all that they point to, on the heap, at
 //! addresses that never change; outside this file there are only slices.
@@ -8,9 +8,6 @@ use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::time::Duration;
-
-use super::sieve::Instruction;
 
 /// The most datagrams of one system call.
 pub const BATCH: usize = 64;
@@ -527,48 +524,6 @@ pub(super) fn tell_local_address(socket: BorrowedFd<'_>, v6: bool) -> io::Result
         libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), size_u32::<libc::c_int>())
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Has the kernel run a program on what comes to a socket, in place of the one before; none without instructions.
-///
-/// Errors: those of `setsockopt`, also where the kernel takes no programs.
-pub(super) fn sift(socket: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
-    let mut program: Vec<libc::sock_filter> = program
-        .iter()
-        .map(|one| libc::sock_filter {
-            code: one.code,
-            jt: one.jump_true,
-            jf: one.jump_false,
-            k: one.operand,
-        })
-        .collect();
-    let filter =
-        libc::sock_fprog { len: u16::try_from(program.len()).unwrap_or(0), filter: program.as_mut_ptr() };
-    let option = if program.is_empty() { libc::SO_DETACH_FILTER } else { libc::SO_ATTACH_FILTER };
-    // SAFETY: `filter` says where `len` instructions are, all of them alive; the kernel copies and checks them. Detaching reads
-    // an int of it, whatever it is.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            (&raw const filter).cast(),
-            size_u32::<libc::sock_fprog>(),
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// When the datagram came that was read last from a socket, since 1970; `None` where the kernel has not noted it. The first
-/// call has it noted from then on.
-pub(super) fn last_came(socket: BorrowedFd<'_>) -> Option<Duration> {
-    /// `SIOCGSTAMPNS` (Linux `asm-generic/sockios.h`).
-    const STAMP: libc::Ioctl = 0x8907;
-    let mut stamp = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the call writes a timespec, whose address is given.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), STAMP, &raw mut stamp) };
-    let seconds = u64::try_from(stamp.tv_sec).ok().filter(|_| result == 0)?;
-    Some(Duration::new(seconds, u32::try_from(stamp.tv_nsec).ok()?))
 }
 
 #[cfg(test)]

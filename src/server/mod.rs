@@ -8,7 +8,7 @@
 //!
 //! Invariants: nothing on the road of a query crosses a thread; a worker talks to the world only through its `Link`, so the
 //! same worker runs on the kernel and in memory; every deadline is absolute; every bound is counted when it is met;
-//! `unsafe` stands in `kernel` alone.
+//! `unsafe` stands in `kernel` and `sockopt` alone.
 
 mod bind;
 mod drops;
@@ -21,6 +21,7 @@ pub mod memory;
 mod pressure;
 mod proxies;
 mod sieve;
+mod sockopt;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@
 //! ```text
 //! a batch that is not full ─► nothing: the socket is empty
 //! full batches             ─► the last one came long ago? all of it is old: dropped, counted
-//! full for 20 ms in a row  ─► who sent how much is counted; the kernel drops a part of what the greatest send
+//! the socket nearly full, or
+//! not empty for 20 ms      ─► who sent how much is counted; the kernel drops a part of what the greatest send
 //! ```
 //!
 //! Cost without pressure: a comparison and a store a batch, nothing for each query.
@@ -14,8 +15,9 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::kernel::{self, BATCH, Inbox};
+use super::kernel::{BATCH, Inbox};
 use super::sieve::{self, Sifted};
+use super::sockopt;
 use crate::metrics::Counters;
 use crate::time::{Clock, Tick};
 
@@ -25,6 +27,12 @@ const STALE: Duration = Duration::from_secs(2);
 
 /// How long a socket must not have been empty before anybody is told apart.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// A socket that is fuller than this is about to drop what comes, whoever sent it. Unit: percent.
+const FULL: u8 = 75;
+
+/// A socket that is emptier than this has room for more. Unit: percent.
+const ROOMY: u8 = 50;
 
 /// How long queries are counted before it is judged who sends too much.
 const WINDOW: Duration = Duration::from_millis(50);
@@ -76,6 +84,8 @@ struct Gauge {
     ends: Option<Tick>,
     /// Whether the socket was empty in this window.
     emptied: bool,
+    /// How full it was at most in this window, where that was looked at. Unit: percent.
+    fill: u8,
     /// Who is sifted, and the queries that each is left a window.
     sifted: Vec<Sifted>,
     /// The queries that a sifted client is left a window.
@@ -107,13 +117,16 @@ impl Gauge {
         self.full % EVERY == 1 || self.old || self.ends.is_some()
     }
 
-    /// What becomes of a full batch whose last datagram came at `came`, since 1970; `wall` is that clock now.
-    fn judge(&mut self, came: Option<Duration>, wall: Duration, now: Tick) -> Verdict {
+    /// What becomes of a full batch whose last datagram came at `came`, since 1970; `wall` is that clock now, `fill` how full
+    /// the socket still is.
+    fn judge(&mut self, came: Option<Duration>, wall: Duration, fill: u8, now: Tick) -> Verdict {
         let since = *self.since.get_or_insert(now);
-        if !self.proxied && self.ends.is_none() && now.since(since) >= PATIENCE {
+        let pressed = now.since(since) >= PATIENCE || fill > FULL;
+        if pressed && !self.proxied && self.ends.is_none() {
             self.ends = Some(now.plus(WINDOW));
-            self.emptied = false;
+            (self.emptied, self.fill) = (false, 0);
         }
+        self.fill = self.fill.max(fill);
         let offset = wall.saturating_sub(Duration::from_nanos(now.0));
         let stepped = self.offset.replace(offset).is_none_or(|before| before.abs_diff(offset) > STEP);
         // Right after the wall clock was set nothing can be said.
@@ -144,9 +157,9 @@ impl Gauge {
         // A window in which nothing came is one in which nothing was left.
         self.emptied |= self.seen.is_empty();
         self.weigh();
-        let pressed = !self.emptied || !self.sifted.is_empty();
+        let pressed = self.is_short() || !self.sifted.is_empty();
         self.ends = pressed.then(|| now.plus(WINDOW));
-        self.emptied = false;
+        (self.emptied, self.fill) = (false, 0);
         self.seen.clear();
         (before != self.sifted).then_some(self.sifted.as_slice())
     }
@@ -158,6 +171,11 @@ impl Gauge {
         u32::try_from(u64::from(seen.count) * u64::from(u32::MAX) / u64::from(pass)).unwrap_or(u32::MAX)
     }
 
+    /// Whether there was too little room in this window.
+    fn is_short(&self) -> bool {
+        !self.emptied || self.fill > FULL
+    }
+
     /// Says anew who is sifted and how much.
     fn weigh(&mut self) {
         let mut sent: Vec<Seen> =
@@ -167,14 +185,15 @@ impl Gauge {
         let least = sent.last().map_or(0, |seen| seen.count);
         if self.sifted.is_empty() {
             // Without somebody who sends much less there is nobody to be fair to, and what is dropped is dropped in vain.
-            if self.emptied || u64::from(least) * u64::from(TIMES) > u64::from(most) {
+            if !self.is_short() || u64::from(least) * u64::from(TIMES) > u64::from(most) {
                 return;
             }
             self.level = most - most / 4;
-        } else if self.emptied {
-            self.level = self.level.saturating_add(self.level / 8 + 1);
-        } else {
+        } else if self.is_short() {
             self.level = (self.level - self.level / 4).max(LEAST);
+        } else if self.fill < ROOMY {
+            // By little: who is not sifted loses whenever it is too much.
+            self.level = self.level.saturating_add(self.level / 16 + 1);
         }
         let all: u64 = sent.iter().map(|seen| u64::from(seen.count)).sum();
         let (level, heavy) = (self.level, all / u64::from(PART));
@@ -231,7 +250,7 @@ impl Pressure {
         }
         if let Some(socket) = socket {
             // Nothing was read yet; the kernel notes from now on when datagrams come.
-            let _ = kernel::last_came(socket);
+            let _ = sockopt::last_came(socket);
         }
     }
 
@@ -275,7 +294,12 @@ impl Pressure {
         let Some(gauge) = self.gauges.get_mut(number) else { return Verdict::Answer };
         let now = clock.now();
         if inbox.len() == BATCH
-            && gauge.judge(kernel::last_came(socket), clock.since_1970(), now) == Verdict::Drop
+            && gauge.judge(
+                sockopt::last_came(socket),
+                clock.since_1970(),
+                sockopt::fill(socket).unwrap_or(0),
+                now,
+            ) == Verdict::Drop
         {
             self.counters.overdue.add(u64::try_from(inbox.len()).unwrap_or(0));
             return Verdict::Drop;
@@ -296,7 +320,7 @@ impl Pressure {
     fn turn(&mut self, number: usize, socket: BorrowedFd<'_>, now: Tick) {
         if let Some(sifted) = self.gauges.get_mut(number).and_then(|gauge| gauge.turn(now)) {
             // A kernel that takes no programs drops by itself, whoever it is.
-            let _ = kernel::sift(socket, &sieve::program(sifted));
+            let _ = sockopt::sift(socket, &sieve::program(sifted));
         }
         self.due = self.gauges.iter().filter_map(|gauge| gauge.ends).min();
     }

@@ -110,7 +110,7 @@ mod tests {
     use std::os::fd::AsFd as _;
     use std::time::Duration;
 
-    use super::super::kernel;
+    use super::super::sockopt;
     use super::*;
 
     /// Whether a datagram from `source` passes a program where `random` is drawn.
@@ -177,7 +177,7 @@ mod tests {
         let to = server.local_addr().unwrap();
         let (bad, good) = (UdpSocket::bind("127.0.0.2:0").unwrap(), UdpSocket::bind("127.0.0.3:0").unwrap());
         let sifted = [Sifted { client: Ipv4Addr::new(127, 0, 0, 2).into(), pass: 0 }];
-        kernel::sift(server.as_fd(), &program(&sifted)).unwrap();
+        sockopt::sift(server.as_fd(), &program(&sifted)).unwrap();
         for _ in 0..5 {
             bad.send_to(b"bad", to).unwrap();
         }
@@ -186,7 +186,7 @@ mod tests {
         let (length, from) = server.recv_from(&mut bytes).unwrap();
         assert_eq!((&bytes[..length], from), (&b"good"[..], good.local_addr().unwrap()));
         assert_eq!(super::super::drops::of(&[to]), 5, "each of them is in the kernel's count");
-        kernel::sift(server.as_fd(), &[]).unwrap();
+        sockopt::sift(server.as_fd(), &[]).unwrap();
         bad.send_to(b"bad", to).unwrap();
         assert_eq!(server.recv_from(&mut bytes).unwrap().1, bad.local_addr().unwrap());
     }

@@ -114,10 +114,10 @@ fn no_line_holds_a_token_a_key_or_a_password_whatever_goes_wrong() {
     let config = kubeconfig(&api.url(), &token, &authority);
     let watched = Watched::start(&corefile, &[("config", config.clone())]);
     // Refused, forbidden, cut off, nonsense; then served.
-    watched.says("401");
+    watched.says("not authorized");
     api.fault(Fault::status(403).times(3));
     api.require_token(Some(TOKEN));
-    watched.says("403");
+    watched.says("forbidden");
     let ask = |name: &str| watched.server.ask(name);
     let name = "web.shop.svc.cluster.local.";
     wait("a name of the cluster", PATIENCE, || ask(name).filter(|(code, _)| *code == 0));
