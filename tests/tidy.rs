@@ -125,6 +125,7 @@ const UNSAFE: &[(&str, &str)] = &[
         "recvmmsg, sendmmsg, control messages and what gives memory back have no safe form",
     ),
     ("src/server/sockopt.rs", "filters, times of arrival and fill levels of sockets have no safe form"),
+    ("src/store/prefetch.rs", "a hint to the processor has no safe form"),
     ("tests/allocations.rs", "a global allocator has no safe form"),
     ("benches/memory.rs", "a counting allocator"),
 ];

@@ -32,6 +32,7 @@ mod erratic;
 mod errors;
 pub mod explain;
 mod file;
+mod foresight;
 mod forward;
 mod header;
 mod health;
