@@ -4,8 +4,8 @@
 //! ```text
 //! a batch that is not full ─► nothing: the socket is empty
 //! full batches             ─► the last one came long ago? all of it is old: dropped, counted
-//! the socket nearly full, or
-//! not empty for 20 ms      ─► who sent how much is counted; the kernel drops a part of what the greatest send
+//! a quarter of a socket    ─► who sends how much is counted; the kernel drops a part of what the greatest send, the more
+//!                             the fuller the socket is
 //! ```
 //!
 //! Cost without pressure: a comparison and a store a batch, nothing for each query.
@@ -25,17 +25,17 @@ use crate::time::{Clock, Tick};
 /// and what is answered instead is younger).
 const STALE: Duration = Duration::from_secs(2);
 
-/// How long a socket must not have been empty before anybody is told apart.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// A socket that is emptier than this has room for everybody. Unit: percent.
+const ROOMY: u8 = 25;
 
-/// A socket that is fuller than this is about to drop what comes, whoever sent it. Unit: percent.
+/// From here on the greatest lose as much as they may: a socket that is full drops what comes, whoever sent it. Unit: percent.
 const FULL: u8 = 75;
 
-/// A socket that is emptier than this has room for more. Unit: percent.
-const ROOMY: u8 = 50;
+/// The most that is dropped of who sends most, all of them together: what passes tells how much they send. Unit: percent.
+const MOST: u32 = 95;
 
 /// How long queries are counted before it is judged who sends too much.
-const WINDOW: Duration = Duration::from_millis(50);
+const WINDOW: Duration = Duration::from_millis(25);
 
 /// In so many full batches time is looked at once.
 const EVERY: u32 = 16;
@@ -50,13 +50,10 @@ const SAMPLE: usize = 4;
 const CLIENTS: usize = 64;
 
 /// A client sends too much if it sends so many times what another one does.
-const TIMES: u32 = 8;
+const TIMES: u64 = 8;
 
-/// What a client must send to be sifted: this part of all.
-const PART: u32 = 16;
-
-/// The least that passes of a client in a window.
-const LEAST: u32 = 8;
+/// What a client must send to be sifted: this part of all, a sixteenth.
+const PART: u64 = 16;
 
 /// A client and how many queries of its were seen in a window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,22 +71,20 @@ struct Gauge {
     full: u32,
     /// Whether the last look at the time found old queries.
     old: bool,
-    /// Since when the socket was not empty, as far as it was looked.
-    since: Option<Tick>,
     /// The wall clock less the other one, at the last look.
     offset: Option<Duration>,
-    /// Who sent what in the window; empty without pressure.
-    seen: Vec<Seen>,
     /// When the window ends; `None` without pressure.
     ends: Option<Tick>,
-    /// Whether the socket was empty in this window.
-    emptied: bool,
-    /// How full it was at most in this window, where that was looked at. Unit: percent.
+    /// Who sent what in the window; empty without pressure.
+    seen: Vec<Seen>,
+    /// How full the socket was at most in this window. Unit: percent.
     fill: u8,
-    /// Who is sifted, and the queries that each is left a window.
+    /// How much of what the greatest send is dropped. Unit: percent.
+    drop: u32,
+    /// The greatest, and what they send in a window.
+    great: Vec<Seen>,
+    /// Those of them of whom not everything passes.
     sifted: Vec<Sifted>,
-    /// The queries that a sifted client is left a window.
-    level: u32,
     /// Whether senders are proxies, so that they say nothing about clients.
     proxied: bool,
 }
@@ -107,11 +102,9 @@ impl Gauge {
     /// A batch that was not full came: the socket is empty now.
     fn emptied(&mut self) {
         self.full = 0;
-        self.since = None;
-        self.emptied = true;
     }
 
-    /// Whether this full batch asks for a look at the time. Cost: an addition and a comparison.
+    /// Whether this full batch asks for a look. Cost: an addition and a comparison.
     fn looks(&mut self) -> bool {
         self.full = self.full.wrapping_add(1);
         self.full % EVERY == 1 || self.old || self.ends.is_some()
@@ -120,11 +113,9 @@ impl Gauge {
     /// What becomes of a full batch whose last datagram came at `came`, since 1970; `wall` is that clock now, `fill` how full
     /// the socket still is.
     fn judge(&mut self, came: Option<Duration>, wall: Duration, fill: u8, now: Tick) -> Verdict {
-        let since = *self.since.get_or_insert(now);
-        let pressed = now.since(since) >= PATIENCE || fill > FULL;
-        if pressed && !self.proxied && self.ends.is_none() {
+        if fill > ROOMY && !self.proxied && self.ends.is_none() {
             self.ends = Some(now.plus(WINDOW));
-            (self.emptied, self.fill) = (false, 0);
+            self.fill = 0;
         }
         self.fill = self.fill.max(fill);
         let offset = wall.saturating_sub(Duration::from_nanos(now.0));
@@ -153,70 +144,57 @@ impl Gauge {
         if self.ends.is_none_or(|ends| now < ends) {
             return None;
         }
-        let before = self.sifted.clone();
-        // A window in which nothing came is one in which nothing was left.
-        self.emptied |= self.seen.is_empty();
-        self.weigh();
-        let pressed = self.is_short() || !self.sifted.is_empty();
+        let before = std::mem::take(&mut self.sifted);
+        // Half the way each time, so that a full socket and an empty one are not answered with all and nothing.
+        let wanted = u32::from(self.fill.saturating_sub(ROOMY)) * 100 / u32::from(FULL - ROOMY);
+        self.drop = (self.drop + wanted.min(MOST)) / 2;
+        self.weigh(&before);
+        let pressed = self.drop > 0 || self.fill > ROOMY;
         self.ends = pressed.then(|| now.plus(WINDOW));
-        (self.emptied, self.fill) = (false, 0);
+        self.fill = 0;
         self.seen.clear();
         (before != self.sifted).then_some(self.sifted.as_slice())
     }
 
-    /// How much a client sent in the window, what was sifted included.
-    fn sent(&self, seen: Seen) -> u32 {
-        let sifted = self.sifted.iter().find(|sifted| sifted.client == seen.client);
-        let pass = sifted.map_or(u32::MAX, |sifted| sifted.pass.max(1));
-        u32::try_from(u64::from(seen.count) * u64::from(u32::MAX) / u64::from(pass)).unwrap_or(u32::MAX)
+    /// How much a client sends in a window by what was seen of it, since of those that were sifted only a part was.
+    fn sent(seen: Seen, sifted: &[Sifted]) -> Seen {
+        let pass =
+            sifted.iter().find(|sifted| sifted.client == seen.client).map_or(u32::MAX, |one| one.pass.max(1));
+        let count = u64::from(seen.count) * u64::from(u32::MAX) / u64::from(pass);
+        Seen { count: u32::try_from(count).unwrap_or(u32::MAX), ..seen }
     }
 
-    /// Whether there was too little room in this window.
-    fn is_short(&self) -> bool {
-        !self.emptied || self.fill > FULL
-    }
-
-    /// Says anew who is sifted and how much.
-    fn weigh(&mut self) {
-        let mut sent: Vec<Seen> =
-            self.seen.iter().map(|seen| Seen { count: self.sent(*seen), ..*seen }).collect();
-        sent.sort_unstable_by_key(|seen| std::cmp::Reverse(seen.count));
-        let most = sent.first().map_or(0, |seen| seen.count);
-        let least = sent.last().map_or(0, |seen| seen.count);
-        if self.sifted.is_empty() {
-            // Without somebody who sends much less there is nobody to be fair to, and what is dropped is dropped in vain.
-            if !self.is_short() || u64::from(least) * u64::from(TIMES) > u64::from(most) {
-                return;
+    /// Says anew who are the greatest, and how much of what each sends passes: all the same number, or all that it sends.
+    fn weigh(&mut self, sifted: &[Sifted]) {
+        let mut sent: Vec<Seen> = self.seen.iter().map(|seen| Self::sent(*seen, sifted)).collect();
+        // One of whom nothing came may have stopped, or all of it was dropped.
+        for known in &self.great {
+            if known.count > 1 && !sent.iter().any(|seen| seen.client == known.client) {
+                sent.push(Seen { count: known.count / 2, ..*known });
             }
-            self.level = most - most / 4;
-        } else if self.is_short() {
-            self.level = (self.level - self.level / 4).max(LEAST);
-        } else if self.fill < ROOMY {
-            // By little: who is not sifted loses whenever it is too much.
-            self.level = self.level.saturating_add(self.level / 16 + 1);
         }
+        sent.sort_unstable_by_key(|seen| seen.count);
         let all: u64 = sent.iter().map(|seen| u64::from(seen.count)).sum();
-        let (level, heavy) = (self.level, all / u64::from(PART));
-        let pass = |count: u32| {
-            let pass = u64::from(level) * u64::from(u32::MAX) / u64::from(count.max(1));
-            u32::try_from(pass).unwrap_or(u32::MAX)
-        };
-        let mut next: Vec<Sifted> = sent
-            .iter()
-            .filter(|seen| seen.count > level && u64::from(seen.count) > heavy)
-            .filter(|seen| u64::from(seen.count) >= u64::from(least) * u64::from(TIMES))
-            .take(sieve::MOST)
-            .map(|seen| Sifted { client: seen.client, pass: pass(seen.count) })
-            .collect();
-        // One of whom nothing came may have stopped, or everything of it was dropped: it is let in by and by.
-        for sifted in &self.sifted {
-            let unseen = !sent.iter().any(|seen| seen.client == sifted.client);
-            let pass = sifted.pass.saturating_mul(2);
-            if unseen && pass < u32::MAX && next.len() < sieve::MOST {
-                next.push(Sifted { pass, ..*sifted });
+        let least = sent.first().map_or(0, |seen| u64::from(seen.count));
+        // Without somebody who sends much less there is nobody to be fair to, and what is dropped is dropped in vain.
+        let is_great = |count: u64| count * PART > all && count >= least * TIMES;
+        self.great = sent.into_iter().filter(|seen| is_great(u64::from(seen.count))).collect();
+        let excess = self.great.len().saturating_sub(sieve::MOST);
+        self.great.drain(..excess);
+        let together: u64 = self.great.iter().map(|seen| u64::from(seen.count)).sum();
+        let mut left = together * u64::from(100 - self.drop) / 100;
+        let mut clients = u64::try_from(self.great.len()).unwrap_or(0);
+        // From the least of them: what one does not need is the others'.
+        for seen in &self.great {
+            let count = u64::from(seen.count);
+            let passes = count.min(left / clients.max(1));
+            left -= passes;
+            clients = clients.saturating_sub(1);
+            if passes < count {
+                let pass = u32::try_from(passes * u64::from(u32::MAX) / count).unwrap_or(u32::MAX);
+                self.sifted.push(Sifted { client: seen.client, pass });
             }
         }
-        self.sifted = next;
     }
 }
 

@@ -23,60 +23,42 @@ fn wall(now: Tick) -> Duration {
     Duration::from_secs(1_000_000) + Duration::from_nanos(now.0)
 }
 
-/// A gauge of a socket that has not been empty for the time that pressure takes to begin; the moment at which it does.
+/// A gauge of a socket that is under pressure, and the moment at which that began.
 fn pressed() -> (Gauge, Tick) {
     let mut gauge = Gauge { offset: Some(wall(at(0))), ..Gauge::default() };
     assert!(gauge.looks());
-    assert_eq!(gauge.judge(Some(wall(at(0))), wall(at(0)), 10, at(0)), Verdict::Answer);
-    assert_eq!(gauge.ends, None, "one full batch is no pressure");
-    let now = at(20);
-    gauge.judge(Some(wall(now)), wall(now), 10, now);
-    assert_eq!(gauge.ends, Some(now.plus(WINDOW)));
-    (gauge, now)
+    assert_eq!(gauge.judge(Some(wall(at(0))), wall(at(0)), ROOMY, at(0)), Verdict::Answer);
+    assert_eq!(gauge.ends, None, "there is room for everybody");
+    gauge.judge(Some(wall(at(0))), wall(at(0)), ROOMY + 1, at(0));
+    assert_eq!(gauge.ends, Some(at(0).plus(WINDOW)));
+    (gauge, at(0))
 }
 
-/// A socket that is nearly full is under pressure at once.
-#[test]
-fn a_socket_that_is_nearly_full_is_under_pressure_at_once_and_between_the_marks_nothing_changes() {
-    let mut gauge = Gauge { offset: Some(wall(at(0))), ..Gauge::default() };
-    gauge.judge(None, wall(at(0)), FULL, at(0));
-    assert_eq!(gauge.ends, None);
-    gauge.judge(None, wall(at(0)), FULL + 1, at(0));
-    assert_eq!(gauge.ends, Some(at(50)));
-    let mut now = at(0);
-    // Emptied in between, but nearly full as well: what came in the meantime was dropped, whoever sent it.
-    window(&mut gauge, &mut now, 1000, true);
-    assert_eq!(gauge.sifted.len(), 1);
-    let before = gauge.level;
-    for (fill, change) in [(FULL, 0), (ROOMY, 0), (ROOMY - 1, 1), (FULL + 1, -1)] {
-        let level = gauge.level;
-        gauge.fill = fill;
-        window(&mut gauge, &mut now, 700, true);
-        assert_eq!(gauge.level.cmp(&level), change.cmp(&0), "{fill}");
+/// One window at whose end the socket was so full; so many queries came in it of clients 1, 2, 3 …, less what was sifted.
+fn window(gauge: &mut Gauge, now: &mut Tick, fill: u8, sent: &[u32]) {
+    for (number, sent) in (1..).zip(sent) {
+        let sifted = gauge.sifted.iter().find(|sifted| sifted.client == client(number).ip());
+        let pass = sifted.map_or(u32::MAX, |sifted| sifted.pass);
+        for _ in 0..u64::from(*sent) * u64::from(pass) / u64::from(u32::MAX) {
+            gauge.count(client(number));
+        }
     }
-    assert!(before > 0);
-}
-
-/// One window in which `flood` queries of client 1 came, and three of each of clients 2 to 5; whether the socket was empty.
-fn window(gauge: &mut Gauge, now: &mut Tick, flood: u32, empty: bool) {
-    for _ in 0..flood {
-        gauge.count(client(1));
-    }
-    for number in [2, 3, 4, 5].repeat(3) {
-        gauge.count(client(number));
-    }
-    if empty {
-        gauge.emptied();
-    }
+    gauge.fill = fill;
     *now = now.plus(WINDOW);
     gauge.turn(*now);
+}
+
+/// How much passes of a client. Unit: percent.
+fn passes(gauge: &Gauge, number: u8) -> u64 {
+    let sifted = gauge.sifted.iter().find(|sifted| sifted.client == client(number).ip());
+    sifted.map_or(100, |sifted| (u64::from(sifted.pass) * 100).div_ceil(u64::from(u32::MAX)))
 }
 
 #[test]
 fn batches_that_are_not_full_cost_nothing_and_full_ones_a_look_now_and_then() {
     let mut gauge = Gauge::default();
     gauge.emptied();
-    assert_eq!((gauge.ends, gauge.since), (None, None));
+    assert_eq!(gauge.ends, None);
     let looks = (0..64).filter(|_| gauge.looks()).count();
     assert_eq!(looks, 4, "one in sixteen");
     gauge.emptied();
@@ -84,30 +66,25 @@ fn batches_that_are_not_full_cost_nothing_and_full_ones_a_look_now_and_then() {
 }
 
 #[test]
-fn who_floods_is_sifted_ever_more_until_the_socket_is_empty_and_let_in_again_then() {
+fn who_floods_is_sifted_the_more_the_fuller_the_socket_is_and_let_in_again_when_there_is_room() {
+    let sent = [1000, 3, 3, 3, 3];
     let (mut gauge, mut now) = pressed();
-    window(&mut gauge, &mut now, 1000, false);
-    let [Sifted { client: flooder, pass: first }] = gauge.sifted[..] else { panic!("{:?}", gauge.sifted) };
-    assert_eq!(flooder, client(1).ip());
-    assert!((u32::MAX / 2..u32::MAX / 5 * 4).contains(&first), "three quarters pass: {first}");
-    // The flood goes on; what passes is what the kernel lets through of it.
-    let mut before = first;
-    for _ in 0..6 {
-        let through = u32::try_from(1000 * u64::from(before) / u64::from(u32::MAX)).unwrap();
-        window(&mut gauge, &mut now, through, false);
-        let pass = gauge.sifted[0].pass;
-        assert!(pass < before, "{pass} {before}");
-        before = pass;
+    let mut before = 100;
+    for _ in 0..8 {
+        window(&mut gauge, &mut now, FULL, &sent);
+        assert_eq!(gauge.sifted.len(), 1, "others are not touched: {:?}", gauge.sifted);
+        assert!(passes(&gauge, 1) <= before);
+        before = passes(&gauge, 1);
     }
-    assert!(gauge.sifted.len() == 1 && before < u32::MAX / 5, "others are not touched: {:?}", gauge.sifted);
-    // There is room again: a little more each window, and in the end everything.
-    for round in 0.. {
-        assert!(round < 256, "it ends");
-        let Some(Sifted { pass, .. }) = gauge.sifted.first().copied() else { break };
-        let through = u32::try_from(1000 * u64::from(pass) / u64::from(u32::MAX)).unwrap();
-        window(&mut gauge, &mut now, through, true);
+    assert!(before <= 10, "nearly all is dropped: {before}");
+    // Half way between the marks half of it passes, for as long as that lasts.
+    for _ in 0..16 {
+        window(&mut gauge, &mut now, ROOMY.midpoint(FULL), &sent);
     }
-    window(&mut gauge, &mut now, 1000, true);
+    assert!((48..=53).contains(&passes(&gauge, 1)), "{}", passes(&gauge, 1));
+    for _ in 0..16 {
+        window(&mut gauge, &mut now, 0, &sent);
+    }
     assert_eq!((gauge.ends, gauge.sifted.len()), (None, 0), "the pressure is over");
 }
 
@@ -115,44 +92,48 @@ fn who_floods_is_sifted_ever_more_until_the_socket_is_empty_and_let_in_again_the
 fn a_flood_that_stops_leaves_nobody_sifted() {
     let (mut gauge, mut now) = pressed();
     for _ in 0..20 {
-        window(&mut gauge, &mut now, 1000, false);
+        window(&mut gauge, &mut now, FULL, &[1000, 3, 3]);
     }
     assert_eq!(gauge.sifted.len(), 1);
-    for _ in 0..40 {
-        now = now.plus(WINDOW);
-        gauge.turn(now);
+    for _ in 0..20 {
+        window(&mut gauge, &mut now, 0, &[]);
     }
-    assert_eq!((gauge.ends, gauge.sifted.len()), (None, 0));
+    assert_eq!((gauge.ends, gauge.sifted.len(), gauge.great.len()), (None, 0, 0));
+}
+
+#[test]
+fn of_several_floods_the_same_number_passes_or_all_that_one_sends() {
+    let (mut gauge, mut now) = pressed();
+    for _ in 0..16 {
+        window(&mut gauge, &mut now, ROOMY.midpoint(FULL), &[4000, 2000, 1000, 2]);
+    }
+    // Half of 7000 are 3500: all of the third, and 1250 of each of the others.
+    let of = |number: u8, sent: u64| passes(&gauge, number) * sent / 100;
+    assert!((1200..1350).contains(&of(1, 4000)) && (1200..1350).contains(&of(2, 2000)), "{:?}", gauge.sifted);
+    assert_eq!((passes(&gauge, 3), passes(&gauge, 4)), (100, 100));
 }
 
 #[test]
 fn among_equals_and_alone_nobody_is_sifted_since_it_would_help_nobody() {
     let (mut gauge, mut now) = pressed();
-    for _ in 0..1000 {
-        gauge.count(client(1));
+    for sent in [&[1000][..], &[250; 4], &[100; 20]] {
+        window(&mut gauge, &mut now, 100, sent);
+        assert_eq!(gauge.sifted, [], "{sent:?}");
+        assert!(gauge.ends.is_some(), "the pressure goes on");
     }
-    now = now.plus(WINDOW);
-    assert_eq!(gauge.turn(now), None);
-    assert!(gauge.ends.is_some(), "the pressure goes on");
-    for count in 0..1000_u32 {
-        gauge.count(client(u8::try_from(count % 4).unwrap()));
-    }
-    now = now.plus(WINDOW);
-    assert_eq!(gauge.turn(now), None);
     // More clients than are told apart.
     for count in 0..5000_u32 {
         gauge.count(client(u8::try_from(count % 200).unwrap()));
     }
     assert_eq!(gauge.seen.len(), CLIENTS);
+    gauge.fill = 100;
     assert_eq!(gauge.turn(now.plus(WINDOW)), None);
 }
 
 #[test]
 fn senders_that_are_proxies_are_not_told_apart() {
     let mut gauge = Gauge { proxied: true, ..Gauge::default() };
-    for millis in [0, 20, 400] {
-        gauge.judge(None, wall(at(millis)), 100, at(millis));
-    }
+    gauge.judge(None, wall(at(0)), 100, at(0));
     assert_eq!(gauge.ends, None);
 }
 
