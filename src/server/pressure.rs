@@ -177,8 +177,14 @@ impl Gauge {
         let all: u64 = sent.iter().map(|seen| u64::from(seen.count)).sum();
         let least = sent.first().map_or(0, |seen| u64::from(seen.count));
         // Without somebody who sends much less there is nobody to be fair to, and what is dropped is dropped in vain.
-        let is_great = |count: u64| count * PART > all && count >= least * TIMES;
-        self.great = sent.into_iter().filter(|seen| is_great(u64::from(seen.count))).collect();
+        // Who was found to be great stays so while the pressure lasts: of those who send little, few are seen in a window.
+        let known = std::mem::take(&mut self.great);
+        let is_great = |seen: &Seen| {
+            let count = u64::from(seen.count);
+            let greater = count >= least * TIMES || known.iter().any(|known| known.client == seen.client);
+            count * PART > all && greater
+        };
+        self.great = sent.into_iter().filter(is_great).collect();
         let excess = self.great.len().saturating_sub(sieve::MOST);
         self.great.drain(..excess);
         let together: u64 = self.great.iter().map(|seen| u64::from(seen.count)).sum();
