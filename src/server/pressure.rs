@@ -151,6 +151,9 @@ impl Gauge {
         self.weigh(&before);
         let pressed = self.drop > 0 || self.fill > ROOMY;
         self.ends = pressed.then(|| now.plus(WINDOW));
+        if !pressed {
+            self.great.clear();
+        }
         self.fill = 0;
         self.seen.clear();
         (before != self.sifted).then_some(self.sifted.as_slice())
