@@ -25,8 +25,6 @@ use crate::admin::{
 use crate::chain::{self, Active, BuildOptions, Listener, Plan, Socket};
 use crate::corefile::{self, Transport as Scheme};
 use crate::forward::{Desk, DeskOptions, Random, Streams};
-use crate::logging;
-use crate::metrics;
 use crate::panics::attempt;
 use crate::server::{
     BindError, Bound, Crew, CrewOptions, Group, StreamLimits, encrypted_threads, kernel_drops,
@@ -34,6 +32,7 @@ use crate::server::{
 use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
+use crate::{logging, metrics};
 
 mod certificates;
 pub(crate) mod configmap;
@@ -43,6 +42,7 @@ mod kubedns;
 mod looker;
 mod registry;
 mod reload;
+mod snapshots;
 mod taps;
 mod upkeep;
 mod upstreams;
@@ -267,7 +267,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let connections = http.clone();
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
-    let families = registry.families.clone();
+    let (families, clock) = (registry.families.clone(), options.clock.clone());
     let served: Arc<Mutex<Vec<SocketAddr>>> = Arc::default();
     let bound = served.clone();
     let (templates, taps) = (registry.templates.clone(), registry.taps.shown());
@@ -276,7 +276,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         let plan = scraped.plan();
         exposition::transports(&mut text, &plan);
         exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
-        exposition::cluster(&mut text, &clusters.read());
+        crate::admin::watches(&mut text, &plan, &clusters.read(), &clock);
         caches(&mut text, &plan);
         reloaded.write(&mut text);
         hosts.write(&mut text);

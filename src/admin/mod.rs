@@ -8,9 +8,12 @@ pub mod exposition;
 mod guests;
 mod http;
 mod poll;
+mod snapshots;
+mod watches;
 
 pub use caches::caches;
 pub use exposition::Exposition;
 pub use guests::HttpCounts;
 pub use http::{AdminError, AdminOptions, AdminServer, Readiness, Render};
 pub use poll::HealthCounts;
+pub use watches::watches;

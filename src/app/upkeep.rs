@@ -1,6 +1,8 @@
 //! What falls due apart from queries: done by the thread of the HTTP endpoints, so that no query waits for it and no thread
 //! is there for it alone.
 
+mod staleness;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +34,9 @@ impl Upkeep {
     ) -> Self {
         let changed = Arc::new(Notify::new());
         admin.spawn(kept("memory", move || tidy(counts.clone())));
-        let told = changed.clone();
-        admin.spawn(kept("upkeep", move || tend(active.clone(), clock.clone(), told.clone())));
+        let (told, tended, time) = (changed.clone(), active.clone(), clock.clone());
+        admin.spawn(kept("staleness", move || staleness::watch(active.clone(), clock.clone())));
+        admin.spawn(kept("upkeep", move || tend(tended.clone(), time.clone(), told.clone())));
         Self { changed }
     }
 

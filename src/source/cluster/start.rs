@@ -4,15 +4,18 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use super::Timing;
 use super::access::{Access, Connection};
+use super::audit::{AuditOptions, Auditor};
 use super::feed::Feed;
 use super::reflect::{Reflector, ReflectorOptions};
 use super::throttle::ThrottleOptions;
+use super::track::Track;
 use crate::metrics::ClusterCounts;
 use crate::panics::{attempt, kept};
 use crate::source::Selector;
@@ -37,6 +40,10 @@ pub struct ClusterOptions {
     pub timing: Timing,
     /// Where requests, lists and failures are counted.
     pub counts: Arc<ClusterCounts>,
+    /// How often each kind is audited; `None` for never (rule K-271).
+    pub audit: Option<Duration>,
+    /// A number that differs from replica to replica, so that their audits don't come together.
+    pub replica: u64,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -96,11 +103,21 @@ async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut en
         let settled = settled.clone();
         async move { settled.settle().await }
     }));
-    for (kind, seed) in kinds.into_iter().zip(options.seed..) {
+    let tracks: Vec<(Kind, Rc<Track>)> = kinds.iter().map(|kind| (*kind, Rc::default())).collect();
+    if let Some(interval) = options.audit {
+        let (connection, feed, tracks) = (connection.clone(), feed.clone(), tracks.clone());
+        let (labels, timing, replica) = (options.labels.clone(), options.timing, options.replica);
+        tokio::task::spawn_local(kept("audit", move || {
+            let audit = AuditOptions { interval, labels: labels.clone(), timing, replica };
+            Auditor::new(audit, connection.clone(), feed.clone(), tracks.clone()).run()
+        }));
+    }
+    for ((kind, track), seed) in tracks.into_iter().zip(options.seed..) {
         let (connection, feed) = (connection.clone(), feed.clone());
         let (labels, timing) = (options.labels.clone(), options.timing);
         tokio::task::spawn_local(kept("watch", move || {
-            let options = ReflectorOptions { kind, labels: labels.clone(), timing, seed };
+            let options =
+                ReflectorOptions { kind, labels: labels.clone(), timing, track: track.clone(), seed };
             Reflector::new(options, connection.clone(), feed.clone()).run()
         }));
     }
