@@ -12,6 +12,7 @@ pub mod hickory;
 pub mod logging;
 pub mod metrics;
 pub mod observe;
+pub mod panics;
 pub mod server;
 pub mod source;
 pub mod store;

@@ -39,6 +39,8 @@ mod selection;
 mod start;
 #[path = "watch/truth.rs"]
 mod truth;
+#[path = "watch/warm.rs"]
+mod warm;
 #[path = "watch/wider.rs"]
 mod wider;
 #[path = "watch/world.rs"]

@@ -4,11 +4,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::snapshots::snapshots;
 use super::{Exposition, exposition};
 use crate::chain::Plan;
 use crate::metrics::{ClusterNumbers, Difference};
 use crate::store::{Look, WatchState};
-use crate::time::{Tick, show_duration};
+use crate::time::{Clock, Tick, show_duration};
 
 /// A time that a look may know.
 type Age = fn(&Look) -> Option<Duration>;
@@ -38,9 +39,10 @@ const AGES: [(&str, &str, Age); 4] = [
 ];
 
 /// Adds what is counted about API servers, and what is known of watches and audits, where a plan has any.
-pub fn watches(text: &mut Exposition, plan: &Plan, numbers: &ClusterNumbers, now: Tick) {
+pub fn watches(text: &mut Exposition, plan: &Plan, numbers: &ClusterNumbers, clock: &Clock) {
     exposition::cluster(text, numbers);
-    let mut looks = plan.looks(now);
+    snapshots(text, &numbers.snapshots, clock.wall().0);
+    let mut looks = plan.looks(clock.now());
     // A folder of manifests is watched by nobody.
     looks.retain(|(_, look)| look.state != WatchState::Idle || look.snapshot);
     if !looks.is_empty() {

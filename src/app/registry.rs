@@ -11,6 +11,7 @@ use super::ServeError;
 use super::certificates::CertificateFiles;
 use super::hosts::HostsFiles;
 use super::looker::Looker;
+use super::snapshots::{Keeper, Snapshots};
 use super::taps::Taps;
 use super::upstreams::Upstreams;
 use super::weights::WeightFiles;
@@ -51,6 +52,8 @@ pub(super) struct Fed {
     writer: Option<Writer>,
     /// What feeds it.
     feeder: Option<Feeder>,
+    /// What keeps it on disk; behind what feeds it, so that the last snapshot has all that was told.
+    keeper: Option<Keeper>,
 }
 
 /// What feeds a store; dropping it ends it.
@@ -187,6 +190,7 @@ impl Parts for Registry {
             store: store.clone(),
             writer: Some(writer.counting(self.counts.clone())),
             feeder: None,
+            keeper: None,
         });
         store
     }
@@ -339,7 +343,7 @@ impl Registry {
 
     /// Ends the sources; the stores keep what they have.
     pub(super) fn end(&mut self) {
-        self.stores.iter_mut().for_each(|fed| fed.feeder = None);
+        self.stores.iter_mut().for_each(|fed| (fed.feeder, fed.keeper) = (None, None));
         self.upstreams.end();
         self.taps.end();
         self.zones.end();
@@ -363,6 +367,14 @@ impl Registry {
         self.zones.feed()?;
         self.files.feed()?;
         let hostname = self.hostname();
+        // Snapshots first: what they bring is there before any source says a word.
+        for fed in &mut self.stores {
+            let Some(writer) = &mut fed.writer else { continue };
+            if let Some(snapshots) = Snapshots::of(&fed.spec, &fed.store, &self.clock, &self.counts) {
+                snapshots.load(writer);
+                fed.keeper = Some(Keeper::start(snapshots).map_err(ServeError::Start)?);
+            }
+        }
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {

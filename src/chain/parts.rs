@@ -11,6 +11,7 @@ use super::dns64::Translations;
 use super::file::ZoneFile;
 use super::hosts::{Hosts, HostsSpec};
 use super::kubedns_config::KubeDnsConfig;
+use super::kubernetes::SnapshotSpec;
 use super::loadbalance::{Weights, WeightsFault, WeightsSpec};
 use super::template::TemplateCounts;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
@@ -45,6 +46,8 @@ pub struct StoreSpec {
     pub labels: Option<Selector>,
     /// `apiserver_*` (rule K-231).
     pub throttle: ThrottleOptions,
+    /// Where what is known is kept for a warm start (rule K-273).
+    pub snapshot: Option<SnapshotSpec>,
     /// How often each resource is audited, `None` for never (rule K-271).
     pub audit: Option<Duration>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use super::{HistogramSum, LATENCY, PROGRAMMING};
+use super::{HistogramSum, LATENCY, PROGRAMMING, SnapshotNumbers};
 
 /// The kinds of Services that `coredns_kubernetes_dns_programming_duration_seconds` tells apart (rule K-275).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -108,6 +108,8 @@ pub struct ClusterNumbers {
     pub differences: BTreeMap<(&'static str, Difference), u64>,
     /// Objects that audits put right, by resource.
     pub healed: BTreeMap<&'static str, u64>,
+    /// Snapshots, by file.
+    pub snapshots: BTreeMap<Box<str>, SnapshotNumbers>,
     /// Host names that two owners claim for different addresses now; `None` while no store knows host names.
     pub conflicts: Option<u64>,
 }
@@ -116,7 +118,7 @@ pub struct ClusterNumbers {
 ///
 /// A lock, not atomics: no query takes it, and a storm of updates takes it once for each Service that is published.
 #[derive(Default, Debug)]
-pub struct ClusterCounts(Mutex<ClusterNumbers>);
+pub struct ClusterCounts(pub(super) Mutex<ClusterNumbers>);
 
 impl ClusterCounts {
     /// Slices of one Service were published. Unit: seconds since each was triggered; below zero where clocks differ.

@@ -15,7 +15,7 @@ type Id = (HostKind, ObjectKey);
 /// An object that claims hosts, as it was last told.
 struct Listed {
     /// The object.
-    object: HostsObject,
+    object: Arc<HostsObject>,
     /// The list in which it was last seen.
     mark: u32,
     /// The keys of the hosts that it claims as published.
@@ -52,13 +52,14 @@ impl ClaimBook {
         match self.objects.get_mut(&id) {
             Some(known) => {
                 known.mark = mark;
-                if known.object == object {
+                if *known.object == object {
                     return;
                 }
-                known.object = object;
+                known.object = Arc::new(object);
             }
             None => {
-                self.objects.insert(id.clone(), Listed { object, mark, claimed: Vec::new() });
+                self.objects
+                    .insert(id.clone(), Listed { object: Arc::new(object), mark, claimed: Vec::new() });
             }
         }
         self.dirty.insert(id);
@@ -98,6 +99,9 @@ impl ClaimBook {
     /// Cost: what changed, and a walk over all routes where a Gateway did.
     pub(super) fn settle(&mut self, store: &Store, counts: &Arc<ClusterCounts>) -> bool {
         let mut dirty = std::mem::take(&mut self.dirty);
+        for id in &dirty {
+            store.hosts().note(id, self.objects.get(id).map(|listed| listed.object.clone()));
+        }
         let gateways: BTreeSet<&ObjectKey> =
             dirty.iter().filter(|(kind, _)| *kind == HostKind::Gateways).map(|(_, key)| key).collect();
         if !gateways.is_empty() {

@@ -100,6 +100,11 @@ impl Import {
         &self.members
     }
 
+    /// The object's version.
+    pub(super) fn version(&self) -> Version {
+        self.version
+    }
+
     /// Whether no endpoint is ready in any cluster.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -132,6 +137,11 @@ impl Imports {
     /// Notes a change.
     pub(super) fn moved(&self, serial: u32) {
         self.serial.store(serial, Ordering::Relaxed);
+    }
+
+    /// All of them, in no order. Cost: a reference count each.
+    pub(super) fn all(&self) -> Vec<Arc<Import>> {
+        self.imports.iter().map(|entry| entry.value().clone()).collect()
     }
 
     /// Calls `visit` for every import in no order, each as of the moment it is reached.
@@ -235,6 +245,18 @@ impl ImportBook {
         self.moved |= known;
     }
 
+    /// Takes an import as a snapshot has it.
+    pub(super) fn restore(
+        &mut self,
+        key: ServiceKey,
+        (spec, ports, version): (ImportSpec, Vec<Port>, Version),
+        mut parts: Vec<(Box<str>, Arc<Part>)>,
+    ) {
+        parts.retain(|(_, part)| !self.slices.contains_key(&part.slice));
+        self.slices.extend(parts.iter().map(|(_, part)| (part.slice, key.clone())));
+        self.pending.insert(key, Pending { spec, ports: ports.into(), parts, mark: 0, version });
+    }
+
     /// Takes a slice of another cluster, `part` being what is kept of it.
     pub(super) fn upsert_slice(
         &mut self,
@@ -330,6 +352,11 @@ impl ImportBook {
     /// The slices that are known.
     pub(super) fn slices(&self) -> impl Iterator<Item = SliceId> {
         self.slices.keys().copied()
+    }
+
+    /// Whether anything is to be published.
+    pub(super) fn is_touched(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Publishes; says whether the serial moves.

@@ -126,7 +126,7 @@ impl World {
              template IN A unmade.example {{\n  answer \"{{{{ .Name }}}} 60 IN A {{{{ .Name }}}}\"\n }}\n \
              template IN A undone.example {{\n  answer \"{{{{ parseInt .Name 10 64 }}}} 60 IN A 192.0.2.5\"\n }}\n \
              dns64 {{\n  allow_ipv4\n }}\n autopath {search}\n hosts {hosts} {{\n  fallthrough\n }}\n \
-             kubernetes cluster.local in-addr.arpa {{\n  endpoint {api}\n  startup_timeout 0s\n  fallthrough in-addr.arpa\n  audit 1s\n }}\n \
+             kubernetes cluster.local in-addr.arpa {{\n  endpoint {api}\n  startup_timeout 0s\n  fallthrough in-addr.arpa\n  audit 1s\n  snapshot {snapshot}\n }}\n \
              k8s_external apps.example {{\n  ingress\n }}\n \
              cache 30\n loop\n forward . {up} {silent} {{\n  policy sequential\n }}\n}}\n\
              https://.:0 https3://.:0 quic://.:0 {{\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n tls {cert} {key}\n whoami\n}}\n",
@@ -134,6 +134,7 @@ impl World {
             cert = cert.display(),
             key = key.display(),
             tap = folder.path().join("tap").display(),
+            snapshot = folder.path().join("snapshot").display(),
             hosts = hosts.display(),
             api = api.url(),
             up = upstream.addr,
@@ -168,6 +169,7 @@ impl World {
         until("an audit found something", || {
             world.scrape().contains("\nsignpost_audit_healed_total{resource=\"services\"} 1")
         });
+        until("a snapshot was written", || world.scrape().contains("\nsignpost_snapshot_age_seconds{"));
         until("a bookmark and an event", || {
             let text = world.scrape();
             ["bookmark", "event"]

@@ -16,6 +16,7 @@ mod pod;
 mod reason;
 mod reverse;
 mod service;
+mod snapshot;
 mod stale;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub(in crate::chain) use grammar::{Below, port, protocol};
 pub(in crate::chain) use listed::{Listed, services};
 pub(super) use parse::{HELP, SYNTAX, parse};
 pub(in crate::chain) use service::{matches_port, weight};
+pub use snapshot::SnapshotSpec;
 pub use stale::{Kept, StalePolicy};
 pub(in crate::chain) use stale::{Stale, ttl as stale_ttl};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::build::{Draft, Parts, StoreSource, StoreSpec};
 use super::super::k8s_external::K8sExternal;
-use super::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone, StalePolicy};
+use super::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone, SnapshotSpec, StalePolicy};
 use crate::corefile::{Directive, Error, Zone};
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
@@ -32,6 +32,7 @@ kubernetes [ZONES…] {
     apiserver_qps N, apiserver_burst N, apiserver_max_inflight N
     stale serve  |  stale unready AFTER
     audit INTERVAL|off
+    snapshot FILE [INTERVAL [MAX_AGE]]
 }";
 
 /// What it does.
@@ -62,6 +63,7 @@ const OPTIONS: &[&str] = &[
     "zonal",
     "stale",
     "audit",
+    "snapshot",
 ];
 
 /// TTL unless the stanza says (K-005). Unit: seconds.
@@ -124,6 +126,8 @@ struct Stanza {
     stale: StalePolicy,
     /// `audit`; `None` where it is off.
     audit: Option<Duration>,
+    /// `snapshot`.
+    snapshot: Option<SnapshotSpec>,
     /// Words that say something about an API server, for a warning: manifests have none.
     about_server: Vec<String>,
 }
@@ -162,7 +166,20 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
             ));
         }
     }
-    let spec = StoreSpec { source, labels: stanza.labels, throttle: stanza.throttle, audit: stanza.audit };
+    let spec = StoreSpec {
+        source,
+        labels: stanza.labels,
+        throttle: stanza.throttle,
+        audit: stanza.audit,
+        snapshot: stanza.snapshot,
+    };
+    if let Some(line) = directive.lines().iter().find(|line| line.word.text == "snapshot")
+        && draft.wants.share_a_snapshot(&spec)
+    {
+        return Err(line
+            .error("another `kubernetes` that is fed differently keeps its snapshot in this file")
+            .hint("name a file for each, or give both the same API server, `labels` and options about it"));
+    }
     let pods = stanza.pods == PodMode::Verified;
     let imports = !stanza.multicluster.is_empty();
     let wanted = Wanted {
@@ -215,6 +232,11 @@ fn source(directive: &Directive, stanza: &Stanza, parts: &dyn Parts) -> Result<S
     if let Some(dir) = &stanza.manifests {
         if stanza.endpoint.is_some() || stanza.kubeconfig.is_some() || stanza.tls.is_some() {
             return Err(directive.error("`manifests` and an API server exclude each other"));
+        }
+        if stanza.snapshot.is_some() {
+            return Err(directive
+                .error("`snapshot` has no use with `manifests`: the folder is there at each start")
+                .hint("leave `snapshot` out"));
         }
         return Ok(StoreSource::Manifests(dir.clone()));
     }
@@ -286,6 +308,7 @@ fn read(directive: &Directive) -> Result<Stanza, Error> {
         throttle: ThrottleOptions::default(),
         stale: StalePolicy::default(),
         audit: Some(AUDIT),
+        snapshot: None,
         about_server: Vec::new(),
     };
     for line in directive.lines() {
@@ -402,6 +425,7 @@ fn option(line: &Directive, stanza: &mut Stanza) -> Result<(), Error> {
             stanza.audit = audit(line)?;
             stanza.about_server.push(name.to_owned());
         }
+        "snapshot" => stanza.snapshot = Some(SnapshotSpec::read(line)?),
         _ => return Err(line.word.unknown("an option of `kubernetes`", OPTIONS)),
     }
     Ok(())

@@ -25,7 +25,7 @@ impl Writer {
                 let namespace = push_label(&mut run, &key.name).then(|| self.store.namespace(&run));
                 namespace.flatten().map(|namespace| namespace.version())
             }
-            Kind::Pods => self.pods.get(key).map(|known| known.version),
+            Kind::Pods => self.store.pods.known().of(key)?.get(key).map(|known| known.version),
             Kind::Imports => ImportBook::held(self.store.imports(), key),
             Kind::Hosts(kind) => self.claims.version(kind, key),
         }
@@ -56,7 +56,7 @@ impl Writer {
             Kind::Namespaces => {
                 self.store.each_namespace(|namespace| visit(SliceId::named("", namespace.name()).into()));
             }
-            Kind::Pods => self.pods.keys().for_each(|key| visit(ObjectId::of(key))),
+            Kind::Pods => self.store.pods.known().each(|key, _| visit(ObjectId::of(key))),
             Kind::Imports => self.store.imports().each(|import| {
                 if *import.spec() != ImportSpec::Orphan {
                     visit(run_id(import.key()));
@@ -96,7 +96,11 @@ impl Writer {
                 }
             }),
             Kind::Pods => {
-                gone.extend(self.pods.keys().filter(|key| objects.contains(&ObjectId::of(key))).cloned())
+                self.store.pods.known().each(|key, _| {
+                    if objects.contains(&ObjectId::of(key)) {
+                        gone.push(key.clone());
+                    }
+                });
             }
             Kind::Hosts(kind) => {
                 let known = self.claims.held(kind).map(|(key, _)| key);
