@@ -5,7 +5,6 @@
 #![allow(clippy::print_stdout, reason = "a tool that talks to a person")]
 
 #[path = "micro/world.rs"]
-#[allow(dead_code, reason = "each bench uses a part of it")]
 mod world;
 
 use std::hint::black_box;
