@@ -175,8 +175,13 @@ impl Server {
 
     /// A server over every transport.
     fn start_everywhere(manifests: &Path, folder: Option<tempfile::TempDir>) -> Self {
+        Self::over_everything(&corefile(manifests, ""), folder)
+    }
+
+    /// A server of its own over every transport, with this Corefile of one block for `.`.
+    pub(crate) fn over_everything(text: &str, folder: Option<tempfile::TempDir>) -> Self {
         let certificate = Certificate::new();
-        let server = Self::start(&everywhere(&corefile(manifests, ""), &certificate), folder, |_| {});
+        let server = Self::start(&everywhere(text, &certificate), folder, |_| {});
         server.wait();
         let askers = Over::all().into_iter().map(|over| Asker::new(over, server.running(), &certificate));
         *server.askers.lock().unwrap_or_else(PoisonError::into_inner) = askers.collect();
