@@ -191,7 +191,7 @@ fn a14_a_wall_clock_that_jumps_changes_no_ttl_and_fails_nobody() {
     let years = 10 * 365 * 24 * hour;
     assert_eq!(ask(&running, "web.example.org."), (0, Some(300), None));
     let mut left = 300;
-    for wall in [now + hour, now - hour, now + years, now - years, 0, now] {
+    for wall in [now + hour, now - hour, now + years, now - years, 1_000, now] {
         clock.jump(Wall(wall));
         assert_eq!(clock.wall(), Wall(wall), "it has jumped");
         assert_eq!(ask(&running, "web.example.org."), (0, Some(left), None), "wall {wall}");

@@ -71,7 +71,7 @@ struct Flags {
     /// How long an outage (A2) and a flood (L1 to L3) last. Unit: seconds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(3..=3600))]
     seconds: u64,
-    /// The share of a processor that L1 and L3 leave to the server. Unit: hundredths.
+    /// The share of a processor that L1 leaves to the server. Unit: hundredths.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
     quota: u64,
     /// Fills the columns of docs/reliability.md.

@@ -258,6 +258,28 @@ impl Server {
         outcome
     }
 
+    /// As `probe`, for a message whose reply waits for an upstream: it must come, and comes behind that of a plain query.
+    pub(crate) fn probe_waiting(&self, message: &Message) -> Outcome {
+        let mut exchanges = Vec::new();
+        for &server in &self.addresses {
+            let socket = udp(server);
+            socket.send(&message.bytes()).expect("sending to loopback");
+            let mut buffer = vec![0; 65_536];
+            let length = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("no reply to {message:?}: {e}"));
+            let mut stream = Stream::open(server);
+            stream.send_all(&message.frame());
+            let streamed = stream.receive().unwrap_or_else(|| panic!("no reply to {message:?}"));
+            for (via, bytes) in [(Via::Udp, &buffer[..length]), (Via::Tcp, &streamed)] {
+                let reply = Reply::read(bytes);
+                check(message, via, &reply);
+                exchanges.push(Exchange { via, server, reply: Some(reply) });
+            }
+            assert!(plain(server), "I1: a plain query is answered after {message:?}");
+        }
+        exchanges.extend(self.probe_encrypted(message).0);
+        Outcome(exchanges)
+    }
+
     /// Asks over each encrypted transport; nothing where it is served over none.
     pub(crate) fn probe_encrypted(&self, message: &Message) -> Outcome {
         let mut askers = self.askers.lock().unwrap_or_else(PoisonError::into_inner);
