@@ -193,7 +193,9 @@ impl Beside {
         let socket = UdpSocket::bind((own, 0)).context("binding an asker")?;
         socket.connect(addr)?;
         socket.set_read_timeout(Some(LOOK))?;
-        let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, ROOM);
+        // Beyond the system's bound for those who may; within it for others.
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, ROOM)
+            .or_else(|_| rustix::net::sockopt::set_socket_recv_buffer_size(&socket, ROOM));
         let shared = Arc::new(Shared { all: Mutex::default(), socket, names });
         let (stop, end) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let clock = Clock::system();

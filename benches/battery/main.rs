@@ -26,6 +26,9 @@ mod fake;
 mod flood;
 mod lists;
 #[allow(dead_code, reason = "other benches use the rest")]
+#[path = "../cluster/measure.rs"]
+mod measure;
+#[allow(dead_code, reason = "other benches use the rest")]
 #[path = "../cluster/objects.rs"]
 mod objects;
 mod overload;

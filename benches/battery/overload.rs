@@ -115,18 +115,25 @@ fn goodput(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let names = local_names(10_000);
     let begin = clock.now();
     let mut rounds = 0;
-    while clock.now().since(begin) < Duration::from_secs(4) {
+    while clock.now().since(begin) < Duration::from_secs(3) {
         asker::eager(rig.addr, &names)?;
         rounds += 1;
     }
-    let peak = real(names.len() * rounds) / clock.now().since(begin).as_secs_f64();
+    let mut peak = real(names.len() * rounds) / clock.now().since(begin).as_secs_f64();
+    let owners: Vec<IpAddr> = clients(3, 8).collect();
+    let blast = |rate: f64, lasts: Duration| {
+        let done = Blast { addr: rig.addr, scale: SMALL, rate, lasts }.run(&owners)?;
+        anyhow::Ok((done, real(done.right) / lasts.as_secs_f64()))
+    };
+    // Whoever asks the next question with each answer does not bring as much as can be served.
+    for more in [1.2, 1.6] {
+        peak = peak.max(blast(peak * more, Duration::from_secs(3))?.1);
+    }
     std::thread::sleep(REST);
     let idle = rig.subject.rss()?;
     rig.subject.forget_peak()?;
-    let wanted = peak * 3.0;
     let lasts = Duration::from_secs(stage.seconds);
-    let blast = Blast { addr: rig.addr, scale: SMALL, rate: wanted, lasts };
-    let done = blast.run(&clients(3, 8).collect::<Vec<_>>())?;
+    let (done, good) = blast(peak * 3.0, lasts)?;
     let memory = rig.subject.peak()?;
     std::thread::sleep(Duration::from_secs(1));
     let calm = Beside::start_for(rig.addr, Names::Cluster(SMALL), 100, Duration::from_secs(2))?;
@@ -139,7 +146,6 @@ fn goodput(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
             offered / peak
         )));
     }
-    let good = real(done.right) / lasts.as_secs_f64();
     let mut found = Found::default();
     found.judge(
         good >= 0.9 * peak,
@@ -227,7 +233,9 @@ fn one_greedy(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
 fn same_name(_: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let api = small_api();
     let upstream = Fake::start(Manner::after(300))?;
-    let rig = Rig::synced(kind, &Plan::small(&api).upstream(upstream.addr))?;
+    // Kubeadm's bound of 1,000 is about different questions here, and refuses the others of one there.
+    let plan = Plan { forward: "max_concurrent 0", ..Plan::small(&api).upstream(upstream.addr) };
+    let rig = Rig::synced(kind, &plan)?;
     let before = upstream.queries();
     let name = |_| "popular.example.org".to_owned();
     let all =

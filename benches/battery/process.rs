@@ -218,7 +218,11 @@ fn kill(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
         listening.is_some_and(|took| took <= Duration::from_millis(100)),
         format!("listening after {}", listening.map_or("60 s".to_owned(), millis)),
     );
-    found.judge(right <= Duration::from_millis(500), format!("right after {}", seconds(right)));
+    let alone = super::measure::fake_alone(api)?;
+    found.judge(
+        right <= Duration::from_millis(500),
+        format!("right after {} (the fake alone: {})", seconds(right), seconds(alone)),
+    );
     Ok(found)
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) scale: Scale,
     /// Whom it asks for names outside; nobody where none is named.
     pub(crate) upstreams: Vec<SocketAddr>,
+    /// The line inside of `forward`.
+    pub(crate) forward: &'a str,
     /// Lines inside of `health`.
     pub(crate) health: &'a str,
     /// The line `cache` with its block.
@@ -71,6 +73,7 @@ impl<'a> Plan<'a> {
             api,
             scale,
             upstreams: Vec::new(),
+            forward: "max_concurrent 1000",
             health: "",
             cache: CACHE,
             blocks: String::new(),
@@ -123,8 +126,7 @@ impl Rig {
         );
         if !plan.upstreams.is_empty() {
             let upstreams: Vec<String> = plan.upstreams.iter().map(SocketAddr::to_string).collect();
-            let _ =
-                writeln!(corefile, "  forward . {} {{\n    max_concurrent 1000\n  }}", upstreams.join(" "));
+            let _ = writeln!(corefile, "  forward . {} {{\n    {}\n  }}", upstreams.join(" "), plan.forward);
         }
         let _ = write!(
             corefile,
