@@ -198,8 +198,12 @@ impl Rig {
         let labels = service_labels(number);
         let query = encode(11, &labels);
         let reply = once(self.addr, &query, ONCE)?;
-        // Behind the question: a pointer, type, class, TTL.
-        let at = query.len() + 2 + 2 + 2;
+        // Behind the question an owner, spelled out or a pointer, then type, class, TTL.
+        let mut at = query.len();
+        while *reply.get(at)? != 0 && *reply.get(at)? < 0xc0 {
+            at += usize::from(*reply.get(at)?) + 1;
+        }
+        at += if *reply.get(at)? == 0 { 1 } else { 2 } + 2 + 2;
         reply.get(at..at + 4).and_then(|four| four.first_chunk()).map(|four| u32::from_be_bytes(*four))
     }
 
