@@ -31,19 +31,16 @@ const RUN: [&str; 4] = ["README.md", "docs/operate.md", "docs/tune.md", "docs/tr
 /// Commands that are not run by this test, by how they begin, and why.
 const NOT_RUN: &[(&str, &str)] = &[
     ("kubectl ", "there is no cluster"),
-    ("helm ", "there is no cluster, and Helm is none of the gate's tools; charts are rendered by `cargo chart`"),
+    (
+        "helm ",
+        "there is no cluster, and Helm is none of the gate's tools; charts are rendered by `cargo chart`",
+    ),
     ("alias signpost=", "it leads into a cluster"),
+    ("signpost compare --server OURS:53", "OURS and COREDNS are addresses in a cluster"),
     ("export PATH=", "it changes the reader's shell; here the binary is found already"),
-    ("cargo build", "the test has built it"),
     ("cargo test", "this is it"),
     ("cargo versus", "minutes on a quiet machine"),
-    ("cargo figures", "minutes on a quiet machine"),
-    ("cargo upstreams", "minutes on a quiet machine"),
-    ("cargo soak", "an hour"),
     ("cargo image", "half an hour, and it needs buildah"),
-    ("cargo chart", "part of the gate of its own"),
-    ("cargo monitoring", "part of the gate of its own"),
-    ("cargo counts", "it needs valgrind and a release build"),
     (".ci/run", "this is part of it"),
 ];
 
@@ -77,12 +74,12 @@ fn pages() -> Vec<String> {
 /// addresses may come in any order.
 fn stable(command: &str, output: &str) -> String {
     let mut text = output.to_owned();
-    if command.contains("signpost") {
+    if command.starts_with("signpost ") {
         for (pattern, instead) in [
-            (r"\b\d+(\.\d+)? (s|ms|µs|min|h|days|MiB|%)\b", "N $2"),
+            (r"\b\d+(\.\d+)? (s|ms|min|h|days|MiB)\b", "N $2"),
+            (r"\b\d+(\.\d+)? %", "N %"),
             // What is looked at follows from the machine: a container has a limit.
             (r"(?s)looked at: .*", "looked at …"),
-            (r"\b\d+(\.\d+)? % of", "N % of"),
         ] {
             text = Regex::new(pattern).unwrap().replace_all(&text, instead).into_owned();
         }
@@ -98,7 +95,12 @@ fn stable(command: &str, output: &str) -> String {
         text = lines.join("\n");
     }
     if command.contains("/metrics") {
-        text = Regex::new(r"(?m) [0-9.e+-]+$").unwrap().replace_all(&text, " N").into_owned();
+        // The order of labels' values is no promise.
+        let numbers = Regex::new(r" [0-9.e+-]+$").unwrap();
+        let mut lines: Vec<String> =
+            text.lines().map(|line| numbers.replace(line, " N").into_owned()).collect();
+        lines.sort();
+        text = lines.join("\n");
     }
     text.trim_end().to_owned()
 }
@@ -112,6 +114,7 @@ fn excuse(command: &str, used: &mut BTreeSet<&'static str>) -> Option<&'static s
 
 #[test]
 fn every_command_is_run_or_has_its_reason_and_says_what_is_shown() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let world = World::start();
     let mut used = BTreeSet::new();
     let mut wrong = Vec::new();
@@ -130,16 +133,18 @@ fn every_command_is_run_or_has_its_reason_and_says_what_is_shown() {
             match fence.kind.as_str() {
                 "console" => {
                     for said in transcript(&text, &fence) {
-                        let outcome = world.greeting(&said.command).or_else(|| {
-                            world.run(&said.command).map(|outcome| outcome.text)
-                        });
+                        let outcome = world
+                            .greeting(&said.command)
+                            .or_else(|| world.run(&said.command).map(|outcome| outcome.text));
                         let Some(got) = outcome else { continue };
                         run += 1;
                         let shown = &text[said.output.clone()];
                         if stable(&said.command, &got) == stable(&said.command, shown) {
                             continue;
                         }
-                        wrong.push(format!("{place}: $ {}\n{got}--- shown\n{shown}", said.command));
+                        if !update {
+                            wrong.push(format!("{place}: $ {}\n{got}--- shown\n{shown}", said.command));
+                        }
                         written.push_str(&text[copied..said.output.start]);
                         written.push_str(got.trim_end());
                         written.push('\n');
@@ -151,8 +156,12 @@ fn every_command_is_run_or_has_its_reason_and_says_what_is_shown() {
                         if excuse(&command, &mut used).is_some() || world.has_started(&command) {
                             continue;
                         }
-                        let runs = ["signpost ", "dig ", "curl "].iter().any(|start| command.starts_with(start));
-                        assert!(runs, "{place}: `{command}` is neither run nor in the list of those that are not");
+                        let runs =
+                            ["signpost ", "dig ", "curl "].iter().any(|start| command.starts_with(start));
+                        assert!(
+                            runs,
+                            "{place}: `{command}` is neither run nor in the list of those that are not"
+                        );
                         let Some(outcome) = world.run(&command) else { continue };
                         run += 1;
                         // 3 and 4 say that something was found.
@@ -165,7 +174,7 @@ fn every_command_is_run_or_has_its_reason_and_says_what_is_shown() {
             }
         }
         written.push_str(&text[copied..]);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() && written != text {
+        if update && written != text {
             std::fs::write(tree(path), written).unwrap();
         }
     }
@@ -254,7 +263,7 @@ fn every_corefile_that_is_shown_is_read() {
             seen += 1;
         }
     }
-    assert!(seen > 8, "{seen}");
+    assert!(seen > 5, "{seen}");
 }
 
 #[test]
@@ -289,11 +298,16 @@ fn every_link_leads_somewhere() {
 fn the_index_of_the_documents_has_all_of_them() {
     let index: BTreeSet<String> = links(&read("docs/README.md")).into_iter().map(|(_, link)| link).collect();
     for page in pages() {
-        if let Some(name) = page.strip_prefix("docs/").filter(|name| !name.contains('/') && *name != "README.md") {
+        if let Some(name) =
+            page.strip_prefix("docs/").filter(|name| !name.contains('/') && *name != "README.md")
+        {
             assert!(index.contains(name), "docs/README.md leads to {name} nowhere");
         }
     }
-    assert!(index.contains("decisions") && index.contains("man") && index.contains("completions"), "{index:?}");
+    assert!(
+        index.contains("decisions") && index.contains("man") && index.contains("completions"),
+        "{index:?}"
+    );
 }
 
 #[test]

@@ -36,7 +36,11 @@ pub(crate) fn fences(page: &str) -> Vec<Fence> {
         }
         at = next;
     }
-    assert!(open.is_none(), "a fence that is opened on line {} is not closed", open.map_or(0, |fence| fence.line));
+    assert!(
+        open.is_none(),
+        "a fence that is opened on line {} is not closed",
+        open.map_or(0, |fence| fence.line)
+    );
     found
 }
 

@@ -47,11 +47,25 @@ pub(crate) struct Outcome {
 
 impl World {
     /// Starts all servers and waits until each has what the pages speak of.
+    ///
+    /// A port that was free may be somebody else's a moment later: then other ones are tried.
     pub(crate) fn start() -> Self {
+        (0..5).find_map(|_| Self::try_start()).expect("ports that stay free")
+    }
+
+    /// The same; `None` where a server has ended.
+    fn try_start() -> Option<Self> {
         let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
         nobody.connect("127.0.0.1:9").unwrap();
         let refused = nobody.local_addr().unwrap().port();
-        let mut ports: BTreeMap<u16, u16> = PORTS.into_iter().map(|port| (port, free_port())).collect();
+        let mut ports: BTreeMap<u16, u16> = BTreeMap::new();
+        for port in PORTS {
+            let mut free = free_port();
+            while ports.values().any(|taken| *taken == free) {
+                free = free_port();
+            }
+            ports.insert(port, free);
+        }
         ports.insert(1055, refused);
         let folder = TempDir::new().unwrap();
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_signpost"), folder.path().join("signpost")).unwrap();
@@ -62,8 +76,14 @@ impl World {
             std::fs::write(&copy, world.there(&text)).unwrap();
             let mut command = binary();
             command.current_dir(tree(".")).arg("-conf").arg(copy);
-            let server = Server::start(command, world.ports[&port]);
-            server.wait_for_line("the server", |line| line.starts_with("linux/"));
+            let mut server = Server::start(command, world.ports[&port]);
+            let (_, serves) = wait(file, PATIENCE, || {
+                let serves = server.lines().iter().any(|line| line.starts_with("linux/"));
+                (serves || !server.runs()).then_some(serves)
+            });
+            if !serves {
+                return None;
+            }
             world.servers.insert(file, server);
         }
         let cluster = &world.servers["tests/readme/cluster.corefile"];
@@ -76,7 +96,7 @@ impl World {
             cluster.ask(&format!("a{asked}.example.com."));
             fetch(world.ports[&9153], "/metrics").filter(|(_, page)| page.contains(&down))
         });
-        world
+        Some(world)
     }
 
     /// The copy of a Corefile.
@@ -148,9 +168,7 @@ impl World {
         shell.current_dir(tree(".")).env("PATH", path).env("LC_ALL", "C");
         shell.env_remove("KUBERNETES_SERVICE_HOST").env_remove("KUBERNETES_SERVICE_PORT");
         // Both outputs in one, as a terminal shows them.
-        shell.arg("-c").arg(format!(
-            "command -v {program} >/dev/null || exit 127\nexec 2>&1\n{line}"
-        ));
+        shell.arg("-c").arg(format!("command -v {program} >/dev/null || exit 127\nexec 2>&1\n{line}"));
         let output = shell.stdin(std::process::Stdio::null()).output().unwrap();
         if output.status.code() == Some(127) {
             println!("{program} is not on this machine: `{command}` is not run");
