@@ -201,17 +201,13 @@ fn lines_of(text: &str) -> Vec<(usize, String)> {
 
 #[test]
 fn every_flag_that_is_shown_is_one() {
+    // Also behind `kubectl exec … -- /signpost`.
+    let pattern = Regex::new(r"(^|[ /])signpost (check|explain|compare|doctor|top|tap) ").unwrap();
     let mut seen = 0;
     for path in pages() {
         for (line, command) in lines_of(&read(&path)) {
-            // Also behind `kubectl exec … -- /signpost`.
-            let Some((_, rest)) = Regex::new(r"(^|[ /])signpost (check|explain|compare|doctor|top|tap) ")
-                .unwrap()
-                .find(&command)
-                .map(|found| command.split_at(found.start()))
-            else {
-                continue;
-            };
+            let Some(found) = pattern.find(&command) else { continue };
+            let rest = &command[found.start()..];
             let rest = rest.trim_start_matches([' ', '/']);
             let words = rest.split(" | ").next().unwrap_or_default().split_whitespace();
             let shown = words.map(|word| word.trim_matches('\'').into());

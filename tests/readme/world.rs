@@ -171,7 +171,7 @@ impl World {
         shell.arg("-c").arg(format!("command -v {program} >/dev/null || exit 127\nexec 2>&1\n{line}"));
         let output = shell.stdin(std::process::Stdio::null()).output().unwrap();
         if output.status.code() == Some(127) {
-            println!("{program} is not on this machine: `{command}` is not run");
+            eprintln!("{program} is not on this machine: `{command}` is not run");
             return None;
         }
         Some(Outcome {
