@@ -209,7 +209,7 @@ fn every_flag_that_is_shown_is_one() {
             let Some(found) = pattern.find(&command) else { continue };
             let rest = &command[found.start()..];
             let rest = rest.trim_start_matches([' ', '/']);
-            let words = rest.split(" | ").next().unwrap_or_default().split_whitespace();
+            let words = rest.split(['|', '>']).next().unwrap_or_default().split_whitespace();
             let shown = words.map(|word| word.trim_matches('\'').into());
             if let Err(error) = Flags::try_parse_from(flags::rewrite(shown)) {
                 panic!("{path}:{line}: `{rest}`: {error}");
@@ -371,4 +371,41 @@ fn figures_of_the_readme_are_those_of_their_pages() {
         }
     }
     assert!(seen > 15, "{seen}");
+}
+
+/// The paragraphs, list items and rows of a page.
+fn parts(page: &str) -> Vec<String> {
+    let item = Regex::new(r"^\s*([*|-]|\d+\.) ").unwrap();
+    let mut found = vec![String::new()];
+    for line in page.lines() {
+        if line.is_empty() || item.is_match(line) {
+            found.push(String::new());
+        }
+        let part = found.last_mut().unwrap();
+        part.push_str(line);
+        part.push('\n');
+    }
+    found
+}
+
+#[test]
+fn measured_figures_are_those_of_the_pages_that_are_named_beside_them() {
+    let link = Regex::new(r"\]\(((performance|cluster-figures|upstreams|scale)\.md)(#[^)]*)?\)").unwrap();
+    let mut seen = 0;
+    for path in ["docs/operate.md", "docs/tune.md", "docs/troubleshooting.md"] {
+        for part in parts(&read(path)) {
+            let pages: BTreeSet<String> =
+                link.captures_iter(&part).map(|found| format!("docs/{}", &found[1])).collect();
+            if pages.is_empty() {
+                continue;
+            }
+            let known: BTreeSet<String> = pages.iter().flat_map(|page| numbers(&read(page))).collect();
+            // What has no decimals is as often a limit, a port or a round number.
+            for number in numbers(&part).iter().filter(|number| number.matches('.').count() == 1) {
+                assert!(known.contains(number), "{path}: {pages:?} have no {number}: {part}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 8, "{seen}");
 }
