@@ -22,6 +22,14 @@ const SERVED: [(&str, u16); 4] = [
     ("tests/readme/old.corefile", 2053),
 ];
 
+/// What clients ask of the cluster's server before the commands run, and how often: a share of each is a search list's.
+const ASKED: [(&str, usize); 4] = [
+    ("web.shop.svc.cluster.local.", 40),
+    ("cart.shop.svc.cluster.local.", 20),
+    ("www.example.org.shop.svc.cluster.local.", 12),
+    ("www.example.org.data.svc.cluster.local.", 6),
+];
+
 /// Ports of the pages.
 const PORTS: [u16; 8] = [1053, 1054, 1055, 1153, 2053, 8080, 8181, 9153];
 
@@ -96,6 +104,11 @@ impl World {
             cluster.ask(&format!("a{asked}.example.com."));
             fetch(world.ports[&9153], "/metrics").filter(|(_, page)| page.contains(&down))
         });
+        for (name, times) in ASKED {
+            for _ in 0..times {
+                cluster.ask(name).unwrap_or_else(|| panic!("{name} is not answered"));
+            }
+        }
         Some(world)
     }
 
@@ -155,9 +168,9 @@ impl World {
     pub(crate) fn run(&self, command: &str) -> Option<Outcome> {
         let mut line = self.there(command);
         let elsewhere = ["--conf", "--manifests", "--admin"].iter().any(|flag| line.contains(flag));
-        if !elsewhere {
-            let admin = format!("signpost explain --admin 127.0.0.1:{} ", self.ports[&8080]);
-            line = line.replace("signpost explain ", &admin);
+        for command in ["explain", "top", "tap"].iter().filter(|_| !elsewhere) {
+            let told = format!("signpost {command} --admin 127.0.0.1:{} ", self.ports[&8080]);
+            line = line.replace(&format!("signpost {command} "), &told);
         }
         let (metrics, ready) = (self.ports[&9153], self.ports[&8181]);
         let doctor = format!("signpost doctor --metrics 127.0.0.1:{metrics} --ready 127.0.0.1:{ready}");
