@@ -328,7 +328,10 @@ impl Reason<'_> {
             _ => (service.endpoints().v4().len(), service.endpoints().v6().len()),
         };
         let what = match headless {
-            true => format!("a headless Service with {} ready endpoints", service.endpoints().len()),
+            true => match service.endpoints().len() {
+                1 => "a headless Service with 1 ready endpoint".to_owned(),
+                count => format!("a headless Service with {count} ready endpoints"),
+            },
             false => format!("a Service with cluster addresses: {}", list(&service.cluster_ips())),
         };
         let family = if headless { "K-101" } else { "K-073" };

@@ -162,6 +162,9 @@ fn upstream(known: &Known) -> String {
     }
     match known.rtt_microseconds {
         Some(micros) => said.push(format!("answers in {}.{} ms", micros / 1000, micros % 1000 / 100)),
+        None if !known.up => {}
+        // Who lost something was asked.
+        None if known.lost_per_mille > 0 => said.push("has not answered yet".to_owned()),
         None => said.push("has not been asked yet".to_owned()),
     }
     if known.lost_per_mille > 0 {
