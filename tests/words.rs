@@ -108,7 +108,7 @@ fn every_misuse_is_said_with_the_text_beside_it() {
         for case in text.split("### ").skip(1) {
             let (title, corefile) = case.split_once('\n').expect("a title has its own line");
             let said = said("Corefile", corefile);
-            let located = said.starts_with("Corefile:") && said.contains("\n  |\n") && said.contains('^');
+            let located = said.starts_with("Corefile:") && said.contains(" |\n") && said.contains('^');
             if !located {
                 wrong.push(format!("{name}, {title}: is not located\n{said}"));
             }
