@@ -147,8 +147,7 @@ fn listen(mut signals: Signals, running: &Arc<Running>) -> Arc<Ends> {
     let running = Arc::downgrade(running);
     let ends = Arc::new(Ends { asked: Mutex::new(0), changed: Condvar::new() });
     let told = ends.clone();
-    // Without the thread signals keep what the kernel does by itself, which ends the process too.
-    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+    let take = move || {
         for signal in signals.forever() {
             match signal {
                 SIGTERM | SIGINT => {
@@ -173,7 +172,11 @@ fn listen(mut signals: Signals, running: &Arc<Running>) -> Arc<Ends> {
                 other => tracing::info!("signal {other} is ignored"),
             }
         }
-    });
+    };
+    // Without the thread signals keep what the kernel does by itself, which ends the process too.
+    let _ = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || signpost::panics::keep("signals", take));
     ends
 }
 

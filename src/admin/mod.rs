@@ -5,6 +5,7 @@
 mod caches;
 mod explain;
 pub mod exposition;
+mod guests;
 mod http;
 mod poll;
 mod snapshots;
@@ -12,6 +13,7 @@ mod watches;
 
 pub use caches::caches;
 pub use exposition::Exposition;
+pub use guests::HttpCounts;
 pub use http::{AdminError, AdminOptions, AdminServer, Readiness, Render};
 pub use poll::HealthCounts;
 pub use watches::watches;

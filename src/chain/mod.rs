@@ -22,6 +22,7 @@ mod cache;
 mod cancel;
 mod caught;
 mod chaos;
+mod crowd;
 mod cut;
 mod debug;
 mod dns64;
