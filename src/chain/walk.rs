@@ -51,7 +51,7 @@ pub(super) fn walk(
                 Flow::Reply(Reply::code(Rcode::REFUSED))
             }
             // The end of the chain: nobody answered (rule S-03).
-            (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) }),
+            (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(ending(steps)) }),
             (None, Some(step), None) => step.ask(asked, context),
             (None, Some(step), Some(answer)) => step.resume(asked, answer, context),
         };
@@ -147,6 +147,11 @@ pub(super) fn walk(
             }
         }
     }
+}
+
+/// What a chain says that ended without an answer: the last step knows (rule S-03).
+fn ending(steps: &[Box<dyn Step>]) -> Rcode {
+    steps.last().map_or(Rcode::SERVFAIL, |step| step.ending())
 }
 
 /// The zone that is asked for, from the first step that has it; that step counts as the one that answers.
