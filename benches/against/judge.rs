@@ -40,29 +40,46 @@ pub(crate) fn ask<'a>(pair: &mut Pair, questions: impl IntoIterator<Item = &'a Q
 }
 
 /// What a case's replies teach about its names.
-pub(crate) fn seen(case: &Case, asked: &[Asked<'_>]) -> Seen {
+pub(crate) struct Names {
+    /// What CoreDNS calls a name.
+    pub(crate) theirs: Seen,
+    /// What one of the two calls a name: a word like `acl` hides names from some questions, and records are compared anyway.
+    pub(crate) both: Seen,
+}
+
+/// What a case's replies teach about its names.
+pub(crate) fn seen(case: &Case, asked: &[Asked<'_>]) -> Names {
     let options = case.options();
-    // A word like `acl` hides names from some questions: what ours calls a name counts too, and its records are compared.
+    // `whoami` and `template` answer whatever they are asked: that is not a name.
+    let is_name = |reply: &&Reply| {
+        let has = |section, part: &str| reply.records(section).any(|record| record.contains(part));
+        has("answer", "") || has("authority", " SOA ns.dns.") || has("authority", " SOA ns1.")
+    };
+    let theirs = asked.iter().map(|one| (one.question, &one.theirs)).filter(|(_, reply)| is_name(reply));
     let both = asked.iter().flat_map(|one| [(one.question, &one.theirs), (one.question, &one.ours)]);
-    Seen::new(&[options.as_str()], both)
+    let both = both.filter(|(_, reply)| is_name(reply));
+    Names { theirs: Seen::new(&[options.as_str()], theirs), both: Seen::new(&[options.as_str()], both) }
 }
 
 /// Judges a pair of replies.
-pub(crate) fn judge(case: &Case, seen: &Seen, asked: &Asked<'_>) -> Verdict {
+pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     if asked.ours.text == asked.theirs.text {
         return Verdict::Same;
     }
     let mut rules = Vec::new();
     let (mut ours, mut theirs) = (asked.ours.clone(), asked.theirs.clone());
     for known in known::KNOWN {
-        if (known.settle)(&mut known::Settling { case, seen, question: asked.question, ours: &mut ours, theirs: &mut theirs }) {
+        if (known.settle)(&mut known::Settling { case, seen: &names.both, question: asked.question, ours: &mut ours, theirs: &mut theirs }) {
             rules.push(known.rule.to_owned());
         }
         if ours.text == theirs.text {
             return Verdict::Meant(rules);
         }
     }
-    let by = |ours: &Reply, theirs: &Reply| exceptions::of(seen, asked.question, ours, theirs);
+    let by = |ours: &Reply, theirs: &Reply| {
+        let of = |seen| exceptions::of(seen, asked.question, ours, theirs);
+        of(&names.theirs).or_else(|| of(&names.both))
+    };
     let number = by(&ours, &theirs).or_else(|| {
         // What only one of the two has a name for went to the next step at the other (K-200): as if that were NXDOMAIN.
         let missing = |reply: &Reply| {
