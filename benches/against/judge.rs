@@ -43,6 +43,8 @@ pub(crate) fn ask<'a>(pair: &mut Pair, questions: impl IntoIterator<Item = &'a Q
 pub(crate) struct Names {
     /// What CoreDNS calls a name.
     pub(crate) theirs: Seen,
+    /// What ours calls a name: PTR of what is not shown ends with its namespace (K-266).
+    pub(crate) ours: Seen,
     /// What one of the two calls a name: a word like `acl` hides names from some questions, and records are compared anyway.
     pub(crate) both: Seen,
 }
@@ -58,7 +60,12 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>]) -> Names {
     let theirs = asked.iter().map(|one| (one.question, &one.theirs)).filter(|(_, reply)| is_name(reply));
     let both = asked.iter().flat_map(|one| [(one.question, &one.theirs), (one.question, &one.ours)]);
     let both = both.filter(|(_, reply)| is_name(reply));
-    Names { theirs: Seen::new(&[options.as_str()], theirs), both: Seen::new(&[options.as_str()], both) }
+    let ours = asked.iter().map(|one| (one.question, &one.ours)).filter(|(_, reply)| is_name(reply));
+    Names {
+        theirs: Seen::new(&[options.as_str()], theirs),
+        ours: Seen::new(&[options.as_str()], ours),
+        both: Seen::new(&[options.as_str()], both),
+    }
 }
 
 /// Judges a pair of replies.
@@ -76,9 +83,21 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
             return Verdict::Meant(rules);
         }
     }
+    let meant = rewritten(case, asked.question);
+    // What was kept has the letters of who asked first (C-01).
+    let lower = |reply: &Reply| {
+        let owner = format!(" {} ", asked.question.lower);
+        let rest = reply.rest().to_ascii_lowercase().replace(" @ ", &owner);
+        Reply { text: format!("{}{rest}", reply.code()), size: reply.size }
+    };
+    let is_kept = case.has("cache");
     let by = |ours: &Reply, theirs: &Reply| {
-        let of = |seen| exceptions::of(seen, asked.question, ours, theirs);
-        of(&names.theirs).or_else(|| of(&names.both))
+        let (ours, theirs) = match is_kept {
+            true => (&lower(ours), &lower(theirs)),
+            false => (ours, theirs),
+        };
+        let of = |seen| exceptions::of(seen, &meant, ours, theirs);
+        of(&names.theirs).or_else(|| of(&names.both)).or_else(|| of(&names.ours))
     };
     let number = by(&ours, &theirs).or_else(|| {
         // What only one of the two has a name for went to the next step at the other (K-200): as if that were NXDOMAIN.
@@ -90,7 +109,8 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
         if !case.options().contains("fallthrough") && !case.has("autopath") {
             return None;
         }
-        let as_ours = is_own(&ours).then(|| by(&ours, &missing(&ours))).flatten();
+        let has_answer = ours.is_data() && ours.text.starts_with("NOERROR aa");
+        let as_ours = (is_own(&ours) || has_answer).then(|| by(&ours, &missing(&ours))).flatten();
         as_ours.or_else(|| is_own(&theirs).then(|| by(&missing(&theirs), &theirs)).flatten())
     });
     match number {
@@ -100,6 +120,20 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
         }
         None => Verdict::Wrong(kind(asked.question, &ours, &theirs)),
     }
+}
+
+/// The question as the steps behind `rewrite` see it, as far as its type goes.
+fn rewritten(case: &Case, question: &Question) -> Question {
+    let mut question = question.clone();
+    for word in case.words() {
+        if let ["rewrite", "type", from, to] = *word.head.split(' ').collect::<Vec<_>>()
+            && question.qtype == from
+        {
+            question.qtype = to.to_owned();
+            break;
+        }
+    }
+    question
 }
 
 /// In which way two replies differ: type, part of the tree, and what kind of reply each is.

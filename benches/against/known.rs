@@ -198,18 +198,23 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "whoami",
         reason: "each server sees another port of the client",
         settle: |it| {
-            it.case.has("whoami")
-                && it.even(|text| {
-                    let mut even = String::new();
-                    for line in text.lines() {
-                        match line.split_once(" SRV 0 0 ") {
-                            Some((left, _)) if line.ends_with(" .") => even += left,
-                            _ => even += line,
-                        }
-                        even.push('\n');
+            let bare = |text: &str| {
+                let mut bare = String::new();
+                for line in text.lines() {
+                    match line.split_once(" SRV 0 0 ") {
+                        Some((left, _)) if line.ends_with(" .") => bare += left,
+                        _ => bare += line,
                     }
-                    even
-                })
+                    bare.push('\n');
+                }
+                bare
+            };
+            let settles = it.case.has("whoami") && it.ours.text.contains(" SRV 0 0 ");
+            if settles {
+                it.ours.text = bare(&it.ours.text);
+                it.theirs.text = bare(&it.theirs.text);
+            }
+            settles
         },
     },
     Known {
@@ -239,7 +244,7 @@ pub(crate) const KNOWN: &[Known] = &[
         settle: |it| {
             let nameless = it.slices().any(|(slice, _)| {
                 slice["metadata"]["labels"]["kubernetes.io/service-name"].is_null()
-                    && addresses(slice).any(|address| reverse(address) == it.question.lower)
+                    && addresses(slice).any(|address| it.question.lower.ends_with(&reverse(address)))
             });
             let settles = it.theirs.is_silence() && nameless;
             it.settle(settles)
@@ -379,6 +384,21 @@ pub(crate) const KNOWN: &[Known] = &[
                 && spelled(it.ours) == spelled(it.theirs)
                 && it.ours.records("authority").any(|record| record.contains(" SOA "))
                 && it.theirs.records("authority").any(|record| record.contains(" NS "));
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-210",
+        reason: "an import without ports has its addresses",
+        settle: |it| {
+            let is_import = it.case.objects.iter().any(|object| {
+                let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+                let name = format!("{}.{}.svc.", of("name"), of("namespace"));
+                object["kind"] == "ServiceImport"
+                    && object["spec"]["ports"].as_array().is_none_or(Vec::is_empty)
+                    && it.question.lower.starts_with(&name)
+            });
+            let settles = is_import && it.theirs.is_nx() && it.ours.code() == "NOERROR";
             it.settle(settles)
         },
     },
