@@ -53,14 +53,15 @@ pub(crate) struct Names {
 pub(crate) fn seen(case: &Case, asked: &[Asked<'_>]) -> Names {
     let options = case.options();
     // `whoami` and `template` answer whatever they are asked: that is not a name.
-    let is_name = |reply: &&Reply| {
+    // So does `any` with questions of that type.
+    let is_name = |(question, reply): &(&Question, &Reply)| {
         let has = |section, part: &str| reply.records(section).any(|record| record.contains(part));
-        has("answer", "") || has("authority", " SOA ns.dns.") || has("authority", " SOA ns1.")
+        question.qtype != "ANY" && has("answer", "") || has("authority", " SOA ns.dns.") || has("authority", " SOA ns1.")
     };
-    let theirs = asked.iter().map(|one| (one.question, &one.theirs)).filter(|(_, reply)| is_name(reply));
+    let theirs = asked.iter().map(|one| (one.question, &one.theirs)).filter(is_name);
     let both = asked.iter().flat_map(|one| [(one.question, &one.theirs), (one.question, &one.ours)]);
-    let both = both.filter(|(_, reply)| is_name(reply));
-    let ours = asked.iter().map(|one| (one.question, &one.ours)).filter(|(_, reply)| is_name(reply));
+    let both = both.filter(is_name);
+    let ours = asked.iter().map(|one| (one.question, &one.ours)).filter(is_name);
     Names {
         theirs: Seen::new(&[options.as_str()], theirs),
         ours: Seen::new(&[options.as_str()], ours),
@@ -88,7 +89,8 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     let lower = |reply: &Reply| {
         let owner = format!(" {} ", asked.question.lower);
         let rest = reply.rest().to_ascii_lowercase().replace(" @ ", &owner);
-        Reply { text: format!("{}{rest}", reply.code()), size: reply.size }
+        let text = known::without_ttls(&known::without_flag(&format!("{}{rest}", reply.code()), "aa"));
+        Reply { text, size: reply.size }
     };
     let is_kept = case.has("cache");
     let by = |ours: &Reply, theirs: &Reply| {

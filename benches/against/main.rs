@@ -39,6 +39,8 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -256,7 +258,12 @@ fn main() -> anyhow::Result<()> {
     let time = Duration::from_secs_f64(flags.minutes * 60.0);
     let mut tally = Tally::default();
     let mut seed = first;
-    while clock.now().since(start) < time && tally.cases < flags.cases {
+    // Whoever stops it early gets the figures too.
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, stop.clone()).context("listening for signals")?;
+    }
+    while !stop.load(Ordering::Relaxed) && clock.now().since(start) < time && tally.cases < flags.cases {
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             run(&flags, &binary, upstream.addr, seed, &mut tally);
         }));
