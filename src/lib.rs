@@ -7,6 +7,8 @@ pub mod chain;
 pub mod corefile;
 pub mod flags;
 pub mod forward;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(feature = "hickory")]
 pub mod hickory;
 pub mod logging;

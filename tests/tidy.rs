@@ -82,8 +82,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Wiring: may import everything.
-const WIRING: &[&str] = &["app", "main", "lib", "flags"];
+/// Wiring: may import everything. What is fuzzed is a part of no server, and looks into every room.
+const WIRING: &[&str] = &["app", "main", "lib", "flags", "fuzzing"];
 
 /// The most lines of a file without tests.
 const LINES: usize = 600;

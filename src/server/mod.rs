@@ -12,6 +12,8 @@
 
 mod bind;
 mod encrypted;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzed;
 mod gate;
 mod kernel;
 mod kernel_link;

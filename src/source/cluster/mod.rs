@@ -29,6 +29,8 @@ mod trouble;
 use std::time::Duration;
 
 pub use access::{Access, AccessError};
+#[cfg(feature = "fuzzing")]
+pub(crate) use reflect::fuzzed;
 pub use request::{group, resource};
 pub use review::{Review, ReviewError, review};
 pub use start::{Cluster, ClusterOptions};

@@ -8,6 +8,9 @@
 //!         └─ trouble: pause, again     └─────┘ trouble: pause, resume
 //! ```
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzed;
+
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
