@@ -11,6 +11,8 @@ mod harness;
 
 #[path = "watch/access.rs"]
 mod access;
+#[path = "watch/chance.rs"]
+mod chance;
 #[path = "watch/converge.rs"]
 mod converge;
 #[path = "watch/envtest.rs"]

@@ -21,7 +21,7 @@ const ASKED: &[u16] = &[1, 28, 5, 255, 16, 15, 2, 12, 6, 33, 46, 35, 39, 65];
 const NAMES: &[&str] = &["www.example.org", "WWW.Example.ORG", "a.b.example.net", "", "_x._tcp.example.org"];
 
 /// Types whose data we look into; others are handed on as they came.
-const READ: &[u16] = &[1, 28, 2, 5, 6, 12, 15, 33, 39];
+pub(super) const READ: &[u16] = &[1, 28, 2, 5, 6, 12, 15, 33, 39];
 
 /// The first byte chooses name and letters, the second the type, its highest bit DO; the rest is the reply.
 pub(super) fn run(bytes: &[u8]) {
