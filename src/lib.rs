@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod server;
 pub mod source;
 pub mod store;
+mod sync;
 pub mod tap;
 pub mod time;
 pub mod tls;

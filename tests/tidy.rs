@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 /// The rooms and what each may import. A path instead of a room allows only what begins with it.
 const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
+    // Atomics and locks, real or checked.
+    ("sync", &[]),
     ("time", &[]),
     ("metrics", &[]),
     ("corefile", &[]),
@@ -32,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
-    ("cache", &["wire", "metrics", "time"]),
+    ("cache", &["wire", "metrics", "time", "sync"]),
     // Bytes in, bytes out: it knows nothing of DNS.
     ("tap", &[]),
     ("zone", &["wire"]),
@@ -47,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "corefile",
             "metrics",
             "time",
+            "sync",
             "cache",
             "forward",
             // Events for collectors, and the queues that they wait in.

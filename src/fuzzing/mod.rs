@@ -14,6 +14,7 @@
 
 mod corefile;
 mod desk;
+mod dialogue;
 mod frames;
 mod https;
 mod mutator;

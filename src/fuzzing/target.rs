@@ -1,6 +1,6 @@
-//! The targets by name, in the order of RELIABILITY's rows Z1 to Z8.
+//! The targets by name, in the order of RELIABILITY's rows Z1 to Z8, and Z11.
 
-use super::{corefile, frames, https, proxy, query, respond, response, texts, watch};
+use super::{corefile, dialogue, frames, https, proxy, query, respond, response, texts, watch};
 
 /// A named piece of a corpus.
 pub(super) type Seed = (&'static str, Vec<u8>);
@@ -49,6 +49,13 @@ pub const TARGETS: &[Target] = &[
         longest: 1500,
         run: respond::run_forwarded,
         seeds: respond::forwarded_seeds,
+    },
+    Target {
+        name: "dialogue",
+        promise: "whatever upstreams say, and when, no name has the data of another, and packets to them are bounded",
+        longest: 192,
+        run: dialogue::run,
+        seeds: dialogue::seeds,
     },
     Target {
         name: "tcp_frames",

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -18,6 +19,9 @@ use crate::truth::Asked;
 
 /// How long any query may take.
 pub(crate) const LONGEST: Duration = Duration::from_secs(12);
+
+/// Names of the cluster: as a table has them, what they are about, and how they are asked for.
+pub(crate) type Names = Rc<[(String, Asked, Ask)]>;
 
 /// What is asked for.
 #[derive(Clone)]
@@ -46,6 +50,8 @@ struct Query {
     got: u32,
     /// Whether its stream was cut before the reply could come.
     given_up: bool,
+    /// Whether it was sent on a stream.
+    stream: bool,
 }
 
 /// What is known to be so when a reply comes.
@@ -63,7 +69,7 @@ pub(crate) struct Facts<'h> {
 /// All clients.
 pub(crate) struct Clients {
     /// Names of the cluster.
-    names: Vec<(String, Asked)>,
+    names: Names,
     /// Queries by id.
     queries: HashMap<u16, Query>,
     /// Streams that are open, with what was read of each.
@@ -76,27 +82,34 @@ pub(crate) struct Clients {
     pub(crate) failures: u64,
 }
 
+/// What is asked for a name outside.
+fn outside(name: String) -> (String, Ask, Subject) {
+    let words = format!("{name} A +rd +edns");
+    (words.clone(), Ask::parse(&words), Subject::Outside(name))
+}
+
 /// A client's address.
 fn peer(id: u16) -> SocketAddr {
-    SocketAddr::from(([10, 9, 0, 1], id))
+    // No client has more streams than one may have.
+    let [high, low] = id.to_be_bytes();
+    SocketAddr::from(([10, 9, high, low], id))
 }
 
 impl Clients {
     /// Clients that asked nothing yet.
-    pub(crate) fn new(names: Vec<(String, Asked)>) -> Self {
+    pub(crate) fn new(names: Names) -> Self {
         Self { names, queries: HashMap::new(), streams: Vec::new(), last: 1023, judged: 0, failures: 0 }
     }
 
     /// Somebody asks for something, over a datagram or a stream, and the network does to it what it does.
     pub(crate) fn ask_any(&mut self, world: &World, rng: &mut Rng, now: Duration) {
-        let (words, subject) = if rng.u8(..10) < 7 {
-            let (words, asked) = self.names[rng.usize(..self.names.len())].clone();
-            (words, Subject::Cluster(asked))
+        let (words, ask, subject) = if rng.u8(..10) < 7 {
+            let (words, asked, ask) = self.names[rng.usize(..self.names.len())].clone();
+            (words, ask, Subject::Cluster(asked))
         } else {
-            let name = outside::name(rng);
-            (format!("{name} A +rd +edns"), Subject::Outside(name))
+            outside(outside::name(rng))
         };
-        let id = self.note(words, subject, now);
+        let id = self.note(words, ask, subject, now);
         let Some(query) = self.queries.get_mut(&id) else { return };
         match rng.u8(..20) {
             // Lost.
@@ -104,7 +117,8 @@ impl Clients {
             // Doubled.
             1 => query.copies = 2,
             // Over a stream, in pieces, perhaps cut at once.
-            2..=4 => {
+            2 | 3 => {
+                query.stream = true;
                 let stream = world.connect(0, peer(id), usize::MAX);
                 let framed =
                     [&u16::try_from(query.bytes.len()).unwrap().to_be_bytes()[..], &query.bytes].concat();
@@ -129,19 +143,17 @@ impl Clients {
 
     /// Asks for all names at once; their ids.
     pub(crate) fn ask_all(&mut self, world: &World, cluster: bool, now: Duration) -> Vec<u16> {
-        let subjects: Vec<(String, Subject)> = match cluster {
+        let subjects: Vec<(String, Ask, Subject)> = match cluster {
             true => self
                 .names
                 .iter()
-                .map(|(words, asked)| (words.clone(), Subject::Cluster(asked.clone())))
+                .map(|(words, asked, ask)| (words.clone(), ask.clone(), Subject::Cluster(asked.clone())))
                 .collect(),
-            false => {
-                outside::names().map(|name| (format!("{name} A +rd +edns"), Subject::Outside(name))).collect()
-            }
+            false => outside::names().map(outside).collect(),
         };
         let mut ids = Vec::new();
-        for (words, subject) in subjects {
-            let id = self.note(words, subject, now);
+        for (words, ask, subject) in subjects {
+            let id = self.note(words, ask, subject, now);
             world.send(0, peer(id), &self.queries[&id].bytes);
             ids.push(id);
         }
@@ -149,11 +161,20 @@ impl Clients {
     }
 
     /// Writes a query down; its id.
-    fn note(&mut self, words: String, subject: Subject, now: Duration) -> u16 {
+    fn note(&mut self, words: String, ask: Ask, subject: Subject, now: Duration) -> u16 {
         self.last = if self.last == u16::MAX { 1024 } else { self.last + 1 };
-        let ask = Ask::parse(&words);
         let bytes = ask.bytes(self.last);
-        let query = Query { words, subject, ask, bytes, sent: now, copies: 1, got: 0, given_up: false };
+        let query = Query {
+            words,
+            subject,
+            ask,
+            bytes,
+            sent: now,
+            copies: 1,
+            got: 0,
+            given_up: false,
+            stream: false,
+        };
         self.queries.insert(self.last, query);
         self.last
     }
@@ -174,7 +195,13 @@ impl Clients {
                 replies.push(std::mem::replace(read, rest).split_off(2));
             }
         }
-        self.streams.retain(|(stream, _)| !world.closed(*stream));
+        self.streams.retain(|(stream, _)| {
+            let closed = world.closed(*stream);
+            if closed {
+                world.forget(*stream);
+            }
+            !closed
+        });
         for reply in replies {
             let id = u16::from_be_bytes([reply[0], reply[1]]);
             self.judge(id, &reply, facts)?;
@@ -246,7 +273,8 @@ impl Clients {
             query.got == 0 && query.copies > 0 && !query.given_up && now > query.sent + LONGEST
         };
         if let Some(query) = self.queries.values().find(late) {
-            return Err(format!("{} asked at {:?} had no reply by {now:?}", query.words, query.sent));
+            let road = if query.stream { "over a stream" } else { "in a datagram" };
+            return Err(format!("{} asked {road} at {:?} had no reply by {now:?}", query.words, query.sent));
         }
         self.queries.retain(|_, query| now <= query.sent + LONGEST);
         Ok(())
