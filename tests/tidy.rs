@@ -119,6 +119,7 @@ const UNSAFE: &[(&str, &str)] = &[
         "src/server/kernel.rs",
         "recvmmsg, sendmmsg, control messages and what gives memory back have no safe form",
     ),
+    ("src/store/prefetch.rs", "a hint to the processor has no safe form"),
     ("tests/allocations.rs", "a global allocator has no safe form"),
     ("benches/memory.rs", "a counting allocator"),
 ];

@@ -266,7 +266,7 @@ impl Asked {
 
     /// Gives a draft back for reuse.
     pub fn reclaim(&mut self, sections: Sections) {
-        if self.drafts.len() < 2 {
+        if self.drafts.len() < 2 && sections.has_buffers() {
             self.drafts.push(sections);
         }
     }

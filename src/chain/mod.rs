@@ -31,6 +31,7 @@ mod erratic;
 mod errors;
 pub mod explain;
 mod file;
+mod foresight;
 mod forward;
 mod header;
 mod health;

@@ -254,6 +254,10 @@ pub struct Chain {
     pub transfers: bool,
     /// The steps that write down what was sent.
     pub writers: Vec<usize>,
+    /// For each step whether it may ask for more on the way up (`Step::asks_more`).
+    pub asks_more: Vec<bool>,
+    /// The steps that want to know what a batch will ask for.
+    pub foresees: Vec<usize>,
     /// The cache of the block, with where it is counted.
     pub cache: Option<Cached>,
     /// The words of the block, in the order of the chain, those without a step included.
@@ -268,8 +272,11 @@ impl Chain {
     pub fn new(steps: Vec<Box<dyn Step>>, zones: Vec<Zone>, published: Vec<Zone>, debug: bool) -> Self {
         let forwards = steps.iter().any(|step| step.forwards());
         let transfers = steps.iter().any(|step| step.transfers().is_some());
-        let writers =
-            steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
+        let those = |is: fn(&dyn Step) -> bool| {
+            steps.iter().enumerate().filter(|(_, step)| is(step.as_ref())).map(|(place, _)| place).collect()
+        };
+        let (writers, foresees) = (those(|step| step.writes_down()), those(|step| step.foresees()));
+        let asks_more = steps.iter().map(|step| step.asks_more()).collect();
         let places = steps.iter().map(|step| super::words::place(step.word())).collect();
         let words = steps.iter().map(|step| step.word()).collect();
         let other_classes = steps.iter().any(|step| step.other_classes());
@@ -287,6 +294,8 @@ impl Chain {
             keeps_message,
             transfers,
             writers,
+            asks_more,
+            foresees,
             cache: None,
             words,
             published,

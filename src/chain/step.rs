@@ -331,6 +331,21 @@ pub trait Step: Send + Sync {
         let _ = (asked, reply, second);
     }
 
+    /// Whether `also` or `follow` ever say anything.
+    fn asks_more(&self) -> bool {
+        false
+    }
+
+    /// Learns that the Service of these labels (`SVC.NS`, wire form, lower case) will be asked for soon, if `foresees` says so.
+    fn foresee(&self, run: &[u8]) {
+        let _ = run;
+    }
+
+    /// Whether `foresee` is to be called.
+    fn foresees(&self) -> bool {
+        false
+    }
+
     /// Whether it is to be asked questions of other classes than IN too (rule K-013).
     fn other_classes(&self) -> bool {
         false

@@ -477,6 +477,9 @@ impl<L: Link> Worker<L> {
         let Ok(count) = self.link.receive(socket, &mut self.inbox) else { return false };
         let now = self.link.now();
         let listener = self.desk.listener(socket);
+        if count > 1 {
+            (0..count).for_each(|index| self.desk.pipeline.foresee(self.inbox.bytes(index)));
+        }
         for index in 0..count {
             let envelope = self.inbox.envelope(index);
             // Port 0 cannot be answered, and another family cannot have come (W56).

@@ -23,6 +23,7 @@ mod intern;
 mod namespace;
 mod part;
 mod pod;
+mod prefetch;
 mod reverse;
 mod service;
 mod services;
@@ -133,6 +134,21 @@ impl Store {
     #[must_use]
     pub fn service(&self, run: &[u8]) -> Option<Arc<Service>> {
         self.services.get(run)
+    }
+
+    /// What `look` makes of the Service of these labels, orphan slices included: for a look that takes no longer than an answer,
+    /// since the writer may wait for it. In it other Services may be looked for.
+    ///
+    /// Cost: one hash, one shard's read lock; no reference is counted.
+    pub fn with_service<T>(&self, run: &[u8], look: impl FnOnce(&Service) -> T) -> Option<T> {
+        self.services.with(run, look)
+    }
+
+    /// Has the processor fetch the Service of these labels, for a look-up that comes soon.
+    ///
+    /// Cost: one hash, one shard's read lock, tried once; nothing is waited for.
+    pub fn foresee(&self, run: &[u8]) {
+        self.services.foresee(run);
     }
 
     /// The namespace of this label (wire form, lower case), if it exists.

@@ -195,7 +195,6 @@ struct Lookup<'a> {
 impl<'a> Lookup<'a> {
     /// Answers a name below a forward zone; the store is complete.
     fn forward(&mut self, name: Name<'a>, sections: &mut Sections) -> Found {
-        let store = &self.options.store;
         match name {
             Name::Apex => self.apex(true, sections),
             Name::Bare => Found::Here,
@@ -209,13 +208,13 @@ impl<'a> Lookup<'a> {
             },
             Name::Service { run, below } if self.forms.multicluster => self.import(run, below, sections),
             Name::Service { run, below } => {
-                match store.service(run).filter(|service| self.options.exposes(service.namespace())) {
-                    Some(service) => {
-                        self.run = run;
-                        self.service(&service, below, sections)
-                    }
-                    None => Found::Missing,
-                }
+                let options = self.options;
+                let found = options.store.with_service(run, |service| {
+                    let exposed = options.exposes(service.namespace());
+                    self.run = run;
+                    exposed.then(|| self.service(service, below, sections))
+                });
+                found.flatten().unwrap_or(Found::Missing)
             }
             Name::Pod { namespace, label, run, hostname, more } => match self.namespace(namespace) {
                 Found::Here if !more && self.pod_hostname(hostname, run, sections) => Found::Here,
@@ -436,6 +435,14 @@ impl Step for Kubernetes {
             // Nothing is asked behind this step.
             Answer::Behind { reply, .. } => Flow::Reply(reply),
         }
+    }
+
+    fn foresee(&self, run: &[u8]) {
+        self.options.store.foresee(run);
+    }
+
+    fn foresees(&self) -> bool {
+        true
     }
 
     fn whole(&self, question: &Question, known: Option<u32>) -> Whole {

@@ -186,7 +186,8 @@ impl Lookup<'_> {
             return Found::Missing;
         }
         let endpoints = service.endpoints();
-        let members = || endpoints.named(label, self.options.naming);
+        let found = endpoints.named(label, self.options.naming);
+        let members = || found.clone();
         if members().next().is_none() {
             return Found::Missing;
         }
