@@ -77,7 +77,8 @@ fn every_target_holds_on_random_changes_of_its_corpus() {
         let inputs = corpus(target).into_iter().map(|(_, bytes)| bytes).collect();
         let mut mutator = Mutator::new(inputs, target.longest, seed);
         // The first failure of each target is enough.
-        (0..rounds).try_for_each(|round| run(target, &format!("SEED={seed}, round {round}"), &mutator.next()))
+        (0..rounds)
+            .try_for_each(|round| run(target, &format!("SEED={seed}, round {round}"), &mutator.mutant()))
     }));
 }
 

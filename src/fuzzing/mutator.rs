@@ -25,7 +25,7 @@ impl Mutator {
 
     /// A new input.
     #[must_use]
-    pub fn next(&mut self) -> Vec<u8> {
+    pub fn mutant(&mut self) -> Vec<u8> {
         let mut bytes = self.pick();
         for _ in 0..self.rng.usize(1..=CHANGES) {
             self.change(&mut bytes);

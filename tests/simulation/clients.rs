@@ -235,7 +235,8 @@ impl Clients {
             Subject::Cluster(asked) => {
                 // Before the first lists are complete nobody knows anything, which is said, and not that nothing is there.
                 let early = facts.synced.is_none_or(|synced| query.sent <= synced);
-                if !(early && code == 2) && !facts.history.allows(&query.ask, asked, &said) {
+                let unknown = early && code == 2;
+                if !unknown && !facts.history.allows(&query.ask, asked, &said) {
                     return wrong("no state of its objects says so");
                 }
             }

@@ -55,8 +55,13 @@ pub(crate) fn names() -> impl Iterator<Item = String> {
 
 /// What is true of a name: its address, or that it is not there.
 pub(crate) fn truth(name: &str) -> Option<IpAddr> {
-    let number =
-        name.strip_prefix('n')?.split('.').next()?.parse().ok().filter(|number: &u8| number % 5 != 0)?;
+    let number = name
+        .strip_prefix('n')?
+        .split('.')
+        .next()?
+        .parse()
+        .ok()
+        .filter(|number: &u8| !number.is_multiple_of(5))?;
     Some(IpAddr::from([192, 0, 2, number]))
 }
 

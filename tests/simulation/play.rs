@@ -92,9 +92,9 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
+        writeln!(
             f,
-            "{} seeds, {:.0} s simulated, {} replies judged ({} SERVFAIL or REFUSED), cluster names right within {:?} of all being well\n",
+            "{} seeds, {:.0} s simulated, {} replies judged ({} SERVFAIL or REFUSED), cluster names right within {:?} of all being well",
             self.seeds,
             self.time.as_secs_f64(),
             self.replies,

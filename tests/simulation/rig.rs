@@ -39,14 +39,13 @@ example.org:53 {
 ";
 
 /// Times short enough for a run of some seconds.
-const TIMING: fn() -> Timing = || Timing {
+const TIMING: Timing = Timing {
     mute: Duration::from_millis(1500),
     head: Duration::from_secs(2),
     dead: Duration::from_secs(2),
     backoff_min: Duration::from_millis(20),
     backoff_max: Duration::from_millis(400),
     initial_bookmark: Duration::from_millis(500),
-    ..Timing::default()
 };
 
 /// The parts of the plan.
@@ -113,7 +112,7 @@ impl Rig {
             pods: wanted.pods,
             more: wanted.more(),
             throttle: ThrottleOptions::default(),
-            timing: TIMING(),
+            timing: TIMING,
             counts: Arc::default(),
             seed,
         };
