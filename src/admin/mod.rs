@@ -7,8 +7,11 @@ mod explain;
 pub mod exposition;
 mod http;
 mod poll;
+mod snapshots;
+mod watches;
 
 pub use caches::caches;
 pub use exposition::Exposition;
 pub use http::{AdminError, AdminOptions, AdminServer, Readiness, Render};
 pub use poll::HealthCounts;
+pub use watches::watches;

@@ -11,6 +11,7 @@ use super::ServeError;
 use super::certificates::CertificateFiles;
 use super::hosts::HostsFiles;
 use super::looker::Looker;
+use super::snapshots::{Keeper, Snapshots};
 use super::taps::Taps;
 use super::upstreams::Upstreams;
 use super::weights::WeightFiles;
@@ -50,6 +51,8 @@ pub(super) struct Fed {
     writer: Option<Writer>,
     /// What feeds it.
     feeder: Option<Feeder>,
+    /// What keeps it on disk; behind what feeds it, so that the last snapshot has all that was told.
+    keeper: Option<Keeper>,
 }
 
 /// What feeds a store; dropping it ends it.
@@ -184,6 +187,7 @@ impl Parts for Registry {
             store: store.clone(),
             writer: Some(writer.counting(self.counts.clone())),
             feeder: None,
+            keeper: None,
         });
         store
     }
@@ -327,7 +331,7 @@ impl Registry {
 
     /// Ends the sources; the stores keep what they have.
     pub(super) fn end(&mut self) {
-        self.stores.iter_mut().for_each(|fed| fed.feeder = None);
+        self.stores.iter_mut().for_each(|fed| (fed.feeder, fed.keeper) = (None, None));
         self.upstreams.end();
         self.taps.end();
         self.zones.end();
@@ -350,6 +354,15 @@ impl Registry {
         self.taps.feed()?;
         self.zones.feed()?;
         self.files.feed()?;
+        let hostname = self.hostname();
+        // Snapshots first: what they bring is there before any source says a word.
+        for fed in &mut self.stores {
+            let Some(writer) = &mut fed.writer else { continue };
+            if let Some(snapshots) = Snapshots::of(&fed.spec, &fed.store, &self.clock, &self.counts) {
+                snapshots.load(writer);
+                fed.keeper = Some(Keeper::start(snapshots).map_err(ServeError::Start)?);
+            }
+        }
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {
@@ -373,6 +386,8 @@ impl Registry {
                         throttle: fed.spec.throttle,
                         timing: self.timing,
                         counts: self.counts.clone(),
+                        audit: fed.spec.audit,
+                        replica: replica(&hostname),
                         seed: fastrand::u64(..),
                     };
                     let thread = Cluster::start(options, Box::new(writer)).map_err(ServeError::Start)?;
@@ -392,6 +407,13 @@ pub(crate) fn interfaces() -> Vec<(String, IpAddr)> {
         .into_iter()
         .map(|interface| (interface.name.clone(), interface.ip()))
         .collect()
+}
+
+/// A number that a replica's name decides, in a pod that of the pod: the same after a restart, another one in another.
+fn replica(hostname: &str) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hash::hash(hostname, &mut hasher);
+    std::hash::Hasher::finish(&hasher)
 }
 
 /// Starts the thread that looks at a folder of manifests.

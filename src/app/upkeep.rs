@@ -1,6 +1,8 @@
 //! What falls due apart from queries: done by the thread of the HTTP endpoints, so that no query waits for it and no thread
 //! is there for it alone.
 
+mod staleness;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ impl Upkeep {
     ) -> Self {
         let changed = Arc::new(Notify::new());
         admin.spawn(tidy(counts));
+        admin.spawn(staleness::watch(active.clone(), clock.clone()));
         admin.spawn(tend(active, clock, changed.clone()));
         Self { changed }
     }

@@ -169,6 +169,12 @@ impl Wants {
         self.0.push((spec.clone(), wanted));
         wanted
     }
+
+    /// Whether a store that is another one is kept in the same file.
+    pub(super) fn share_a_snapshot(&self, spec: &StoreSpec) -> bool {
+        let file = |spec: &StoreSpec| spec.snapshot.as_ref().map(|snapshot| snapshot.file.clone());
+        self.0.iter().any(|(known, _)| known != spec && file(known).is_some() && file(known) == file(spec))
+    }
 }
 
 /// Parts that are only counted: for the first pass.

@@ -90,6 +90,7 @@ pub use entry::{Entry, Limits};
 pub use file::ZoneFile;
 pub use hosts::{Hosts, HostsSpec};
 pub use kubedns_config::KubeDnsConfig;
+pub use kubernetes::SnapshotSpec;
 pub use loadbalance::{Weights, WeightsFault, WeightsSpec};
 pub use pipeline::{Outcome, Pipeline, PipelineOptions};
 pub use plan::{Active, Admin, Chain, Health, Listener, Plan, Ready, Served, Socket};

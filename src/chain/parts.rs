@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::auto::{Folder, FolderSpec};
 use super::autopath::Completions;
@@ -10,6 +11,7 @@ use super::dns64::Translations;
 use super::file::ZoneFile;
 use super::hosts::{Hosts, HostsSpec};
 use super::kubedns_config::KubeDnsConfig;
+use super::kubernetes::SnapshotSpec;
 use super::loadbalance::{Weights, WeightsFault, WeightsSpec};
 use super::template::TemplateCounts;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
@@ -42,6 +44,10 @@ pub struct StoreSpec {
     pub labels: Option<Selector>,
     /// `apiserver_*` (rule K-231).
     pub throttle: ThrottleOptions,
+    /// Where what is known is kept for a warm start (rule K-273).
+    pub snapshot: Option<SnapshotSpec>,
+    /// How often each resource is audited, `None` for never (rule K-271).
+    pub audit: Option<Duration>,
 }
 
 /// The long-lived parts that a plan borrows: it asks by specification and gets the running one where it is equal.

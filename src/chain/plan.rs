@@ -1,5 +1,6 @@
 //! What a Corefile becomes: listeners, blocks and the flat list of steps of each; swapped whole.
 
+use std::collections::btree_map::{self, BTreeMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::cache::Cached;
 use super::entry::Entry;
+use super::kubernetes::Kept;
 use super::reload::Reload;
 use super::shed::Shed;
 use super::step::Step;
@@ -15,6 +17,7 @@ use super::view::View;
 use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Loops, Suspect};
 use crate::metrics::Tally;
+use crate::store::{Kind, Look};
 use crate::time::Tick;
 use crate::wire::{Question, rtype};
 
@@ -112,6 +115,40 @@ impl Plan {
             view.is_none_or(|(chain, view)| view.admits(asked, question, listener, chain))
         })?;
         Some((place, listener.zones.get(place)?.chain))
+    }
+
+    /// The stores that names are kept in, each once, with the zone of the first stanza that has it and the shortest time
+    /// after which one of them wants `/ready` to fail.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Kept<'_>> {
+        let mut all: Vec<Kept<'_>> = Vec::new();
+        for kept in self.steps().filter_map(|step| step.kept()) {
+            match all.iter_mut().find(|known| Arc::ptr_eq(known.store, kept.store)) {
+                Some(known) => known.unready = known.unready.into_iter().chain(kept.unready).min(),
+                None => all.push(kept),
+            }
+        }
+        all
+    }
+
+    /// What is known of every watch, by the zone that its store is for; of two stores for one zone the one that is worse off.
+    ///
+    /// Shape: sorted, each zone and kind once. Cost: allocates; not for answers.
+    #[must_use]
+    pub fn looks(&self, now: Tick) -> Vec<(String, Look)> {
+        let mut all: BTreeMap<(String, Kind), Look> = BTreeMap::new();
+        for kept in self.kept() {
+            for look in kept.store.freshness().look(now) {
+                match all.entry((kept.zone.text().to_owned(), look.kind)) {
+                    btree_map::Entry::Vacant(place) => drop(place.insert(look)),
+                    btree_map::Entry::Occupied(mut place) if look.is_worse_than(place.get()) => {
+                        place.insert(look);
+                    }
+                    btree_map::Entry::Occupied(_) => {}
+                }
+            }
+        }
+        all.into_iter().map(|((zone, _), look)| (zone, look)).collect()
     }
 
     /// All steps.

@@ -8,6 +8,7 @@ use super::asked::{Asked, Client};
 use super::autopath::Memo;
 use super::build::Parts;
 use super::explain::Said;
+use super::kubernetes::Kept;
 use super::plan::{Chain, Listener, Plan};
 use super::signal::Signal;
 use super::transfer::{Policy, Whole};
@@ -448,6 +449,11 @@ pub trait Step: Send + Sync {
     /// Learns where its queries come in, once all listeners are known: for those who count by server.
     fn placed(&self, place: &Stand<'_>, parts: &mut dyn Parts) {
         let _ = (place, parts);
+    }
+
+    /// The store that this step keeps its names in, for those who say how fresh it is; one step for each store will do.
+    fn kept(&self) -> Option<Kept<'_>> {
+        None
     }
 
     /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.

@@ -23,6 +23,7 @@ mod query;
 mod respond;
 mod response;
 mod seeds;
+mod snapshot;
 mod target;
 mod texts;
 mod watch;

@@ -1,6 +1,6 @@
 //! The targets by name, in the order of RELIABILITY's rows Z1 to Z8, and Z11.
 
-use super::{corefile, dialogue, frames, https, proxy, query, respond, response, texts, watch};
+use super::{corefile, dialogue, frames, https, proxy, query, respond, response, snapshot, texts, watch};
 
 /// A named piece of a corpus.
 pub(super) type Seed = (&'static str, Vec<u8>);
@@ -98,6 +98,13 @@ pub const TARGETS: &[Target] = &[
         longest: 4096,
         run: watch::run_list,
         seeds: watch::list_seeds,
+    },
+    Target {
+        name: "snapshot",
+        promise: "bytes are a snapshot that is taken in whole, and written and read again, or are refused",
+        longest: 4096,
+        run: snapshot::run,
+        seeds: snapshot::seeds,
     },
     Target {
         name: "resolv_conf",

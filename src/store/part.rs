@@ -11,6 +11,8 @@ use super::intern::Interned;
 use super::label_hash;
 use super::zones::{PartOptions, Zones};
 
+mod kept;
+
 /// How an endpoint is named: a choice of the stanza (rules K-105, K-114).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Naming {
@@ -255,12 +257,12 @@ impl Part {
                 own.push(Own { start, hostname, target, spelled: keep(&called.spelled) });
             }
         }
-        let mut names = Names {
-            own: own.into(),
-            text: text.into(),
-            by_name: Box::default(),
-            by_pod_name: Box::default(),
-        };
+        Some(self.indexed(own, text.into(), pod_names))
+    }
+
+    /// Names by which members are found.
+    fn indexed(&self, own: Vec<Own>, text: Box<str>, pod_names: bool) -> Box<Names> {
+        let mut names = Names { own: own.into(), text, by_name: Box::default(), by_pod_name: Box::default() };
         let sorted = |names: &Names, naming| {
             let mut sorted: Vec<(u32, Place)> = (0..self.len())
                 .filter_map(|index| {
@@ -276,7 +278,7 @@ impl Part {
         if pod_names {
             names.by_pod_name = sorted(&names, Naming::Pod);
         }
-        Some(Box::new(names))
+        Box::new(names)
     }
 
     /// How many endpoints it has, one an address.

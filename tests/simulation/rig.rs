@@ -114,6 +114,8 @@ impl Rig {
             throttle: ThrottleOptions::default(),
             timing: TIMING,
             counts: Arc::default(),
+            audit: None,
+            replica: 0,
             seed,
         };
         tokio::task::spawn_local(watch(options, Box::new(writer), ends, Some(Arc::new(roads))));

@@ -47,6 +47,10 @@ impl Kubernetes {
         let now = context.clock.wall().serial();
         let reason = Reason { options: &self.options, question, left, served, now };
         let mut said = reason.say();
+        if self.options.store.freshness().stale(served.forms.need(), context.now) {
+            said.text.push_str("; nothing has confirmed it lately, so it is told with a short TTL and EDE 3");
+            said.rules.push("K-269".to_owned());
+        }
         said.near.truncate(NEAR);
         Some(said)
     }

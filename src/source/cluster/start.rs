@@ -4,15 +4,18 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::task::LocalSet;
 
 use super::Timing;
 use super::access::{Access, Connection};
+use super::audit::{AuditOptions, Auditor};
 use super::dial::Dial;
 use super::feed::Feed;
 use super::reflect::{Reflector, ReflectorOptions};
 use super::throttle::ThrottleOptions;
+use super::track::Track;
 use crate::metrics::ClusterCounts;
 use crate::source::Selector;
 use crate::store::change::{Kind, Sink};
@@ -36,6 +39,10 @@ pub struct ClusterOptions {
     pub timing: Timing,
     /// Where requests, lists and failures are counted.
     pub counts: Arc<ClusterCounts>,
+    /// How often each kind is audited; `None` for never (rule K-271).
+    pub audit: Option<Duration>,
+    /// A number that differs from replica to replica, so that their audits don't come together.
+    pub replica: u64,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -96,12 +103,27 @@ pub async fn watch(
     kinds.extend(&options.more);
     let settled = feed.clone();
     tokio::task::spawn_local(async move { settled.settle().await });
-    for (kind, seed) in kinds.into_iter().zip(options.seed..) {
+    let tracks: Vec<(Kind, Rc<Track>)> = kinds.iter().map(|kind| (*kind, Rc::default())).collect();
+    if let Some(interval) = options.audit {
+        let (connection, feed, tracks) = (connection.clone(), feed.clone(), tracks.clone());
+        let (labels, timing, replica) = (options.labels.clone(), options.timing, options.replica);
+        tokio::task::spawn_local(async move {
+            loop {
+                let audit = AuditOptions { interval, labels: labels.clone(), timing, replica };
+                let auditor = Auditor::new(audit, connection.clone(), feed.clone(), tracks.clone());
+                if tokio::task::spawn_local(auditor.run()).await.is_err() {
+                    tracing::error!(target: "plugin/kubernetes", "the audit panicked and begins again");
+                }
+            }
+        });
+    }
+    for ((kind, track), seed) in tracks.into_iter().zip(options.seed..) {
         let (connection, feed) = (connection.clone(), feed.clone());
         let (labels, timing) = (options.labels.clone(), options.timing);
         tokio::task::spawn_local(async move {
             loop {
-                let options = ReflectorOptions { kind, labels: labels.clone(), timing, seed };
+                let options =
+                    ReflectorOptions { kind, labels: labels.clone(), timing, track: track.clone(), seed };
                 let reflector = Reflector::new(options, connection.clone(), feed.clone());
                 if tokio::task::spawn_local(reflector.run()).await.is_err() {
                     tracing::error!(target: "plugin/kubernetes", "{kind:?}: the watch panicked and is started again");

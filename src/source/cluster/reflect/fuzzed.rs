@@ -57,7 +57,7 @@ pub(crate) fn watch(language: Language, kind: Kind, listing: bool, pieces: &[&[u
     let connection =
         Connection::new(access, ThrottleOptions::default(), timing, Arc::new(ClusterCounts::default()));
     let feed = Rc::new(Feed::new(Box::new(notes.clone())));
-    let options = ReflectorOptions { kind, labels: None, timing, seed: 1 };
+    let options = ReflectorOptions { kind, labels: None, timing, track: Rc::default(), seed: 1 };
     let mut reflector = Reflector::new(options, Rc::new(connection), feed);
     reflector.version = "5".to_owned();
     let mut stream = Stream { listing, heard: false };
