@@ -2,7 +2,7 @@
 
 use super::desk::store;
 use super::target::Seed;
-use crate::store::snapshot::{About, SnapshotFault, decode, decode_unsealed, write};
+use crate::store::snapshot::{About, decode, decode_unsealed, write};
 use crate::store::{Store, Wanted};
 use crate::time::{Clock, Wall};
 
@@ -11,14 +11,16 @@ const SEAL: usize = 32;
 
 /// Reads bytes as a snapshot, with and without a seal, takes in what can be read, and writes it again.
 pub(super) fn run(bytes: &[u8]) {
+    // What ends within mark and version would have a part of the seal for its version.
+    if bytes.len() < 18 {
+        assert!(decode_unsealed(bytes).is_err() && decode(bytes).is_err());
+        return;
+    }
     let unsealed = decode_unsealed(bytes);
     let sealed = [bytes, ring::digest::digest(&ring::digest::SHA256, bytes).as_ref()].concat();
     match (&unsealed, decode(&sealed)) {
         (Ok(one), Ok(other)) => assert_eq!(one.about, other.about),
-        // Too short to have a version in front of the seal is found sooner there.
-        (Err(one), Err(other)) => {
-            assert!(*one == other || other == SnapshotFault::Seal, "{one:?}, sealed {other:?}")
-        }
+        (Err(one), Err(other)) => assert_eq!(*one, other),
         (one, other) => panic!("{:?} without a seal, {:?} with one", one.as_ref().err(), other.err()),
     }
     assert!(decode(bytes).is_err(), "no seal is found by chance");
