@@ -13,6 +13,8 @@ pub mod fuzzing;
 pub mod hickory;
 pub mod logging;
 pub mod metrics;
+pub mod observe;
+pub mod panics;
 pub mod server;
 pub mod source;
 pub mod store;

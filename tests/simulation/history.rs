@@ -18,11 +18,30 @@ type Key = (Resource, String, String);
 /// An object, or that it is not there.
 type Version = Option<Arc<Value>>;
 
+/// All that an object was.
+#[derive(Default)]
+struct Past {
+    /// What it was, each once, whatever its resource version.
+    versions: Vec<Version>,
+    /// What it is.
+    now: Version,
+}
+
+impl Past {
+    /// It is this now.
+    fn turn(&mut self, now: Version) {
+        if !self.versions.contains(&now) {
+            self.versions.push(now.clone());
+        }
+        self.now = now;
+    }
+}
+
 /// The objects of the API server, each with all that it was.
 #[derive(Default)]
 pub(crate) struct History {
-    /// What each object was, oldest first; the last is what it is.
-    versions: BTreeMap<Key, Vec<Version>>,
+    /// By place.
+    objects: BTreeMap<Key, Past>,
 }
 
 impl History {
@@ -33,33 +52,31 @@ impl History {
             for object in cluster.all(resource) {
                 let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
                 let key = (resource, text("namespace"), text("name"));
-                let versions = self.versions.entry(key.clone()).or_insert_with(|| vec![None]);
-                if versions.last().is_none_or(|last| last.as_ref() != Some(&object)) {
-                    versions.push(Some(object.clone()));
-                }
+                let mut bare = Value::clone(&object);
+                bare["metadata"]["resourceVersion"] = Value::Null;
+                bare["metadata"]["uid"] = Value::Null;
+                let absent = || Past { versions: vec![None], now: None };
+                self.objects.entry(key.clone()).or_insert_with(absent).turn(Some(Arc::new(bare)));
                 there.insert(key);
             }
         }
-        for (key, versions) in &mut self.versions {
-            if !there.contains(key) && versions.last().is_some_and(Option::is_some) {
-                versions.push(None);
-            }
+        for (_, past) in self.objects.iter_mut().filter(|(key, _)| !there.contains(*key)) {
+            past.turn(None);
         }
     }
 
     /// All is known to be right: what was before counts no more.
     pub(crate) fn settle(&mut self) {
-        for versions in self.versions.values_mut() {
-            let last = versions.pop().flatten();
-            *versions = vec![last];
+        for past in self.objects.values_mut() {
+            past.versions = vec![past.now.clone()];
         }
-        self.versions.retain(|_, versions| versions.iter().any(Option::is_some));
+        self.objects.retain(|_, past| past.now.is_some());
     }
 
     /// What an object was; never there, where nothing is known of it.
     fn of(&self, resource: Resource, ns: &str, name: &str) -> &[Version] {
         let key = (resource, ns.to_owned(), name.to_owned());
-        self.versions.get(&key).map_or(&[None], Vec::as_slice)
+        self.objects.get(&key).map_or(&[None], |past| past.versions.as_slice())
     }
 
     /// Whether a reply, as text, can be made of what the objects were.
@@ -79,7 +96,7 @@ impl History {
             Asked::Service(ns, name, _) | Asked::Port(ns, name) | Asked::Endpoint(ns, name, _) => {
                 service(ns, name)
             }
-            Asked::Pod(ns, address) => return self.allows_pod(ns, address, reply, expected),
+            Asked::Pod(ns, _) => return self.allows_pod(ns, reply, expected),
             Asked::Address(address) => return self.allows_address(address, ask, reply),
         };
         // Every object may be at any of its versions: they come over watches of their own, and in lists one by one.
@@ -110,17 +127,16 @@ impl History {
     fn allows_pod(
         &self,
         ns: &str,
-        address: &str,
         reply: &str,
         expected: impl Fn(&[(Resource, Arc<Value>)]) -> String,
     ) -> bool {
         let namespaces = self.of(Resource::Namespaces, "", ns);
         let none = expected(&[]);
         let pods: Vec<&Vec<Version>> = self
-            .versions
+            .objects
             .iter()
             .filter(|(key, _)| key.0 == Resource::Pods && key.1 == ns)
-            .map(|(_, versions)| versions)
+            .map(|(_, past)| &past.versions)
             .collect();
         let said = |space: &Arc<Value>, pod: &Version| {
             let pod = pod.iter().map(|pod| (Resource::Pods, pod.clone()));
@@ -132,7 +148,6 @@ impl History {
             };
             return namespaces.iter().any(|space| space.as_ref().is_none_or(without));
         }
-        let _ = address;
         namespaces
             .iter()
             .flatten()
@@ -149,7 +164,7 @@ impl History {
             }
         };
         let (mut may, mut must) = (BTreeSet::new(), BTreeSet::new());
-        for ((resource, ns, _), versions) in &self.versions {
+        for ((resource, ns, _), Past { versions, .. }) in &self.objects {
             if !matches!(resource, Resource::Services | Resource::EndpointSlices) {
                 continue;
             }
