@@ -63,6 +63,8 @@ pub struct Counters {
     pub orphaned: Counter,
     /// Queries that came after the process was asked to end, and were answered.
     pub late_queries: Counter,
+    /// Queries dropped unread because they had waited longer than their clients would.
+    pub overdue: Counter,
 }
 
 impl Counters {
@@ -99,6 +101,9 @@ pub const FIELDS: &[(&str, &str, Field)] = &[
     ("orphaned", "Replies whose query waited and whose connection was gone by then.", |c| &c.orphaned),
     ("late_queries", "Queries that came after the process was asked to end, and were answered.", |c| {
         &c.late_queries
+    }),
+    ("overdue", "Queries dropped unread because they had waited longer than their clients would.", |c| {
+        &c.overdue
     }),
 ];
 

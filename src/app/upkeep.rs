@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::admin::AdminServer;
 use crate::chain::Active;
 use crate::metrics::ClusterCounts;
+use crate::panics::kept;
 use crate::server::give_back;
 use crate::time::Clock;
 
@@ -32,9 +33,10 @@ impl Upkeep {
         counts: Arc<ClusterCounts>,
     ) -> Self {
         let changed = Arc::new(Notify::new());
-        admin.spawn(tidy(counts));
-        admin.spawn(staleness::watch(active.clone(), clock.clone()));
-        admin.spawn(tend(active, clock, changed.clone()));
+        admin.spawn(kept("memory", move || tidy(counts.clone())));
+        let (told, tended, time) = (changed.clone(), active.clone(), clock.clone());
+        admin.spawn(kept("staleness", move || staleness::watch(active.clone(), clock.clone())));
+        admin.spawn(kept("upkeep", move || tend(tended.clone(), time.clone(), told.clone())));
         Self { changed }
     }
 

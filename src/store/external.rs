@@ -86,13 +86,12 @@ pub struct External {
     ports: Box<[Port]>,
 }
 
+/// Where a Service of a snapshot is reached: IPv4 addresses, IPv6 addresses, the name that they are found by instead.
+type Restored = (Box<[[u8; 4]]>, Box<[[u8; 16]]>, Option<Box<[u8]>>);
+
 impl External {
     /// A Service as a snapshot has it: IPv4 and IPv6 addresses, or an alias.
-    pub(super) fn restored(
-        (v4, v6, alias): (Box<[[u8; 4]]>, Box<[[u8; 16]]>, Option<Box<[u8]>>),
-        listed: usize,
-        ports: Vec<Port>,
-    ) -> Self {
+    pub(super) fn restored((v4, v6, alias): Restored, listed: usize, ports: Vec<Port>) -> Self {
         Self { addresses: Addresses { v4, v6, alias }, listed: listed.max(1), ports: ports.into() }
     }
 

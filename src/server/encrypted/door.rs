@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::super::gate::proxy::{self, Front};
-use super::guest::Guests;
+use super::guest::{Guests, Times};
 use super::https;
 use super::room::{Peer, Room};
 use crate::chain::{Entry, Socket, Treatment};
 use crate::metrics::Traffic;
+use crate::panics::attempted;
 use crate::tls::Alpn;
 
 /// How long a listener rests after the process ran out of descriptors.
@@ -57,6 +58,11 @@ impl Door {
         let _ = leave.wait_for(|leave| *leave).await;
     }
 
+    /// The times of its connections.
+    pub(super) fn times(&self) -> Times {
+        self.room.times(self.socket)
+    }
+
     /// The bounds of one of so many threads.
     pub(super) fn per_client(&self, most: usize) -> usize {
         // However few places there are, one client does not take all of them.
@@ -65,7 +71,7 @@ impl Door {
     }
 
     /// Takes connections over TCP until the listener goes.
-    pub(super) async fn serve(self: Rc<Self>, listener: TcpListener) {
+    pub(super) async fn serve(self: Rc<Self>, listener: Rc<TcpListener>) {
         let _stay = self.room.stay();
         loop {
             let accepted = tokio::select! {
@@ -76,7 +82,7 @@ impl Door {
                 Ok((stream, addr)) => {
                     let Some(entry) = self.room.entry(self.socket) else { continue };
                     let door = self.clone();
-                    tokio::task::spawn_local(async move { door.welcome(stream, addr, entry).await });
+                    tokio::task::spawn_local(attempted("connection", door.welcome(stream, addr, entry)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {

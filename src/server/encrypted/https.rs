@@ -23,6 +23,7 @@ use super::door::{Door, LEAVE};
 use super::guest::{Debt, Guest};
 use super::http::{Body, answer};
 use super::room::Peer;
+use crate::panics::attempted;
 
 /// Bytes of the longest head of a request.
 const HEAD: usize = 16 * 1024;
@@ -54,7 +55,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+        tokio::task::spawn_local(attempted("connection", future));
     }
 }
 
@@ -166,7 +167,7 @@ async fn serve_one(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(door.room.times.idle)
+        .header_read_timeout(door.times().idle)
         .max_headers(HEADERS)
         .max_buf_size(HEAD)
         .half_close(true);
@@ -177,9 +178,10 @@ async fn serve_one(
 /// Runs a connection until it ends, its time is up, or its listener goes.
 async fn run<C: Future>(door: &Rc<Door>, guest: &Rc<Guest>, connection: C, shut: impl Fn(Pin<&mut C>)) {
     let mut connection = pin!(connection);
+    let times = door.times();
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = guest.overdue(&door.guests, &door.room.times) => {}
+        () = guest.overdue(&door.guests, &times) => {}
         () = door.leaving() => {}
     }
     shut(connection.as_mut());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
@@ -59,6 +59,14 @@ pub enum AccessError {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What is in it. The parser would show the lines around, and tokens stand in them.
+    #[error("the kubeconfig {} is none{place}", file.display())]
+    NoKubeconfig {
+        /// The file.
+        file: PathBuf,
+        /// Where, in words; empty where nobody knows.
+        place: String,
     },
     /// A file of `tls`.
     #[error("reading {}", file.display())]
@@ -110,7 +118,15 @@ impl Access {
                     file: file.clone(),
                     source,
                 };
-                let kubeconfig = Kubeconfig::read_from(file).map_err(|error| fail(error.into()))?;
+                let kubeconfig = Kubeconfig::read_from(file).map_err(|error| match error {
+                    KubeconfigError::Parse(error) => {
+                        let place = error
+                            .location()
+                            .map(|at| format!(": line {}, column {}", at.line(), at.column()));
+                        AccessError::NoKubeconfig { file: file.clone(), place: place.unwrap_or_default() }
+                    }
+                    other => fail(other.into()),
+                })?;
                 let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
@@ -157,6 +173,11 @@ fn read(file: &Path) -> Result<Vec<u8>, AccessError> {
 
 /// Reads an address.
 fn uri(url: &str) -> Result<http::Uri, AccessError> {
+    // What stands before an `@` may be a password, which no line may hold.
+    if let Some((_, behind)) = url.rsplit_once('@') {
+        let reason = "a user and a password do not belong there: write a kubeconfig";
+        return Err(AccessError::Url { url: format!("…@{behind}"), reason });
+    }
     let fail = |reason| AccessError::Url { url: url.to_owned(), reason };
     // CoreDNS takes `host:port` as well.
     let text = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };

@@ -17,6 +17,7 @@ use super::reflect::{Reflector, ReflectorOptions};
 use super::throttle::ThrottleOptions;
 use super::track::Track;
 use crate::metrics::ClusterCounts;
+use crate::panics::{attempt, kept};
 use crate::source::Selector;
 use crate::store::change::{Kind, Sink};
 
@@ -63,7 +64,7 @@ impl Cluster {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (end, ends) = watch::channel(false);
         let thread = std::thread::Builder::new().name("cluster".to_owned()).spawn(move || {
-            LocalSet::new().block_on(&runtime, reflect_all(options, sink, ends));
+            attempt("cluster", || LocalSet::new().block_on(&runtime, reflect_all(options, sink, ends)));
             // Connections that are being made now are not waited for.
             runtime.shutdown_background();
         })?;
@@ -75,7 +76,6 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.end.send_replace(true);
         if let Some(thread) = self.thread.take() {
-            // Had it panicked, the panic was printed; the store keeps what it has.
             let _ = thread.join();
         }
     }
@@ -99,35 +99,27 @@ async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut en
     }
     kinds.extend(&options.more);
     let settled = feed.clone();
-    tokio::task::spawn_local(async move { settled.settle().await });
+    tokio::task::spawn_local(kept("feed", move || {
+        let settled = settled.clone();
+        async move { settled.settle().await }
+    }));
     let tracks: Vec<(Kind, Rc<Track>)> = kinds.iter().map(|kind| (*kind, Rc::default())).collect();
     if let Some(interval) = options.audit {
         let (connection, feed, tracks) = (connection.clone(), feed.clone(), tracks.clone());
         let (labels, timing, replica) = (options.labels.clone(), options.timing, options.replica);
-        tokio::task::spawn_local(async move {
-            loop {
-                let audit = AuditOptions { interval, labels: labels.clone(), timing, replica };
-                let auditor = Auditor::new(audit, connection.clone(), feed.clone(), tracks.clone());
-                if tokio::task::spawn_local(auditor.run()).await.is_err() {
-                    tracing::error!(target: "plugin/kubernetes", "the audit panicked and begins again");
-                }
-            }
-        });
+        tokio::task::spawn_local(kept("audit", move || {
+            let audit = AuditOptions { interval, labels: labels.clone(), timing, replica };
+            Auditor::new(audit, connection.clone(), feed.clone(), tracks.clone()).run()
+        }));
     }
     for ((kind, track), seed) in tracks.into_iter().zip(options.seed..) {
         let (connection, feed) = (connection.clone(), feed.clone());
         let (labels, timing) = (options.labels.clone(), options.timing);
-        tokio::task::spawn_local(async move {
-            loop {
-                let options =
-                    ReflectorOptions { kind, labels: labels.clone(), timing, track: track.clone(), seed };
-                let reflector = Reflector::new(options, connection.clone(), feed.clone());
-                if tokio::task::spawn_local(reflector.run()).await.is_err() {
-                    tracing::error!(target: "plugin/kubernetes", "{kind:?}: the watch panicked and is started again");
-                    tokio::time::sleep(timing.backoff_max).await;
-                }
-            }
-        });
+        tokio::task::spawn_local(kept("watch", move || {
+            let options =
+                ReflectorOptions { kind, labels: labels.clone(), timing, track: track.clone(), seed };
+            Reflector::new(options, connection.clone(), feed.clone()).run()
+        }));
     }
     // An error means that the owner is gone, which is the same.
     let _ = ends.wait_for(|ended| *ended).await;

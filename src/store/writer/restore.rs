@@ -1,5 +1,6 @@
 //! A snapshot is taken in, and thrown out again where it turns out to be another cluster's (rules K-273, K-274).
 
+use std::collections::hash_map;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -76,9 +77,9 @@ impl Writer {
                 let client = client.map(|client| Arc::new(ClientPod::restored(&key, client.labels)));
                 let entry = PodEntry { namespace: namespace.into(), addresses, hostname, client };
                 let Some(mut known) = self.store.pods.known().of(&key) else { return };
-                if !known.contains_key(&key) {
+                if let hash_map::Entry::Vacant(place) = known.entry(key) {
                     self.store.pods.add(&entry);
-                    known.insert(key, KnownPod { entry, mark: 0, version });
+                    place.insert(KnownPod { entry, mark: 0, version });
                 }
             }
             Record::Import { key, spec, ports, version, parts } => {
