@@ -240,6 +240,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         files: CertificateFiles::default(),
         translations: Arc::default(),
         taps: taps::Taps::default(),
+        observer: std::sync::Weak::new(),
         templates: Arc::default(),
         completions: Arc::default(),
         loops: Arc::default(),

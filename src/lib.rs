@@ -11,6 +11,7 @@ pub mod forward;
 pub mod hickory;
 pub mod logging;
 pub mod metrics;
+pub mod observe;
 pub mod panics;
 pub mod server;
 pub mod source;

@@ -47,7 +47,10 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
     }
     if let Some(command) = &flags.command {
         let (text, exit) = signpost::tools::run(command);
-        say(text.trim_end_matches('\n'));
+        // What is shown while somebody looks is written by then.
+        if !text.is_empty() {
+            say(text.trim_end_matches('\n'));
+        }
         return Ok(ExitCode::from(exit.code()));
     }
     let Some(path) = corefile(flags) else {

@@ -731,3 +731,45 @@ fn the_counter_counts() {
     let frame = places.iter().all(|place| place.contains("the_counter_counts"));
     assert!(frame, "the test's own frame is named: {places:#?}");
 }
+
+#[test]
+fn a_query_that_is_observed_allocates_nothing() {
+    let clock = Clock::manual(Wall(1_700_000_000));
+    let text = COREFILE.replacen("    errors\n", "    errors\n    observe 100\n", 1);
+    let spec = corefile::parse("Corefile", &text, &NoImports).unwrap_or_else(|e| panic!("{}", e.render()));
+    let mut parts = OneStore { store: None, clock: clock.clone() };
+    let built = chain::build(&spec, BuildOptions { port: 53 }, &mut parts)
+        .unwrap_or_else(|error| panic!("{}", error.render()));
+    let (_, writer) = parts.store.as_mut().expect("the stanza asked for its store");
+    for (kind, objects) in cluster() {
+        writer.change(Change::Begin(kind));
+        objects.into_iter().for_each(|object| writer.change(Change::Upsert(object)));
+        writer.change(Change::End(kind));
+    }
+    writer.settle();
+    let observer = built.plan.observer.clone().expect("`observe` is in the Corefile");
+    let mut pipeline = over(built.plan, &clock, &Arc::new(Counters::default()));
+    let mut out = vec![0_u8; 1232];
+    for (name, times) in [("web.shop.svc.cluster.local.", 2), ("n.example.org.shop.svc.cluster.local.", 1)] {
+        answer(&mut pipeline, &clock, &query(name, 28, 1, false), Transport::Udp, &mut out, times);
+    }
+    // More names than are counted, and more queries than are kept: counters change hands, the oldest make room.
+    let queries: Vec<Vec<u8>> = (0..2000)
+        .map(|number| query(&format!("n{number}.example.org.shop.svc.cluster.local."), 28, 1, false))
+        .collect();
+    let (count, places) = allocations(|| {
+        for bytes in &queries {
+            answer(&mut pipeline, &clock, bytes, Transport::Udp, &mut out, 1);
+        }
+    });
+    assert_eq!(count, 0, "at {places:#?}");
+    let page = observer.top(1, 10, clock.now()).expect("a window");
+    assert_eq!((page.queries, page.nxdomain, page.search), (2003, 2001, 2001));
+    // Emptied by a reader, the same again.
+    let (count, places) = allocations(|| {
+        for bytes in &queries {
+            answer(&mut pipeline, &clock, bytes, Transport::Udp, &mut out, 1);
+        }
+    });
+    assert_eq!(count, 0, "after a reader, at {places:#?}");
+}

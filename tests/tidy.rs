@@ -38,6 +38,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cache", &["wire", "metrics", "time"]),
     // Bytes in, bytes out: it knows nothing of DNS.
     ("tap", &["panics"]),
+    // Names and types as people read them.
+    ("observe", &["wire", "metrics", "time"]),
     ("zone", &["wire"]),
     // Zones over the network. Time: deadlines of an SOA.
     ("transfer", &["wire", "zone", "time", "panics"]),
@@ -56,6 +58,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "panics",
             // Events for collectors, and the queues that they wait in.
             "tap",
+            // Who is told of each query that was answered.
+            "observe",
             // What `file`, `auto` and `secondary` answer from.
             "zone",
             // A zone of primaries, by its name: who fetches it is no matter of a step.
@@ -77,7 +81,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     // of them, and what is spoken at a listener, for /metrics.
     (
         "admin",
-        &["metrics", "store", "chain", "time", "cache", "forward::Loops", "corefile::Transport", "panics"],
+        &[
+            "metrics",
+            "store",
+            "chain",
+            "time",
+            "cache",
+            "forward::Loops",
+            "corefile::Transport",
+            "panics",
+            // What was asked lately, and which part of it somebody wants to see: names, types and codes as people write them.
+            "observe",
+            "wire",
+        ],
     ),
     ("hickory", &["chain", "wire", "store", "time"]),
     // The commands beside serving look at everything but the sockets that serve.
@@ -85,7 +101,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "tools",
         &[
             "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source",
-            "store", "time", "wire",
+            "observe", "store", "time", "wire",
         ],
     ),
 ];

@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-use super::explain;
 use super::guests::{self, HttpCounts};
+use super::loopback;
 use super::poll::{HealthCounts, poll};
 use super::watches::verbose;
 use crate::chain::{Active, Admin};
@@ -281,7 +281,7 @@ impl AdminServer {
         match word {
             "health" => {
                 let router = Router::new().route("/health", get(|| async { "OK" }));
-                router.merge(explain::route(self.readiness.active.clone(), self.clock.clone()))
+                router.merge(loopback::routes(&self.readiness.active, &self.clock))
             }
             "ready" => {
                 let (readiness, clock) = (self.readiness.clone(), self.clock.clone());
@@ -295,7 +295,7 @@ impl AdminServer {
             }
             _ => {
                 let render = self.render.clone();
-                let router = explain::route(self.readiness.active.clone(), self.clock.clone());
+                let router = loopback::routes(&self.readiness.active, &self.clock);
                 router.route(
                     "/metrics",
                     get(move || {

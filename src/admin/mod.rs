@@ -7,6 +7,8 @@ mod explain;
 pub mod exposition;
 mod guests;
 mod http;
+mod loopback;
+mod observe;
 mod poll;
 mod snapshots;
 mod watches;

@@ -24,6 +24,7 @@ use crate::chain::{
 use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Group, GroupSpec, Loops, TargetFault, search_list};
 use crate::metrics::{ClusterCounts, DOQ, Families, Family, HTTP, Labels, PerWorker, Tally, Traffic};
+use crate::observe::{Observer, ObserverSpec};
 use crate::server::encrypted_threads;
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
@@ -155,6 +156,8 @@ pub(super) struct Registry {
     pub(super) zones: Zones,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
+    /// Who sees what is asked, as long as some plan holds it.
+    pub(super) observer: Weak<Observer>,
     /// Queues of collectors.
     pub(super) taps: Taps,
     /// Where templates count; kept over all plans.
@@ -244,6 +247,15 @@ impl Parts for Registry {
 
     fn tap(&mut self, spec: &TapSpec) -> Arc<Outlet> {
         self.taps.get(spec)
+    }
+
+    fn observer(&mut self, spec: &ObserverSpec) -> Arc<Observer> {
+        let known = self.observer.upgrade().filter(|known| known.spec() == spec);
+        known.unwrap_or_else(|| {
+            let made = Arc::new(Observer::new(*spec, self.counters(), self.clock.now()));
+            self.observer = Arc::downgrade(&made);
+            made
+        })
     }
 
     fn templates(&mut self) -> Arc<TemplateCounts> {

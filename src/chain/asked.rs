@@ -155,7 +155,7 @@ pub struct Asked {
     pub(super) errand: bool,
     /// Whether only what is at hand is wanted: nobody is asked for it.
     pub at_hand: bool,
-    /// Whether nobody gets the reply: it is only looked at what it would be, and nothing is counted or begun.
+    /// Whether nobody gets the reply: it is only looked at what it would be. No step counts, tells anybody or begins anything then.
     pub(super) only_looked: bool,
     /// How long it may take in all, waiting included.
     pub(super) budget: Duration,

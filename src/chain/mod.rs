@@ -52,6 +52,7 @@ mod multisocket;
 mod network;
 mod notify;
 mod nsid;
+mod observe;
 mod parts;
 mod pipeline;
 mod plan;

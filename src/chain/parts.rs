@@ -18,10 +18,12 @@ use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Group, GroupSpec, Loops, TargetFault};
 use crate::metrics::{Family, Labels, PerWorker, Tally, Traffic};
+use crate::observe::{Observer, ObserverSpec};
 use crate::source::Selector;
 use crate::source::cluster::{Access, AccessError, ThrottleOptions};
 use crate::store::{Store, Wanted};
 use crate::tap::{Outlet, TapSpec};
+use crate::time::Tick;
 use crate::tls::{CertificateSpec, Certificates};
 use crate::transfer::{Replica, ReplicaSpec};
 use crate::zone::Held;
@@ -137,6 +139,11 @@ pub trait Parts {
     /// Unless somebody keeps it, nobody empties it.
     fn tap(&mut self, spec: &TapSpec) -> Arc<Outlet> {
         Arc::new(Outlet::new(spec.clone(), "localhost".to_owned()))
+    }
+
+    /// Who sees what is asked; the running one where it is equal.
+    fn observer(&mut self, spec: &ObserverSpec) -> Arc<Observer> {
+        Arc::new(Observer::new(*spec, 1, Tick::default()))
     }
 
     /// Where templates count.

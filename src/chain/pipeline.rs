@@ -467,7 +467,7 @@ impl<R> Pipeline<R> {
                 asked.replied.clear();
                 asked.replied.extend_from_slice(out.get(..length).unwrap_or_default());
             }
-            let sent = Sent::new(&reply, flags, length, self.clock.now());
+            let sent = Sent::new(&reply, flags, length, self.clock.now(), self.worker);
             let told = catch(catching(Some(chain)), || {
                 for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
                     if let Some(step) = chain.steps.get(*step) {

@@ -17,6 +17,7 @@ use super::view::View;
 use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Loops, Suspect};
 use crate::metrics::Tally;
+use crate::observe::Observer;
 use crate::store::{Kind, Look};
 use crate::time::Tick;
 use crate::wire::{Question, rtype};
@@ -34,6 +35,8 @@ pub struct Plan {
     pub loops: Option<Arc<Loops>>,
     /// Which upstreams may loop.
     pub suspects: Vec<Suspect>,
+    /// Who sees what is asked; `None` without `observe`.
+    pub observer: Option<Arc<Observer>>,
     /// Whether any block follows primaries: else no NOTIFY is looked at.
     pub follows: bool,
 }

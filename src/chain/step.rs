@@ -264,11 +264,13 @@ pub struct Sent {
     pub size: usize,
     /// When it was made.
     pub at: Tick,
+    /// The number of the worker that made it.
+    pub worker: usize,
 }
 
 impl Sent {
     /// What was made of a reply. Cost: a look at the types of its authority section.
-    pub(super) fn new(reply: &Reply, flags: u16, size: usize, at: Tick) -> Self {
+    pub(super) fn new(reply: &Reply, flags: u16, size: usize, at: Tick, worker: usize) -> Self {
         let sections = &reply.sections;
         let authority = sections.records().get(sections.range(Section::Authority)).unwrap_or_default();
         Self {
@@ -279,6 +281,7 @@ impl Sent {
             ns: authority.iter().any(|record| record.rtype == rtype::NS),
             size,
             at,
+            worker,
         }
     }
 }
@@ -345,6 +348,11 @@ pub trait Step: Send + Sync {
     /// Whether `foresee` is to be called.
     fn foresees(&self) -> bool {
         false
+    }
+
+    /// What a chain says that ends with this step and found no answer (rule S-03).
+    fn ending(&self) -> Rcode {
+        Rcode::SERVFAIL
     }
 
     /// Whether it is to be asked questions of other classes than IN too (rule K-013).

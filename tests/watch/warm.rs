@@ -273,7 +273,7 @@ fn k273_a_folder_that_cannot_be_written_to_keeps_nobody_from_serving() {
 }
 
 #[test]
-#[ignore = "figures for docs/warm-start.md; run it alone"]
+#[ignore = "figures for docs/warm-start.md; run it alone (#8)"]
 fn figures_of_ten_thousand_services_and_fifty_thousand_endpoints() {
     let place = Place::new();
     let api = FakeApi::start();

@@ -239,7 +239,7 @@ impl Step for K8sExternal {
 
     fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
         let mut flow = self.answer(asked, context, true);
-        self.stale.tell(&mut flow, &self.options.store, self.line.need(), context);
+        self.stale.tell(&mut flow, (&self.options.store, self.line.need()), asked, context);
         flow
     }
 
@@ -255,7 +255,7 @@ impl Step for K8sExternal {
             // Nothing is asked behind this step.
             Answer::Behind { reply, .. } => Flow::Reply(reply),
         };
-        self.stale.tell(&mut flow, &self.options.store, self.line.need(), context);
+        self.stale.tell(&mut flow, (&self.options.store, self.line.need()), asked, context);
         flow
     }
 

@@ -21,6 +21,7 @@ mod stale;
 #[cfg(test)]
 mod tests;
 mod whole;
+mod wider;
 mod zonal;
 
 use std::net::IpAddr;
@@ -402,7 +403,7 @@ impl Kubernetes {
         // Nothing is stale unless something of all is: one look for nearly every question.
         if store.freshness().stale(Need::All, context.now) {
             let need = self.zone(&asked.question).map_or(Need::Cluster, |(served, _)| served.forms.need());
-            self.stale.tell(flow, store, need, context);
+            self.stale.tell(flow, (store, need), asked, context);
         }
     }
 

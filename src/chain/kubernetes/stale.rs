@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::super::asked::Asked;
 use super::super::build::Parts;
 use super::super::step::{Context, Flow};
 use super::grammar::Forms;
@@ -94,20 +95,26 @@ impl Stale {
     /// Says with a reply that it is stale, where it is; one that says why it failed goes on saying that.
     ///
     /// Cost: one load while nothing is stale.
-    pub(in crate::chain) fn tell(&self, flow: &mut Flow, store: &Store, need: Need, context: &Context<'_>) {
+    pub(in crate::chain) fn tell(
+        &self,
+        flow: &mut Flow,
+        (store, need): (&Store, Need),
+        asked: &Asked,
+        context: &Context<'_>,
+    ) {
         if store.freshness().stale(need, context.now) {
-            self.mark(flow, context);
+            self.mark(flow, asked, context);
         }
     }
 
     /// The same for what is stale.
     #[cold]
-    fn mark(&self, flow: &mut Flow, context: &Context<'_>) {
+    fn mark(&self, flow: &mut Flow, asked: &Asked, context: &Context<'_>) {
         if let Flow::Reply(reply) = flow
             && reply.head.ede.is_none()
         {
             reply.head.ede = Some(Ede::UNCONFIRMED);
-            if let Some(answers) = self.answers.get() {
+            if let Some(answers) = self.answers.get().filter(|_| !asked.only_looked) {
                 answers.add(context.worker, 1);
             }
         }
