@@ -224,7 +224,7 @@ impl Source {
 fn code(text: &str) -> String {
     let mut code = String::new();
     for line in text.lines() {
-        if line.trim_start().starts_with("mod tests {") {
+        if ["mod tests {", "mod interleavings {"].iter().any(|start| line.trim_start().starts_with(start)) {
             break;
         }
         // A `//` inside a string ends the line too early, which hides nothing but the end of a string.

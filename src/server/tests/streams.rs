@@ -276,9 +276,8 @@ fn a_stream_that_is_gone_when_its_answer_comes_is_counted() {
     rig.settle();
     rig.ask(stream, 1, "wait.");
     // It does not read an answer and is cut off while another query waits.
-    rig.pass(100);
-    rig.world.write(stream, &[0, 0]);
-    rig.settle();
+    rig.ask(stream, 2, "now.");
+    rig.pass(5_100);
     assert!(rig.world.closed(stream));
     rig.signal.fire();
     rig.settle();
