@@ -438,3 +438,48 @@ fn cve_2026_40622_asking_makes_nothing_last_longer() {
     clock.advance(Duration::from_secs(11));
     assert_eq!((ttl(), queries.try_iter().count()), (60, 1), "its time is up: the upstream is asked again");
 }
+
+/// Found by `cargo against`: endpoints of a slice without ports, and ports without a number, have no SRV but share the weight.
+#[test]
+fn entries_without_a_port_count_in_the_weights_of_srv_records() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("shop.yaml"),
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n\
+         apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\n\
+         spec: {clusterIP: None, clusterIPs: [None]}\n---\n\
+         apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n\
+         metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}\n\
+         endpoints: [{addresses: [10.0.0.1]}]\n\
+         ports: [{name: sql, port: 5432, protocol: TCP}, {name: free, protocol: TCP}]\n---\n\
+         apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n\
+         metadata: {name: db-2, namespace: shop, labels: {kubernetes.io/service-name: db}}\n\
+         endpoints: [{addresses: [10.0.0.2]}, {addresses: [10.0.0.3]}]\nports: []\n",
+    )
+    .unwrap();
+    let running = start(&format!(
+        ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local {{\n manifests {}\n }}\n}}\n",
+        folder.path().display()
+    ));
+    let weights = |name: &str| {
+        let mut message = Message::new(4711, MessageType::Query, OpCode::Query);
+        message.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::SRV));
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.send_to(&message.to_vec().unwrap(), running.addresses()[0]).unwrap();
+        let mut bytes = [0; 4096];
+        let length = socket.recv(&mut bytes).unwrap();
+        let reply = Message::from_vec(&bytes[..length]).unwrap();
+        reply.answers.iter().map(|record| record.data.to_string()).collect::<Vec<_>>()
+    };
+    // Four entries: two ports of one endpoint, of which one has a number, and two endpoints without ports (K-109, K-112).
+    assert_eq!(weights("db.shop.svc.cluster.local."), ["0 25 5432 10-0-0-1.db.shop.svc.cluster.local."]);
+    assert_eq!(
+        weights("_sql._tcp.db.shop.svc.cluster.local."),
+        ["0 100 5432 10-0-0-1.db.shop.svc.cluster.local."]
+    );
+    assert_eq!(
+        weights("10-0-0-1.db.shop.svc.cluster.local."),
+        ["0 50 5432 10-0-0-1.db.shop.svc.cluster.local."]
+    );
+}

@@ -3,6 +3,9 @@
 //! `tests/corefiles/words/*.corefile` hold Corefiles behind lines `### what is wrong`; each must fail with the text beside
 //! it (`*.expected`). `UPDATE_GOLDEN=1` rewrites those.
 
+#[path = "words/options.rs"]
+mod options;
+
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;

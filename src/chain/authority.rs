@@ -193,6 +193,11 @@ impl Step for Authority {
         }
     }
 
+    /// Who has authority for some zones refuses the others. Source: coredns `plugin/file/file.go`.
+    fn ending(&self) -> Rcode {
+        Rcode::REFUSED
+    }
+
     fn whole(&self, question: &Question, known: Option<u32>) -> Whole {
         match self.exactly(question) {
             None => Whole::NotMine,

@@ -18,6 +18,23 @@ const ADDRESS: &str = "localhost:9153";
 
 /// Reads the line.
 pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
+    if let Some(line) = directive.lines().first() {
+        match line.word.text.as_str() {
+            "tls" => {
+                return Err(line
+                    .word
+                    .error("`tls` is not served: /metrics is plain HTTP")
+                    .hint("remove the line, and let a proxy beside this server speak TLS"));
+            }
+            "runtime_metrics" => {
+                return Err(line
+                    .word
+                    .error("`runtime_metrics` are of Go's runtime, which is not here")
+                    .hint("remove the line"));
+            }
+            _ => {}
+        }
+    }
     directive.no_block()?;
     if draft.metrics.is_some() {
         return Err(directive.error("stands twice in this block"));

@@ -350,6 +350,11 @@ pub trait Step: Send + Sync {
         false
     }
 
+    /// What a chain says that ends with this step and found no answer (rule S-03).
+    fn ending(&self) -> Rcode {
+        Rcode::SERVFAIL
+    }
+
     /// Whether it is to be asked questions of other classes than IN too (rule K-013).
     fn other_classes(&self) -> bool {
         false

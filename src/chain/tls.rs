@@ -1,7 +1,5 @@
 //! `tls`: the certificate of the encrypted keys of a block.
 
-use std::path::PathBuf;
-
 use super::build::Draft;
 use crate::corefile::{Directive, Error, Token, Transport as Scheme};
 use crate::tls::{CertificateSpec, ClientAuth};
@@ -63,9 +61,9 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
         return Ok(());
     }
     let spec = CertificateSpec {
-        certificate: PathBuf::from(&certificate.text),
-        key: PathBuf::from(&key.text),
-        authority: authority.map(|token| PathBuf::from(&token.text)),
+        certificate: draft.path(&certificate.text),
+        key: draft.path(&key.text),
+        authority: authority.map(|token| draft.path(&token.text)),
         client_auth,
     };
     draft.entry.tls = draft.parts.certificates(&spec).map_err(|why| directive.error(why))?;

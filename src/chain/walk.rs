@@ -150,7 +150,7 @@ fn descent(
         let Some(step) = steps.get(asked.step) else {
             return Flow::Reply(match asked.question.qclass {
                 // The end of the chain: nobody answered (rule S-03).
-                CLASS_IN => Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) },
+                CLASS_IN => Reply { nobody: true, ..Reply::code(ending(steps)) },
                 _ => Reply::code(Rcode::REFUSED),
             });
         };
@@ -167,6 +167,11 @@ fn descent(
             said => return said,
         }
     }
+}
+
+/// What a chain says that ended without an answer: the last step knows (rule S-03).
+fn ending(steps: &[Box<dyn Step>]) -> Rcode {
+    steps.last().map_or(Rcode::SERVFAIL, |step| step.ending())
 }
 
 /// The zone that is asked for, from the first step that has it; that step counts as the one that answers.

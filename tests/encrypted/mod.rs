@@ -439,6 +439,13 @@ impl Asker {
         let Some(Line::Quic(connection)) = &self.line else { return None };
         connection.close_reason().map(|reason| format!("{reason:?}"))
     }
+
+    /// Whether the server ends the connection over QUIC while nothing is asked.
+    #[cfg(feature = "quic")]
+    pub(crate) fn is_ended(&self) -> bool {
+        let Some(Line::Quic(connection)) = &self.line else { return false };
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, connection.closed()).await.is_ok() })
+    }
 }
 
 /// Connects over TCP and TLS.

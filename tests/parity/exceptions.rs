@@ -50,6 +50,16 @@ impl Seen {
         }
         this
     }
+
+    /// Whether CoreDNS says that a name exists, for some type.
+    pub(crate) fn exists(&self, lower: &str) -> bool {
+        self.existing.contains(lower)
+    }
+
+    /// Whether CoreDNS says that a name below this one exists.
+    pub(crate) fn stands_above(&self, lower: &str) -> bool {
+        self.above.contains(lower)
+    }
 }
 
 /// A difference.
@@ -67,12 +77,12 @@ struct Difference<'a> {
 impl Difference<'_> {
     /// Whether CoreDNS says that the name exists, for this or another type.
     fn exists(&self) -> bool {
-        self.seen.existing.contains(&self.question.lower)
+        self.seen.exists(&self.question.lower)
     }
 
     /// Whether CoreDNS says that a name below this one exists.
     fn stands_above(&self) -> bool {
-        self.seen.above.contains(&self.question.lower)
+        self.seen.stands_above(&self.question.lower)
     }
 
     /// NXDOMAIN of CoreDNS is NODATA of ours, and all else is equal.
@@ -93,7 +103,12 @@ impl Difference<'_> {
     /// The labels of the name in front of its zone, and whether the zone is a reverse one.
     fn split(&self) -> (&str, bool) {
         let lower = self.question.lower.as_str();
-        for (zone, is_reverse) in [("cluster.local.", false), ("in-addr.arpa.", true), ("ip6.arpa.", true)] {
+        for (zone, is_reverse) in [
+            ("cluster.local.", false),
+            ("clusterset.local.", false),
+            ("in-addr.arpa.", true),
+            ("ip6.arpa.", true),
+        ] {
             if let Some(left) = lower.strip_suffix(zone) {
                 return (left.trim_end_matches('.'), is_reverse);
             }

@@ -20,10 +20,10 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// No reply at all.
-    const SILENCE: &str = "no reply\n";
+    pub(crate) const SILENCE: &str = "no reply\n";
 
     /// Takes the OPT's size out of a text.
-    fn new(whole: &str) -> Self {
+    pub(crate) fn new(whole: &str) -> Self {
         let mut this = Self { text: String::new(), size: None };
         for line in whole.lines() {
             match line.strip_prefix("edns ") {
@@ -75,7 +75,7 @@ impl Reply {
     }
 
     /// In one word.
-    fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         if self.is_data() {
             "data"
         } else if self.is_nodata() {

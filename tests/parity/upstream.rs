@@ -105,10 +105,10 @@ fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
 }
 
-/// The SOA of negative answers.
-fn soa(ttl: u32, minimum: u32) -> Record {
+/// The SOA of negative answers: that of the name's last label.
+fn soa(below: &Name, ttl: u32, minimum: u32) -> Record {
     let soa = SOA::new(name("ns.test."), name("hostmaster.test."), 1, 7200, 1800, 86_400, minimum);
-    Record::from_rdata(name("test."), ttl, RData::SOA(soa))
+    Record::from_rdata(below.to_lowercase().trim_to(1), ttl, RData::SOA(soa))
 }
 
 /// The reply to a query; `None` for what is none.
@@ -158,16 +158,16 @@ fn fill(reply: &mut Message, first: &str, owner: &Name, rtype: RecordType, over_
     reply.metadata.response_code = code;
     match first {
         "servfail" | "refused" | "notimp" | "formerr" | "nosoa" | "empty" => {}
-        "missing" => drop(reply.add_authority(soa(300, 60))),
-        "nodata" => drop(reply.add_authority(soa(60, 300))),
-        "nodata0" => drop(reply.add_authority(soa(300, 0))),
+        "missing" => drop(reply.add_authority(soa(owner, 300, 60))),
+        "nodata" => drop(reply.add_authority(soa(owner, 60, 300))),
+        "nodata0" => drop(reply.add_authority(soa(owner, 300, 0))),
         "dangling" => {
             alias(reply, owner, 200, "gone.test.");
-            reply.add_authority(soa(300, 60));
+            reply.add_authority(soa(owner, 300, 60));
         }
         "half" => {
             alias(reply, owner, 200, "other.test.");
-            reply.add_authority(soa(300, 60));
+            reply.add_authority(soa(owner, 300, 60));
         }
         "referral" => {
             let ns = RData::NS(NS(name("ns.elsewhere.test.")));
@@ -216,7 +216,7 @@ fn data(reply: &mut Message, first: &str, owner: &Name, rtype: RecordType) {
         reply.add_answer(Record::from_rdata(owner.clone(), ttl, data));
     }
     if reply.answers.is_empty() {
-        reply.add_authority(soa(60, 60));
+        reply.add_authority(soa(owner, 60, 60));
         return;
     }
     match first {

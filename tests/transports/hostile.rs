@@ -159,6 +159,27 @@ fn w63_w64_silent_and_idle_connections_are_closed() {
 }
 
 #[test]
+fn timeouts_hold_for_encrypted_connections_too() {
+    let rig = Rig::with("timeouts {\n idle 1s\n read 1s\n }", |options| {
+        options.stream.idle = 100 * PATIENCE;
+        options.stream.partial = 100 * PATIENCE;
+    });
+    let half = b"POST /dns-query HTTP/1.1\r\nhost: x\r\ncontent-type: application/dns-message\r\ncontent-length: 99\r\n\r\nab";
+    for (scheme, alpn, part) in [
+        (Scheme::Tls, &b"dot"[..], &b""[..]),
+        (Scheme::Tls, b"dot", &framed("a.test. A", 1)[..9]),
+        (Scheme::Https, b"http/1.1", b""),
+        (Scheme::Https, b"http/1.1", half),
+        (Scheme::Https, b"h2", b""),
+    ] {
+        let mut stream = tls(&rig, scheme, &[alpn]).unwrap();
+        stream.write_all(part).unwrap();
+        tls_ends(&mut stream);
+    }
+    rig.udp_is_served();
+}
+
+#[test]
 fn w65_clients_that_never_read_are_cut_off() {
     let rig = Rig::with("", |options| {
         options.stream.write = SOON;

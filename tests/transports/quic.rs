@@ -1,6 +1,6 @@
 //! DNS over QUIC (RFC 9250): a stream a query, id 0, and what becomes of those who break its rules.
 
-use crate::encrypted::{Asker, Over};
+use crate::encrypted::{Asker, Over, PATIENCE};
 use crate::harness::Ask;
 use crate::hostile::framed;
 use crate::rig::{Rig, SOON, serves};
@@ -70,4 +70,13 @@ fn longest_messages_pass() {
         let reply = rig.asker(over).ask(&query).unwrap_or_else(|| panic!("{over:?}"));
         assert_eq!(reply.len() % 468, 0, "{over:?}: padded as the query was");
     }
+}
+
+#[test]
+fn timeouts_hold_for_connections_over_quic() {
+    let rig = Rig::with("timeouts {\n idle 1s\n }", |options| options.stream.idle = 100 * PATIENCE);
+    let mut asker = rig.asker(Over::Quic);
+    serves(&mut asker);
+    assert!(asker.is_ended(), "it stays open");
+    rig.serves(Over::Quic);
 }

@@ -235,3 +235,27 @@ fn relative_paths_are_below_the_root() {
     assert!(ask(server, "web.example.org.", A).starts_with("NoError aa | web"));
     assert!(ask(server, "x.other.test.", A).starts_with("NoError aa | x.other.test. 9 A 192.0.2.7"));
 }
+
+#[test]
+fn who_has_authority_for_some_zones_refuses_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("db"), EXAMPLE).unwrap();
+    let block = |words: &str| {
+        format!(
+            ".:0 {{\n bind 127.0.0.1\n {}\n}}\n",
+            words.replace("DIR", &folder.path().display().to_string())
+        )
+    };
+    for (words, said) in [
+        ("file DIR/db example.org", "Refused"),
+        ("auto example.org {\n directory DIR\n }", "Refused"),
+        ("hosts /dev/null example.net\n file DIR/db example.org", "Refused"),
+        // Somebody behind it might have known.
+        ("file DIR/db example.org\n erratic {\n drop 0\n }", "NoError"),
+        ("hosts /dev/null example.org", "ServFail"),
+    ] {
+        let running = start(&block(words));
+        let reply = ask(running.addresses()[0], "www.example.com.", A);
+        assert_eq!(reply.split([' ', '|']).next(), Some(said), "{words}: {reply}");
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::service::{has_port, has_rdata, weight};
+use super::service::{has_port, has_rdata, weighed, weight};
 use crate::store::PartPort;
 use crate::wire::{MAX_NAME, Owner, Section, Sections};
 
@@ -51,10 +51,10 @@ pub(in crate::chain) fn services(
     let ports = |endpoint: &Listed<'_>| -> Vec<u16> {
         endpoint.ports.iter().filter(|port| matches(port)).filter_map(|port| port.port).collect()
     };
-    let entries: usize = listed.iter().map(|endpoint| ports(endpoint).len()).sum();
-    if entries == 0 {
+    if listed.iter().all(|endpoint| ports(endpoint).is_empty()) {
         return;
     }
+    let entries: usize = listed.iter().map(|endpoint| weighed(endpoint.ports, &matches)).sum();
     listed.sort_by(|one, other| one.name.cmp(&other.name));
     let most = limit / SRV_RECORD + 1;
     let mut groups: Vec<&[Listed<'_>]> = listed.chunk_by(|one, other| one.name == other.name).collect();

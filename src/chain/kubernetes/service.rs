@@ -184,7 +184,7 @@ impl Lookup<'_> {
         match self.qtype {
             rtype::A | rtype::AAAA => self.member_addresses(members().map(|(_, member)| member), sections),
             rtype::SRV => {
-                let entries = members().map(|(part, _)| numbered(part, &|_| true)).sum();
+                let entries = members().map(|(part, _)| weighed(part.ports(), &|_| true)).sum();
                 let from = sections.records().len();
                 for (part, _) in members() {
                     for number in part.ports().iter().filter_map(|port| port.port) {
@@ -210,10 +210,10 @@ impl Lookup<'_> {
         sections: &mut Sections,
     ) {
         let naming = self.options.naming;
-        let entries = endpoints.parts().iter().map(|part| part.len() * numbered(part, &matches)).sum();
-        if entries == 0 {
+        if !endpoints.parts().iter().any(|part| !part.is_empty() && numbered(part, &matches) > 0) {
             return;
         }
+        let entries = endpoints.parts().iter().map(|part| part.len() * weighed(part.ports(), &matches)).sum();
         let most = self.limit / SRV_RECORD + 1;
         let start = if entries > most { self.rng.usize(..endpoints.len().max(1)) } else { 0 };
         let key = self.run;
@@ -330,6 +330,18 @@ pub(in crate::chain) fn matches_port(
 /// How many of a slice's ports match and have a number.
 fn numbered(part: &Part, matches: &impl Fn(&PartPort) -> bool) -> usize {
     part.ports().iter().filter(|port| port.port.is_some() && matches(port)).count()
+}
+
+/// How many entries each endpoint of a slice with these ports has among those that share the weight: one for each port that
+/// matches, numbered or not, and one where there are none, for whoever asks for any port (K-109, K-112).
+pub(super) fn weighed(ports: &[PartPort], matches: &impl Fn(&PartPort) -> bool) -> usize {
+    if !ports.is_empty() {
+        return ports.iter().filter(|port| matches(port)).count();
+    }
+    let any = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
+        .into_iter()
+        .all(|protocol| matches(&PartPort { name: "".into(), protocol, port: None }));
+    usize::from(any)
 }
 
 /// Whether a port of this protocol has a name, so that there are names below `_tcp.SVC.NS.svc.Z`.

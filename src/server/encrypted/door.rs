@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::super::gate::proxy::{self, Front};
-use super::guest::Guests;
+use super::guest::{Guests, Times};
 use super::https;
 use super::room::{Peer, Room};
 use crate::chain::{Entry, Socket, Treatment};
@@ -56,6 +56,11 @@ impl Door {
         let mut leave = self.leave.clone();
         // Whoever would tell it has gone as well.
         let _ = leave.wait_for(|leave| *leave).await;
+    }
+
+    /// The times of its connections.
+    pub(super) fn times(&self) -> Times {
+        self.room.times(self.socket)
     }
 
     /// The bounds of one of so many threads.

@@ -66,7 +66,7 @@ async fn exchange(
     let message = match judge(head)? {
         Asks::Message(message) => message,
         Asks::Body => {
-            let whole = timeout(door.room.times.partial, collect(body, &mut query)).await;
+            let whole = timeout(door.times().partial, collect(body, &mut query)).await;
             whole.map_err(|_| StatusCode::REQUEST_TIMEOUT)??
         }
     };

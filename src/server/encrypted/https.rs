@@ -167,7 +167,7 @@ async fn serve_one(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(door.room.times.idle)
+        .header_read_timeout(door.times().idle)
         .max_headers(HEADERS)
         .max_buf_size(HEAD)
         .half_close(true);
@@ -178,9 +178,10 @@ async fn serve_one(
 /// Runs a connection until it ends, its time is up, or its listener goes.
 async fn run<C: Future>(door: &Rc<Door>, guest: &Rc<Guest>, connection: C, shut: impl Fn(Pin<&mut C>)) {
     let mut connection = pin!(connection);
+    let times = door.times();
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = guest.overdue(&door.guests, &door.room.times) => {}
+        () = guest.overdue(&door.guests, &times) => {}
         () = door.leaving() => {}
     }
     shut(connection.as_mut());

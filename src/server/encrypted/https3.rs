@@ -44,7 +44,7 @@ pub(super) async fn serve(door: Rc<Door>, guest: Rc<Guest>, peer: Peer, connecti
         let (door, guest) = (door.clone(), guest.clone());
         // Never more than the streams that the peer was granted.
         tokio::task::spawn_local(attempted("connection", async move {
-            let partial = door.room.times.partial;
+            let partial = door.times().partial;
             let Ok(Ok((request, stream))) = timeout(partial, resolver.resolve_request()).await else {
                 return;
             };
@@ -74,5 +74,5 @@ async fn respond(
         stream.finish().await
     };
     // Who has gone, or does not read, gets nothing more.
-    let _ = timeout(door.room.times.write, send).await;
+    let _ = timeout(door.times().write, send).await;
 }

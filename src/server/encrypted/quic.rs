@@ -61,12 +61,16 @@ fn number(code: u16) -> VarInt {
 ///
 /// Errors: the kernel's, or there is no certificate.
 pub(super) fn open(socket: UdpSocket, scheme: Scheme, entry: &Entry) -> std::io::Result<Endpoint> {
-    let config = configure(scheme, entry).ok_or_else(|| std::io::Error::other("there is no certificate"))?;
+    let config = configure(scheme, entry, Duration::ZERO)
+        .ok_or_else(|| std::io::Error::other("there is no certificate"))?;
     Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
 }
 
-/// What a connection begins with; `None` where there is no certificate for QUIC.
-fn configure(scheme: Scheme, entry: &Entry) -> Option<ServerConfig> {
+/// After how long without a sign of life a peer is taken to be gone, if it may not be idle for longer.
+const GONE: Duration = Duration::from_secs(30);
+
+/// What a connection begins with that may be idle for so long; `None` where there is no certificate for QUIC.
+fn configure(scheme: Scheme, entry: &Entry, idle: Duration) -> Option<ServerConfig> {
     let alpn = if scheme == Scheme::Quic { Alpn::Doq } else { Alpn::H3 };
     let tls = entry.tls.as_ref()?.config(alpn);
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).ok()?));
@@ -79,7 +83,8 @@ fn configure(scheme: Scheme, entry: &Entry) -> Option<ServerConfig> {
         .receive_window(VarInt::from_u32(WINDOW))
         .stream_receive_window(VarInt::from_u32(u32::from(u16::MAX) + 16))
         .send_window(u64::from(WINDOW))
-        .datagram_receive_buffer_size(None);
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(idle.max(GONE).try_into().ok());
     config.transport_config(Arc::new(transport));
     config.max_incoming(INCOMING).incoming_buffer_size(EARLY / 16).incoming_buffer_size_total(EARLY);
     Some(config)
@@ -132,7 +137,7 @@ async fn welcome<F: Future<Output = ()>>(
         return;
     };
     let _stay = door.room.stay();
-    let Some(config) = configure(door.socket.scheme, &entry) else {
+    let Some(config) = configure(door.socket.scheme, &entry, door.times().idle) else {
         incoming.refuse();
         return;
     };
@@ -141,11 +146,12 @@ async fn welcome<F: Future<Output = ()>>(
     let Ok(Ok(connection)) = timeout(door.room.patience, connecting).await else { return };
     let guest = place.guest.clone();
     guest.alive();
+    let times = door.times();
     let served = serve(door.clone(), guest.clone(), peer, connection.clone(), entry);
     tokio::select! {
         () = served => {}
         () = guest.evicted() => {}
-        () = guest.overdue(&door.guests, &door.room.times) => {}
+        () = guest.overdue(&door.guests, &times) => {}
         () = async {
             door.leaving().await;
             let _ = timeout(LEAVE, guest.done()).await;
@@ -192,14 +198,14 @@ async fn exchange(
 ) -> Result<(), u16> {
     let mut query = guest.begin();
     let reply = async {
-        let message = timeout(door.room.times.partial, read(&mut receive, &mut query))
+        let message = timeout(door.times().partial, read(&mut receive, &mut query))
             .await
             .map_err(|_| code::CANCELLED)??;
         if !is_sound(&message) {
             return Err(code::PROTOCOL);
         }
         guest.readable().await;
-        let _permit = timeout(door.room.times.write, pool.acquire())
+        let _permit = timeout(door.times().write, pool.acquire())
             .await
             .ok()
             .and_then(Result::ok)
@@ -218,7 +224,7 @@ async fn exchange(
     framed.extend_from_slice(&u16::try_from(reply.len()).unwrap_or(u16::MAX).to_be_bytes());
     framed.extend_from_slice(&reply);
     let _debt = guest.owe(framed.len());
-    match timeout(door.room.times.write, send.write_all(&framed)).await {
+    match timeout(door.times().write, send.write_all(&framed)).await {
         Ok(Ok(())) => {
             // A stream that was stopped has ended already.
             let _ = send.finish();

@@ -11,7 +11,7 @@ use super::super::kernel_link::KernelLink;
 use super::super::stream::StreamLimits;
 use super::super::worker::{Given, Worker};
 use super::guest::Times;
-use crate::chain::{Client, Entry, Socket, Transport};
+use crate::chain::{Client, Entry, Socket, Timeouts, Transport};
 use crate::corefile::Transport as Scheme;
 
 /// The worker of a thread.
@@ -23,8 +23,8 @@ pub(super) struct Room {
     pub(super) worker: RefCell<Own>,
     /// Rung when the worker has something to wait for since.
     pub(super) bell: Notify,
-    /// The times that connections may take.
-    pub(super) times: Times,
+    /// The times that connections may take where `timeouts` says nothing else.
+    times: Times,
     /// The most connections of one client.
     pub(super) per_client: usize,
     /// How many threads share a listener.
@@ -80,6 +80,18 @@ impl Room {
     pub(super) fn entry(&self, socket: Socket) -> Option<Entry> {
         let plan = self.worker.borrow_mut().plan();
         plan.listeners.iter().find(|known| known.socket() == socket).map(|known| known.entry.clone())
+    }
+
+    /// The times of the connections of a listener: what `timeouts` says about it now (rule S-05).
+    pub(super) fn times(&self, socket: Socket) -> Times {
+        let plan = self.worker.borrow_mut().plan();
+        let known = plan.listeners.iter().find(|known| known.socket() == socket);
+        let said = known.map_or_else(Timeouts::default, |known| known.timeouts);
+        Times {
+            idle: said.idle.unwrap_or(self.times.idle),
+            partial: said.read.unwrap_or(self.times.partial),
+            write: said.write.unwrap_or(self.times.write),
+        }
     }
 
     /// Asks a message; `None` where there is no reply. However long it takes: a query has a time of its own.

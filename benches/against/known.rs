@@ -1,0 +1,490 @@
+//! Differences that are on purpose and that words of the chain bring about, beside those of tests/parity/exceptions.rs.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use crate::case::Case;
+use crate::exceptions::Seen;
+use crate::harness::reverse;
+use crate::questions::Question;
+use crate::reply::Reply;
+
+/// A pair of replies out of which differences are taken.
+pub(crate) struct Settling<'a> {
+    /// The case.
+    pub(crate) case: &'a Case,
+    /// What CoreDNS said to the other questions.
+    pub(crate) seen: &'a Seen,
+    /// The question.
+    pub(crate) question: &'a Question,
+    /// What we said.
+    pub(crate) ours: &'a mut Reply,
+    /// What CoreDNS said.
+    pub(crate) theirs: &'a mut Reply,
+}
+
+/// A known difference.
+pub(crate) struct Known {
+    /// The rule of docs/behaviour.md.
+    pub(crate) rule: &'static str,
+    /// What is different.
+    pub(crate) reason: &'static str,
+    /// Takes the difference out of the pair, or leaves the pair alone; whether there was one.
+    pub(crate) settle: fn(&mut Settling<'_>) -> bool,
+}
+
+/// The first line of a text without a flag.
+pub(crate) fn without_flag(text: &str, flag: &str) -> String {
+    let (head, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let kept: Vec<&str> = head.split(' ').filter(|word| *word != flag).collect();
+    format!("{}\n{rest}", kept.join(" "))
+}
+
+/// A text with `*` in place of TTLs.
+pub(crate) fn without_ttls(text: &str) -> String {
+    let mut bare = String::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match *words {
+            [section @ ("answer" | "authority" | "additional"), owner, _, data] => {
+                bare += &format!("{section} {owner} * {data}");
+            }
+            _ => bare += line,
+        }
+        bare.push('\n');
+    }
+    bare
+}
+
+/// The addresses of a slice as they are written.
+fn texts(slice: &Value) -> impl Iterator<Item = &str> {
+    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
+    endpoints.flat_map(|one| one["addresses"].as_array().into_iter().flatten()).filter_map(Value::as_str)
+}
+
+/// The addresses of a slice.
+fn addresses(slice: &Value) -> impl Iterator<Item = IpAddr> {
+    texts(slice).filter_map(|text| text.parse().ok())
+}
+
+impl Settling<'_> {
+    /// Whether a reply has a flag.
+    fn has(reply: &Reply, flag: &str) -> bool {
+        reply.text.lines().next().is_some_and(|head| head.split(' ').any(|word| word == flag))
+    }
+
+    /// The slices of the cluster, each with the Service that it is of.
+    fn slices(&self) -> impl Iterator<Item = (&Value, Option<String>)> {
+        self.case.objects.iter().filter(|object| object["kind"] == "EndpointSlice").map(|slice| {
+            let meta = &slice["metadata"];
+            let ns = meta["namespace"].as_str().unwrap_or_default();
+            let of = ["kubernetes.io/service-name", "multicluster.kubernetes.io/service-name"];
+            let name = of.into_iter().find_map(|label| meta["labels"][label].as_str());
+            (slice, name.map(|name| format!("{name}.{ns}.svc.")))
+        })
+    }
+
+    /// Whether the name is that of a Service, or one below it, of which a slice is like this.
+    fn is_of(&self, like: impl Fn(&Value) -> bool) -> bool {
+        self.slices().any(|(slice, of)| {
+            of.is_some_and(|of| format!(".{}", self.question.lower).contains(&format!(".{of}")))
+                && like(slice)
+        })
+    }
+
+    /// Takes both for equal.
+    fn settle(&mut self, settles: bool) -> bool {
+        if settles {
+            self.ours.text.clone_from(&self.theirs.text);
+        }
+        settles
+    }
+
+    /// Makes both equal by this change of their texts; whether that took a difference out.
+    fn even(&mut self, change: impl Fn(&str) -> String) -> bool {
+        let (ours, theirs) = (change(&self.ours.text), change(&self.theirs.text));
+        let differed = self.ours.text != self.theirs.text && ours == theirs;
+        if differed {
+            self.ours.text = ours;
+            self.theirs.text = theirs;
+        }
+        differed
+    }
+}
+
+/// All of them, in the order in which they are taken out.
+pub(crate) const KNOWN: &[Known] = &[
+    Known {
+        rule: "K-013",
+        reason: "classes other than IN are REFUSED whatever the block loads",
+        settle: |it| {
+            let other = it.question.words.split(' ').any(|word| word == "CH" || word == "ANY");
+            let settles = other && it.ours.code() == "REFUSED";
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-061",
+        reason: "transfers are REFUSED without `transfer`, whatever the block loads",
+        settle: |it| {
+            let settles = ["AXFR", "IXFR"].contains(&&*it.question.qtype) && it.ours.code() == "REFUSED";
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-014",
+        reason: "NOTIFY and UPDATE are NOTIMP and do not run through the chain",
+        settle: |it| {
+            let settles = it.question.words.contains("+opcode=") && it.ours.code() == "NOTIMP";
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-011",
+        reason: "options that the client or `rewrite` put into the query are not in the reply, nor is an OPT that the client did not send",
+        settle: |it| {
+            let mut text = String::new();
+            for line in it.theirs.text.lines() {
+                let words: Vec<&str> = line.split(' ').filter(|word| !word.starts_with("option=")).collect();
+                let was_made = line.starts_with("edns ") && line.contains("option=65518");
+                if !was_made || it.ours.text.contains("\nedns ") {
+                    text += &words.join(" ");
+                    text.push('\n');
+                }
+            }
+            let text = text.replace("edns\n", "edns \n");
+            let settles = text != it.theirs.text && !it.ours.text.contains("option=");
+            if settles {
+                it.theirs.text = text;
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "K-009",
+        reason: "an OPT is there only for clients that sent one, with their DO; `acl`, `nsid` and `rewrite` of CoreDNS make one",
+        settle: |it| {
+            let has_own = it.ours.text.contains("\nedns ");
+            let asks = it.question.words.contains("+do");
+            let mut text = String::new();
+            for line in it.theirs.text.lines() {
+                match line.strip_prefix("edns ") {
+                    Some(_) if !has_own => continue,
+                    Some(rest) if !asks => {
+                        text += &format!("edns {}", rest.strip_prefix("do").unwrap_or(rest).trim_start());
+                    }
+                    _ => text += line,
+                }
+                text.push('\n');
+            }
+            let settles = text != it.theirs.text;
+            it.theirs.text = text;
+            settles
+        },
+    },
+    Known {
+        rule: "K-255, letters",
+        reason: "the question of a search is echoed with its letters",
+        settle: |it| {
+            let text = it.theirs.text.replace("the question is not echoed\n", "");
+            let settles = text != it.theirs.text && it.case.has("autopath");
+            if settles {
+                it.theirs.text = text;
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "whoami",
+        reason: "each server sees another port of the client",
+        settle: |it| {
+            let bare = |text: &str| {
+                let mut bare = String::new();
+                for line in text.lines() {
+                    match line.split_once(" SRV 0 0 ") {
+                        Some((left, _)) if line.ends_with(" .") => bare += left,
+                        _ => bare += line,
+                    }
+                    bare.push('\n');
+                }
+                bare
+            };
+            let settles = it.case.has("whoami") && it.ours.text.contains(" SRV 0 0 ");
+            if settles {
+                it.ours.text = bare(&it.ours.text);
+                it.theirs.text = bare(&it.theirs.text);
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "K-004",
+        reason: "RA says what this server does: with RD it is set where the block can forward",
+        settle: |it| {
+            let differs = Settling::has(it.ours, "ra") != Settling::has(it.theirs, "ra");
+            let settles = differs && it.case.has("forward");
+            if settles {
+                it.ours.text = without_flag(&it.ours.text, "ra");
+                it.theirs.text = without_flag(&it.theirs.text, "ra");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "K-003, C-01",
+        reason: "derived names follow the letters of the question",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            it.even(|text| {
+                let text = text.to_ascii_lowercase().replace(" @ ", &owner);
+                let mut lines: Vec<&str> = text.lines().collect();
+                lines.sort_unstable();
+                lines.join("\n")
+            })
+        },
+    },
+    Known {
+        rule: "K-177",
+        reason: "a slice without the name of its Service has no PTR; CoreDNS gives no reply at all",
+        settle: |it| {
+            let nameless = it.slices().any(|(slice, _)| {
+                slice["metadata"]["labels"]["kubernetes.io/service-name"].is_null()
+                    && addresses(slice).any(|address| it.question.lower.ends_with(&reverse(address)))
+            });
+            let settles = it.theirs.is_silence() && nameless;
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-178, K-266",
+        reason: "PTR ends with its namespace",
+        settle: |it| {
+            let is_gone = |record: &str| {
+                let target = record.rsplit(' ').next().unwrap_or_default();
+                let mut labels = target.rsplit('.').skip(4);
+                let ns = labels.next().unwrap_or_default();
+                !it.case
+                    .objects
+                    .iter()
+                    .any(|object| object["kind"] == "Namespace" && object["metadata"]["name"] == ns)
+            };
+            let mut left = it.theirs.records("answer").filter(|record| !is_gone(record));
+            let settles = it.question.lower.ends_with(".arpa.")
+                && it.theirs.records("answer").any(is_gone)
+                && it.ours.records("answer").all(|record| left.any(|one| one == record));
+            drop(left);
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-037",
+        reason: "a name with names below it is NODATA: the cluster of an import, `_zone`",
+        settle: |it| {
+            let settles = it.theirs.is_nx()
+                && it.ours.is_nodata()
+                && it.ours.rest() == it.theirs.rest()
+                && it.seen.stands_above(&it.question.lower)
+                && it.question.lower.contains(".svc.cluster");
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-012",
+        reason: "what does not fit is cut record by record, at 1232 bytes or less",
+        settle: |it| {
+            let is_cut = Settling::has(it.ours, "tc") || Settling::has(it.theirs, "tc");
+            let settles = is_cut && it.ours.code() == it.theirs.code();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-173",
+        reason: "an address that a slice spells in an unusual way is found by its reverse name",
+        settle: |it| {
+            let spelled = it.slices().any(|(slice, _)| {
+                texts(slice).any(|text| {
+                    text.parse::<IpAddr>().is_ok_and(|address| {
+                        address.to_string() != text && reverse(address).ends_with(&it.question.lower)
+                    })
+                })
+            });
+            let settles = spelled && !it.theirs.is_data() && it.ours.code() == "NOERROR";
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-121",
+        reason: "slices of domain names yield nothing",
+        settle: |it| {
+            let settles = it.is_of(|slice| slice["addressType"] == "FQDN") && !it.theirs.is_nx();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-112",
+        reason: "a port without a number has no name and no SRV",
+        settle: |it| {
+            let is_without = |port: &Value| port["port"].is_null();
+            let of = it.is_of(|slice| slice["ports"].as_array().into_iter().flatten().any(is_without));
+            let settles = of && it.theirs.code() == "NOERROR";
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-137",
+        reason: "an alias whose target outside could not be resolved is SERVFAIL with EDE 22",
+        settle: |it| {
+            let settles = it.ours.code() == "SERVFAIL"
+                && it.theirs.records("answer").all(|one| one.contains(" CNAME "));
+            let settles = settles && it.theirs.is_data() && ["A", "AAAA"].contains(&&*it.question.qtype);
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-059a",
+        reason: "with `bind`, the bound addresses are our own addresses, also outside and behind an alias",
+        settle: |it| {
+            let name = it.question.lower.as_str();
+            let to_own = it.case.objects.iter().any(|object| {
+                let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+                object["spec"]["externalName"].as_str().is_some_and(|name| name.starts_with("ns.dns."))
+                    && name.starts_with(&format!("{}.{}.svc.", of("name"), of("namespace")))
+            });
+            let own = ["ns1.dns.out.", "ns1.own.out.", "ns1.dns.other.", "ns1.own.other."];
+            let is_own = own.iter().any(|own| name.starts_with(own)) || it.question.qtype == "NS" || to_own;
+            let settles = is_own
+                && it.ours.code() == "NOERROR"
+                && it.theirs.code() == "NOERROR"
+                && it.ours.text.contains(" 127.0.0.1")
+                && !it.theirs.text.contains(" 127.0.0.1");
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "C-07",
+        reason: "hits of CoreDNS have AA=1, whatever `header` says",
+        settle: |it| {
+            let settles =
+                it.case.has("cache") && Settling::has(it.theirs, "aa") && !Settling::has(it.ours, "aa");
+            if settles {
+                it.theirs.text = without_flag(&it.theirs.text, "aa");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "S-20",
+        reason: "where `dns64` finds no address, the first reply stands with its AA",
+        settle: |it| {
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && !it.theirs.is_data()
+                && Settling::has(it.ours, "aa") != Settling::has(it.theirs, "aa");
+            if settles {
+                it.ours.text = without_flag(&it.ours.text, "aa");
+                it.theirs.text = without_flag(&it.theirs.text, "aa");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "Z-05",
+        reason: "an alias that ends at a name without data comes with the SOA",
+        settle: |it| {
+            let is_alias = |record: &str| record.contains(" CNAME ") || record.contains(" DNAME ");
+            let owner = format!(" {} ", it.question.lower);
+            let spelled = |reply: &Reply| -> Vec<String> {
+                reply
+                    .records("answer")
+                    .map(|record| format!(" {record}").to_ascii_lowercase().replace(" @ ", &owner))
+                    .collect()
+            };
+            let settles = it.case.has("file")
+                && it.ours.records("answer").all(is_alias)
+                && spelled(it.ours) == spelled(it.theirs)
+                && it.ours.records("authority").any(|record| record.contains(" SOA "))
+                && it.theirs.records("authority").any(|record| record.contains(" NS "));
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-210",
+        reason: "an import without ports has its addresses",
+        settle: |it| {
+            let is_import = it.case.objects.iter().any(|object| {
+                let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+                let name = format!("{}.{}.svc.", of("name"), of("namespace"));
+                object["kind"] == "ServiceImport"
+                    && object["spec"]["ports"].as_array().is_none_or(Vec::is_empty)
+                    && it.question.lower.starts_with(&name)
+            });
+            let settles = is_import && it.theirs.is_nx() && it.ours.code() == "NOERROR";
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-208",
+        reason: "imports are selected by `labels`; CoreDNS selects them by `namespace_labels`",
+        settle: |it| {
+            let selected =
+                it.case.options().contains("; labels ") || it.case.options().contains("; namespace_labels ");
+            let settles = selected && it.question.lower.ends_with(".svc.clusterset.local.");
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-22",
+        reason: "of the views of one zone the first that admits a query counts for DS too; CoreDNS takes the last",
+        settle: |it| {
+            let settles = it.question.qtype == "DS" && it.case.has("view");
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-175",
+        reason: "a reverse name above an address is NODATA, and so goes nowhere else",
+        settle: |it| {
+            let below = format!(".{}", it.question.lower);
+            let services = it.case.objects.iter().filter(|object| object["kind"] == "Service");
+            let ips =
+                services.flat_map(|service| service["spec"]["clusterIPs"].as_array().into_iter().flatten());
+            let ips: Vec<IpAddr> = ips.filter_map(|ip| ip.as_str()?.parse().ok()).collect();
+            let mut all = it.slices().flat_map(|(slice, _)| addresses(slice)).chain(ips);
+            let stands = it.question.lower.ends_with(".arpa.") && all.any(|ip| reverse(ip).ends_with(&below));
+            drop(all);
+            let settles = stands && it.ours.is_nodata() && it.ours.text.contains(" SOA ns.dns.");
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-290",
+        reason: "a Service reached from outside has no endpoints' names: CoreDNS answers for any label in front of it",
+        settle: |it| {
+            let left = ["out.example.", "other.example."]
+                .iter()
+                .find_map(|zone| it.question.lower.strip_suffix(zone));
+            let labels = left.map_or(0, |left| left.matches('.').count());
+            let settles = labels == 3 && it.theirs.code() == "NOERROR" && !it.ours.is_data();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-255",
+        reason: "`drop` of `acl` is silence also on the walk of `autopath`; CoreDNS fails",
+        settle: |it| {
+            let settles =
+                it.case.has("autopath") && it.case.options().contains("; drop ") && it.ours.is_silence();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "C-03, C-04",
+        reason: "TTLs of what was kept; local answers are never kept",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            it.case.has("cache")
+                && it.even(|text| without_ttls(&text.to_ascii_lowercase().replace(" @ ", &owner)))
+        },
+    },
+];
