@@ -274,11 +274,11 @@ fn a_stream_that_is_gone_when_its_answer_comes_is_counted() {
     let mut rig = Rig::usual();
     let stream = rig.world.connect(0, peer(1, 1), 4);
     rig.settle();
-    rig.ask(stream, 1, "wait.");
     // It does not read an answer and is cut off while another query waits.
-    rig.pass(100);
-    rig.world.write(stream, &[0, 0]);
-    rig.settle();
+    rig.ask(stream, 1, "now.");
+    rig.pass(4_000);
+    rig.ask(stream, 2, "wait.");
+    rig.pass(1_000);
     assert!(rig.world.closed(stream));
     rig.signal.fire();
     rig.settle();
