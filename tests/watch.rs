@@ -13,6 +13,8 @@ mod harness;
 mod access;
 #[path = "watch/audit.rs"]
 mod audit;
+#[path = "watch/chance.rs"]
+mod chance;
 #[path = "watch/converge.rs"]
 mod converge;
 #[path = "watch/envtest.rs"]

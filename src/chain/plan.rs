@@ -363,16 +363,16 @@ impl Chain {
 /// The plan in force, shared: workers look at `version` once a batch and take the new one when it moved.
 pub struct Active {
     /// The plan.
-    plan: parking_lot::Mutex<Arc<Plan>>,
+    plan: crate::sync::Mutex<Arc<Plan>>,
     /// Counted up at each swap.
-    version: std::sync::atomic::AtomicU64,
+    version: crate::sync::atomic::AtomicU64,
 }
 
 impl Active {
     /// Starts with `plan`.
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
-        Self { plan: parking_lot::Mutex::new(plan), version: std::sync::atomic::AtomicU64::new(1) }
+        Self { plan: crate::sync::Mutex::new(plan), version: crate::sync::atomic::AtomicU64::new(1) }
     }
 
     /// The plan now.
@@ -384,12 +384,37 @@ impl Active {
     /// The version now. Cost: one load.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.version.load(std::sync::atomic::Ordering::Acquire)
+        self.version.load(crate::sync::atomic::Ordering::Acquire)
     }
 
     /// Puts another plan in force; queries under way end on the one they began on.
     pub fn swap(&self, plan: Arc<Plan>) {
         *self.plan.lock() = plan;
-        self.version.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        self.version.fetch_add(1, crate::sync::atomic::Ordering::AcqRel);
+    }
+}
+
+#[cfg(all(test, feature = "interleaved"))]
+mod interleavings {
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn who_sees_a_version_takes_a_plan_that_is_as_new() {
+        loom::model(|| {
+            let plans: Vec<Arc<Plan>> = (0..3).map(|_| Arc::default()).collect();
+            let active = Arc::new(Active::new(plans[0].clone()));
+            let (there, next) = (active.clone(), [plans[1].clone(), plans[2].clone()]);
+            let swapping = thread::spawn(move || next.into_iter().for_each(|plan| there.swap(plan)));
+            // As a pipeline does it (`refresh`): first the version, then the plan.
+            let version = active.version();
+            let plan = active.plan();
+            let place = plans.iter().position(|known| Arc::ptr_eq(known, &plan)).unwrap() as u64;
+            assert!(place + 1 >= version, "version {version} with plan {place}");
+            swapping.join().unwrap();
+            assert_eq!(active.version(), 3, "every swap is seen");
+            assert!(Arc::ptr_eq(&active.plan(), &plans[2]));
+        });
     }
 }

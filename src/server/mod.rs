@@ -13,6 +13,8 @@
 mod bind;
 mod drops;
 mod encrypted;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzed;
 mod gate;
 mod kernel;
 mod kernel_link;

@@ -77,6 +77,13 @@ impl ObjectKey {
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }
+
+    /// Whether it is no name that an object of Kubernetes can have: those are in lower case.
+    #[must_use]
+    pub fn has_capitals(&self) -> bool {
+        let capital = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
+        capital(&self.namespace) || capital(&self.name)
+    }
 }
 
 /// An object of the cluster, cut down.

@@ -517,6 +517,8 @@ impl Sink for Writer {
                 let mark = self.generation(Kind::Hosts(hosts.kind));
                 self.claims.upsert(hosts, mark);
             }
+            // Nothing was taken in under such a name, and it is not to be taken for another.
+            Change::Remove(_, key) if key.has_capitals() => {}
             Change::Remove(Kind::Services, key) => {
                 if let Some(key) = service_key(&key.namespace, &key.name)
                     && let Some(slot) = self.known(&key)

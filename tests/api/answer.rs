@@ -480,7 +480,9 @@ impl Watch {
                 connection.chunk(&self.spell("BOOKMARK", &self.bookmark(version, false))).await?;
             }
             let end = ends.map_or(started + Duration::from_secs(3600), |(after, _)| started + after);
+            // In this order, so that a run in memory can be repeated.
             tokio::select! {
+                biased;
                 _ = changed.changed() => {}
                 () = tokio::time::sleep_until(bookmarked + every) => {}
                 read = connection.more() => if read.is_none() {

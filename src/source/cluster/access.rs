@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
 use super::Timing;
+use super::dial::Dial;
 use super::throttle::{Throttle, ThrottleOptions};
 use super::trouble::{Trouble, chain};
 use crate::metrics::ClusterCounts;
@@ -205,6 +206,8 @@ pub(super) struct Connection {
     timing: Timing,
     /// Where requests are counted.
     counts: Arc<ClusterCounts>,
+    /// What makes connections in place of the kernel.
+    dial: Option<Arc<dyn Dial>>,
     /// Label `host`: that of the last client that was made.
     host: RefCell<Rc<str>>,
     /// Whether this server said that it takes no request for protobuf.
@@ -235,11 +238,17 @@ impl Connection {
             throttle,
             timing,
             counts,
+            dial: None,
             host: RefCell::new("".into()),
             only_json: Cell::new(false),
             client: RefCell::new(None),
             last: RefCell::new(None),
         }
+    }
+
+    /// The same over connections that somebody else makes, if anybody does.
+    pub(super) fn over(self, dial: Option<Arc<dyn Dial>>) -> Self {
+        Self { dial, ..self }
     }
 
     /// Where what befalls this connection is counted.
@@ -255,7 +264,11 @@ impl Connection {
         let made = match self.access.config().await {
             Ok(config) => {
                 *self.host.borrow_mut() = self.access.host(&config.cluster_url).into();
-                build(&config, self.timing).map_err(|error| AccessError::Client(Box::new(error)))
+                let client = match &self.dial {
+                    None => build(&config, self.timing),
+                    Some(dial) => super::dial::build(&config, dial.clone()),
+                };
+                client.map_err(|error| AccessError::Client(Box::new(error)))
             }
             Err(error) => Err(error),
         };
@@ -317,6 +330,14 @@ pub(super) fn build(config: &Config, timing: Timing) -> kube::Result<Client> {
     connector.set_keepalive_retries(Some(3));
     connector.set_tcp_user_timeout(Some(timing.dead));
     let connector = config.rustls_https_connector_with_connector(connector)?;
+    wrap(config, connector)
+}
+
+/// A client over whatever makes connections.
+pub(super) fn wrap<C>(config: &Config, connector: C) -> kube::Result<Client>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
     let client: hyper_util::client::legacy::Client<_, Body> =
         hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .http1_max_buf_size(READ)

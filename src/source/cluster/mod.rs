@@ -14,6 +14,7 @@ mod access;
 mod audit;
 mod backoff;
 mod body;
+mod dial;
 mod encoding;
 mod event;
 mod feed;
@@ -33,9 +34,12 @@ mod trouble;
 use std::time::Duration;
 
 pub use access::{Access, AccessError};
+pub use dial::{Dial, Dialled, Pipe};
+#[cfg(feature = "fuzzing")]
+pub(crate) use reflect::fuzzed;
 pub use request::{group, resource};
 pub use review::{Review, ReviewError, review};
-pub use start::{Cluster, ClusterOptions};
+pub use start::{Cluster, ClusterOptions, watch};
 pub use throttle::ThrottleOptions;
 
 /// How long things may take; tests make them short.

@@ -8,6 +8,8 @@
 //!         └─ trouble: pause, again     └─────┘ trouble: pause, resume
 //! ```
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzed;
 mod suffer;
 
 use std::collections::HashSet;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use super::Timing;
 use super::access::{Access, Connection};
 use super::audit::{AuditOptions, Auditor};
+use super::dial::Dial;
 use super::feed::Feed;
 use super::reflect::{Reflector, ReflectorOptions};
 use super::throttle::ThrottleOptions;
@@ -51,7 +51,7 @@ pub struct ClusterOptions {
 /// A running source; dropping it ends it.
 pub struct Cluster {
     /// Ends the thread.
-    end: watch::Sender<bool>,
+    end: tokio::sync::watch::Sender<bool>,
     /// The thread.
     thread: Option<JoinHandle<()>>,
 }
@@ -62,9 +62,9 @@ impl Cluster {
     /// Errors: no thread or no event loop; an API server that is away is none.
     pub fn start(options: ClusterOptions, sink: Box<dyn Sink + Send>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let (end, ends) = watch::channel(false);
+        let (end, ends) = tokio::sync::watch::channel(false);
         let thread = std::thread::Builder::new().name("cluster".to_owned()).spawn(move || {
-            attempt("cluster", || LocalSet::new().block_on(&runtime, reflect_all(options, sink, ends)));
+            attempt("cluster", || LocalSet::new().block_on(&runtime, watch(options, sink, ends, None)));
             // Connections that are being made now are not waited for.
             runtime.shutdown_background();
         })?;
@@ -81,15 +81,18 @@ impl Drop for Cluster {
     }
 }
 
-/// Runs a reflector for each kind until told to end. One that panics is started again (RELIABILITY P11).
-async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut ends: watch::Receiver<bool>) {
+/// Runs a reflector for each kind until told to end, on the `LocalSet` that this runs on; `dial` makes the connections, where
+/// the kernel does not. One that panics is started again (RELIABILITY P11).
+pub async fn watch(
+    options: ClusterOptions,
+    sink: Box<dyn Sink + Send>,
+    mut ends: tokio::sync::watch::Receiver<bool>,
+    dial: Option<Arc<dyn Dial>>,
+) {
     let feed = Rc::new(Feed::new(sink));
-    let connection = Rc::new(Connection::new(
-        options.access.clone(),
-        options.throttle,
-        options.timing,
-        options.counts.clone(),
-    ));
+    let connection =
+        Connection::new(options.access.clone(), options.throttle, options.timing, options.counts.clone());
+    let connection = Rc::new(connection.over(dial));
     let mut kinds = vec![Kind::Services, Kind::Namespaces];
     if options.endpoints {
         kinds.push(Kind::EndpointSlices);
