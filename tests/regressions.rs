@@ -159,6 +159,12 @@ fn entries_without_a_port_count_in_the_weights_of_srv_records() {
     };
     // Four entries: two ports of one endpoint, of which one has a number, and two endpoints without ports (K-109, K-112).
     assert_eq!(weights("db.shop.svc.cluster.local."), ["0 25 5432 10-0-0-1.db.shop.svc.cluster.local."]);
-    assert_eq!(weights("_sql._tcp.db.shop.svc.cluster.local."), ["0 100 5432 10-0-0-1.db.shop.svc.cluster.local."]);
-    assert_eq!(weights("10-0-0-1.db.shop.svc.cluster.local."), ["0 50 5432 10-0-0-1.db.shop.svc.cluster.local."]);
+    assert_eq!(
+        weights("_sql._tcp.db.shop.svc.cluster.local."),
+        ["0 100 5432 10-0-0-1.db.shop.svc.cluster.local."]
+    );
+    assert_eq!(
+        weights("10-0-0-1.db.shop.svc.cluster.local."),
+        ["0 50 5432 10-0-0-1.db.shop.svc.cluster.local."]
+    );
 }

@@ -161,7 +161,11 @@ fn template(rng: &mut Rng) -> Word {
         4 => ("template IN A tpl.example", &["answer \"{{ .Name }} 60 IN CNAME host.example.net.\""]),
         _ => (
             "template IN A tpl.example",
-            &["match ^a[.] ^b[.]", "answer \"{{ index .Match 0 }}tpl.example. 60 IN A 192.0.2.72\"", "ederror 15 no"],
+            &[
+                "match ^a[.] ^b[.]",
+                "answer \"{{ index .Match 0 }}tpl.example. 60 IN A 192.0.2.72\"",
+                "ederror 15 no",
+            ],
         ),
     };
     let mut word = Word::new(head).with(lines.iter().map(|line| (*line).to_owned()));
@@ -211,7 +215,14 @@ fn acl(rng: &mut Rng) -> Word {
 fn header(rng: &mut Rng) -> Word {
     let line = one(
         rng,
-        &["response set ra", "response clear aa ra", "response set aa", "query clear rd", "query set rd", "response clear rd"],
+        &[
+            "response set ra",
+            "response clear aa ra",
+            "response set aa",
+            "query clear rd",
+            "query set rd",
+            "response clear rd",
+        ],
     );
     Word::new("header").with([line.to_owned()])
 }
@@ -338,7 +349,11 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
         around(rng, &mut words);
         if may(rng, 0.2) {
             let verified = words[0].lines.iter().any(|line| line == "pods verified");
-            words.push(Word::new(if verified { "autopath @kubernetes" } else { "autopath {DIR}/resolv.conf" }));
+            words.push(Word::new(if verified {
+                "autopath @kubernetes"
+            } else {
+                "autopath {DIR}/resolv.conf"
+            }));
         }
         if may(rng, 0.3) {
             let mut others = vec![Word::new("file {DIR}/db.example.org example.org")];

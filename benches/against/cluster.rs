@@ -131,7 +131,8 @@ fn ports(rng: &mut Rng, of_slice: bool) -> Vec<Value> {
         let number = [80_u16, 53, 8080, 443, 65_535][rng.usize(..5)];
         let name = if count == 1 && may(rng, 0.3) { "" } else { one(rng, PORTS) };
         // An API server refuses a name, and a number with its protocol, that a Service has already.
-        let taken = |port: &Value| port["name"] == name || (port["port"] == number && port["protocol"] == protocol);
+        let taken =
+            |port: &Value| port["name"] == name || (port["port"] == number && port["protocol"] == protocol);
         if ports.iter().any(taken) {
             continue;
         }
@@ -149,7 +150,13 @@ fn ports(rng: &mut Rng, of_slice: bool) -> Vec<Value> {
 }
 
 /// The slices of a Service, or of nobody.
-fn slices(rng: &mut Rng, addresses: &mut Addresses, ns: &str, service: &str, number: &mut usize) -> Vec<Value> {
+fn slices(
+    rng: &mut Rng,
+    addresses: &mut Addresses,
+    ns: &str,
+    service: &str,
+    number: &mut usize,
+) -> Vec<Value> {
     let count = [0, 1, 1, 1, 2, 3][rng.usize(..6)];
     let mut common = ports(rng, true);
     let mut slices = Vec::new();
@@ -175,7 +182,9 @@ fn slices(rng: &mut Rng, addresses: &mut Addresses, ns: &str, service: &str, num
                 }
                 let mut endpoint = json!({"addresses": list});
                 match rng.u8(..10) {
-                    0 | 1 => endpoint["conditions"] = json!({"ready": false, "serving": true, "terminating": true}),
+                    0 | 1 => {
+                        endpoint["conditions"] = json!({"ready": false, "serving": true, "terminating": true})
+                    }
                     2 => endpoint["conditions"] = json!({}),
                     3 => {}
                     _ => endpoint["conditions"] = json!({"ready": true}),
@@ -286,7 +295,8 @@ fn imports(rng: &mut Rng, addresses: &mut Addresses, ns: &str, number: &mut usiz
     for _ in 0..rng.usize(0..3) {
         let name = one(rng, SERVICES);
         let headless = rng.bool();
-        let mut spec = json!({"type": if headless { "Headless" } else { "ClusterSetIP" }, "ports": ports(rng, false)});
+        let mut spec =
+            json!({"type": if headless { "Headless" } else { "ClusterSetIP" }, "ports": ports(rng, false)});
         if !headless {
             spec["ips"] = json!([addresses.service(may(rng, 0.3))]);
         }

@@ -56,7 +56,9 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>]) -> Names {
     // So does `any` with questions of that type.
     let is_name = |(question, reply): &(&Question, &Reply)| {
         let has = |section, part: &str| reply.records(section).any(|record| record.contains(part));
-        question.qtype != "ANY" && has("answer", "") || has("authority", " SOA ns.dns.") || has("authority", " SOA ns1.")
+        question.qtype != "ANY" && has("answer", "")
+            || has("authority", " SOA ns.dns.")
+            || has("authority", " SOA ns1.")
     };
     let theirs = asked.iter().map(|one| (one.question, &one.theirs)).filter(is_name);
     let both = asked.iter().flat_map(|one| [(one.question, &one.theirs), (one.question, &one.ours)]);
@@ -77,7 +79,13 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     let mut rules = Vec::new();
     let (mut ours, mut theirs) = (asked.ours.clone(), asked.theirs.clone());
     for known in known::KNOWN {
-        if (known.settle)(&mut known::Settling { case, seen: &names.both, question: asked.question, ours: &mut ours, theirs: &mut theirs }) {
+        if (known.settle)(&mut known::Settling {
+            case,
+            seen: &names.both,
+            question: asked.question,
+            ours: &mut ours,
+            theirs: &mut theirs,
+        }) {
             rules.push(known.rule.to_owned());
         }
         if ours.text == theirs.text {

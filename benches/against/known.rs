@@ -88,7 +88,8 @@ impl Settling<'_> {
     /// Whether the name is that of a Service, or one below it, of which a slice is like this.
     fn is_of(&self, like: impl Fn(&Value) -> bool) -> bool {
         self.slices().any(|(slice, of)| {
-            of.is_some_and(|of| format!(".{}", self.question.lower).contains(&format!(".{of}"))) && like(slice)
+            of.is_some_and(|of| format!(".{}", self.question.lower).contains(&format!(".{of}")))
+                && like(slice)
         })
     }
 
@@ -263,7 +264,10 @@ pub(crate) const KNOWN: &[Known] = &[
                 let target = record.rsplit(' ').next().unwrap_or_default();
                 let mut labels = target.rsplit('.').skip(4);
                 let ns = labels.next().unwrap_or_default();
-                !it.case.objects.iter().any(|object| object["kind"] == "Namespace" && object["metadata"]["name"] == ns)
+                !it.case
+                    .objects
+                    .iter()
+                    .any(|object| object["kind"] == "Namespace" && object["metadata"]["name"] == ns)
             };
             let mut left = it.theirs.records("answer").filter(|record| !is_gone(record));
             let settles = it.question.lower.ends_with(".arpa.")
@@ -331,7 +335,8 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-137",
         reason: "an alias whose target outside could not be resolved is SERVFAIL with EDE 22",
         settle: |it| {
-            let settles = it.ours.code() == "SERVFAIL" && it.theirs.records("answer").all(|one| one.contains(" CNAME "));
+            let settles = it.ours.code() == "SERVFAIL"
+                && it.theirs.records("answer").all(|one| one.contains(" CNAME "));
             let settles = settles && it.theirs.is_data() && ["A", "AAAA"].contains(&&*it.question.qtype);
             it.settle(settles)
         },
@@ -360,7 +365,8 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "C-07",
         reason: "hits of CoreDNS have AA=1, whatever `header` says",
         settle: |it| {
-            let settles = it.case.has("cache") && Settling::has(it.theirs, "aa") && !Settling::has(it.ours, "aa");
+            let settles =
+                it.case.has("cache") && Settling::has(it.theirs, "aa") && !Settling::has(it.ours, "aa");
             if settles {
                 it.theirs.text = without_flag(&it.theirs.text, "aa");
             }
@@ -389,7 +395,10 @@ pub(crate) const KNOWN: &[Known] = &[
             let is_alias = |record: &str| record.contains(" CNAME ") || record.contains(" DNAME ");
             let owner = format!(" {} ", it.question.lower);
             let spelled = |reply: &Reply| -> Vec<String> {
-                reply.records("answer").map(|record| format!(" {record}").to_ascii_lowercase().replace(" @ ", &owner)).collect()
+                reply
+                    .records("answer")
+                    .map(|record| format!(" {record}").to_ascii_lowercase().replace(" @ ", &owner))
+                    .collect()
             };
             let settles = it.case.has("file")
                 && it.ours.records("answer").all(is_alias)
@@ -418,7 +427,8 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-208",
         reason: "imports are selected by `labels`; CoreDNS selects them by `namespace_labels`",
         settle: |it| {
-            let selected = it.case.options().contains("; labels ") || it.case.options().contains("; namespace_labels ");
+            let selected =
+                it.case.options().contains("; labels ") || it.case.options().contains("; namespace_labels ");
             let settles = selected && it.question.lower.ends_with(".svc.clusterset.local.");
             it.settle(settles)
         },
@@ -437,7 +447,8 @@ pub(crate) const KNOWN: &[Known] = &[
         settle: |it| {
             let below = format!(".{}", it.question.lower);
             let services = it.case.objects.iter().filter(|object| object["kind"] == "Service");
-            let ips = services.flat_map(|service| service["spec"]["clusterIPs"].as_array().into_iter().flatten());
+            let ips =
+                services.flat_map(|service| service["spec"]["clusterIPs"].as_array().into_iter().flatten());
             let ips: Vec<IpAddr> = ips.filter_map(|ip| ip.as_str()?.parse().ok()).collect();
             let mut all = it.slices().flat_map(|(slice, _)| addresses(slice)).chain(ips);
             let stands = it.question.lower.ends_with(".arpa.") && all.any(|ip| reverse(ip).ends_with(&below));
@@ -450,7 +461,9 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-290",
         reason: "a Service reached from outside has no endpoints' names: CoreDNS answers for any label in front of it",
         settle: |it| {
-            let left = ["out.example.", "other.example."].iter().find_map(|zone| it.question.lower.strip_suffix(zone));
+            let left = ["out.example.", "other.example."]
+                .iter()
+                .find_map(|zone| it.question.lower.strip_suffix(zone));
             let labels = left.map_or(0, |left| left.matches('.').count());
             let settles = labels == 3 && it.theirs.code() == "NOERROR" && !it.ours.is_data();
             it.settle(settles)
@@ -460,7 +473,8 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-255",
         reason: "`drop` of `acl` is silence also on the walk of `autopath`; CoreDNS fails",
         settle: |it| {
-            let settles = it.case.has("autopath") && it.case.options().contains("; drop ") && it.ours.is_silence();
+            let settles =
+                it.case.has("autopath") && it.case.options().contains("; drop ") && it.ours.is_silence();
             it.settle(settles)
         },
     },

@@ -194,13 +194,21 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
                 let shrinking = Shrinking {
                     binary,
                     upstream,
-                    around: questions[..nth].iter().chain(&questions[nth + 1..]).filter(is_around).take(40).cloned().collect(),
+                    around: questions[..nth]
+                        .iter()
+                        .chain(&questions[nth + 1..])
+                        .filter(is_around)
+                        .take(40)
+                        .cloned()
+                        .collect(),
                     question: one.question.clone(),
                     kind: kind.clone(),
                 };
                 let (what, case, ours, theirs) = match shrinking.smallest(&case) {
                     Some((smaller, ours, theirs)) => ("", smaller, ours, theirs),
-                    None => (", not seen again", case.clone(), one.ours.text.clone(), one.theirs.text.clone()),
+                    None => {
+                        (", not seen again", case.clone(), one.ours.text.clone(), one.theirs.text.clone())
+                    }
                 };
                 say(&format!(
                     "\n== {kind} (--seed {seed} --cases 1{what})\n{}{:?} {}\nCoreDNS {}ours    {}",
@@ -246,7 +254,8 @@ fn report(tally: &Tally, minutes: f64) {
 
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
-    let binary: OsString = std::env::var_os("COREDNS_BIN").context("COREDNS_BIN names no binary of CoreDNS")?;
+    let binary: OsString =
+        std::env::var_os("COREDNS_BIN").context("COREDNS_BIN names no binary of CoreDNS")?;
     if !Path::new(&binary).is_file() {
         bail!("COREDNS_BIN: {} is not a file", binary.display());
     }

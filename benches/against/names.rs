@@ -302,8 +302,11 @@ fn names(rng: &mut Rng, case: &Case) -> BTreeSet<String> {
                 }
             }
             _ => {
-                for address in
-                    object["status"]["podIPs"].as_array().into_iter().flatten().filter_map(|one| one["ip"].as_str())
+                for address in object["status"]["podIPs"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|one| one["ip"].as_str())
                 {
                     names.address(rng, address);
                     names.add(&format!("{}.{ns}.pod", dashed(address)));
@@ -316,10 +319,23 @@ fn names(rng: &mut Rng, case: &Case) -> BTreeSet<String> {
             }
         }
     }
-    for left in ["", "svc", "pod", "dns", "ns.dns", "x.dns", "x.ns.dns", "dns-version", "x.dns-version", "foo", "nowhere.svc"] {
+    for left in [
+        "",
+        "svc",
+        "pod",
+        "dns",
+        "ns.dns",
+        "x.dns",
+        "x.ns.dns",
+        "dns-version",
+        "x.dns-version",
+        "foo",
+        "nowhere.svc",
+    ] {
         names.add(left);
     }
-    for left in ["ns.dns.cluster.local.foo", "010-1-2-3.shop.pod", "fd10--9.shop.pod", "10-0-0-1.nowhere.pod"] {
+    for left in ["ns.dns.cluster.local.foo", "010-1-2-3.shop.pod", "fd10--9.shop.pod", "10-0-0-1.nowhere.pod"]
+    {
         names.add(left);
     }
     for zone in ["in-addr.arpa.", "ip6.arpa."] {
@@ -334,7 +350,9 @@ fn names(rng: &mut Rng, case: &Case) -> BTreeSet<String> {
     }
     if case.has("autopath") {
         for left in ["www.example.org", "plain.test", "web", "missing.test", "host.example.net"] {
-            for right in ["shop.svc.cluster.local.", "data.svc.cluster.local.", "svc.cluster.local.", "cluster.local."] {
+            for right in
+                ["shop.svc.cluster.local.", "data.svc.cluster.local.", "svc.cluster.local.", "cluster.local."]
+            {
                 all.insert(format!("{left}.{right}"));
             }
         }

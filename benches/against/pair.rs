@@ -166,7 +166,8 @@ impl Pair {
         api.apply_all(case.objects.clone());
         let url = api.url();
         let is_taken = |error: &str| error.to_ascii_lowercase().contains("address already in use");
-        let place = || Place { port: free_port(), ready: free_port(), api: &url, upstream, dir: folder.path() };
+        let place =
+            || Place { port: free_port(), ready: free_port(), api: &url, upstream, dir: folder.path() };
         let mut tries = 0;
         let (theirs, theirs_at) = loop {
             let place = place();

@@ -23,11 +23,28 @@ const fn alone(head: &'static str, lines: &'static [&'static str]) -> Case {
 const SERVED: &[Case] = &[
     alone(
         "proxyproto",
-        &["allow 10.0.0.0/8", "default skip", "default use", "default ignore", "default reject", "udp_session_tracking 10s"],
+        &[
+            "allow 10.0.0.0/8",
+            "default skip",
+            "default use",
+            "default ignore",
+            "default reject",
+            "udp_session_tracking 10s",
+        ],
     ),
-    Case { head: "quic", lines: &["max_streams 10", "worker_pool_size 10"], beside: "", block: "tls PEM KEY" },
+    Case {
+        head: "quic",
+        lines: &["max_streams 10", "worker_pool_size 10"],
+        beside: "",
+        block: "tls PEM KEY",
+    },
     Case { head: "https", lines: &["max_connections 10"], beside: "", block: "tls PEM KEY" },
-    Case { head: "https3", lines: &["max_connections 10", "max_streams 10"], beside: "", block: "tls PEM KEY" },
+    Case {
+        head: "https3",
+        lines: &["max_connections 10", "max_streams 10"],
+        beside: "",
+        block: "tls PEM KEY",
+    },
     alone("timeouts", &["read 5s", "write 5s", "idle 5s", "maxtcpqueries 100"]),
     alone("bind lo eth0", &["except 10.0.0.53"]),
     alone("ready 127.0.0.1:0", &["monitor continuously", "monitor until-ready"]),
@@ -57,7 +74,12 @@ const SERVED: &[Case] = &[
             "keepttl",
         ],
     ),
-    Case { head: "cache", lines: &["serve_stale_policy prefer_positive"], beside: "serve_stale 1h", block: "" },
+    Case {
+        head: "cache",
+        lines: &["serve_stale_policy prefer_positive"],
+        beside: "serve_stale 1h",
+        block: "",
+    },
     alone("header", &["query set rd", "response clear aa"]),
     Case {
         head: "template IN A example.org",
@@ -73,19 +95,28 @@ const SERVED: &[Case] = &[
         beside: "answer \"{{ .Name }} 60 IN A 192.0.2.1\"",
         block: "",
     },
-    Case { head: "transfer", lines: &["source 127.0.0.1"], beside: "to 192.0.2.1", block: "file FILE example.org" },
-    Case { head: "transfer example.org", lines: &["to * 192.0.2.1"], beside: "", block: "file FILE example.org" },
+    Case {
+        head: "transfer",
+        lines: &["source 127.0.0.1"],
+        beside: "to 192.0.2.1",
+        block: "file FILE example.org",
+    },
+    Case {
+        head: "transfer example.org",
+        lines: &["to * 192.0.2.1"],
+        beside: "",
+        block: "file FILE example.org",
+    },
     alone(
         "hosts FILE example.org",
-        &[
-            "192.0.2.1 a.example.org",
-            "fallthrough example.org",
-            "no_reverse",
-            "reload 10s",
-            "ttl 60",
-        ],
+        &["192.0.2.1 a.example.org", "fallthrough example.org", "no_reverse", "reload 10s", "ttl 60"],
     ),
-    Case { head: "hosts FILE example.org", lines: &["fallthrough_unsupported"], beside: "fallthrough", block: "" },
+    Case {
+        head: "hosts FILE example.org",
+        lines: &["fallthrough_unsupported"],
+        beside: "fallthrough",
+        block: "",
+    },
     Case {
         head: "k8s_external out.example",
         lines: &["apex own", "fallthrough", "headless", "ttl 60", "ingress", "gateway"],
@@ -123,9 +154,19 @@ const SERVED: &[Case] = &[
         block: "",
     },
     alone("file FILE example.org", &["fallthrough", "reload 0", "reload_by_mtime"]),
-    Case { head: "auto example.org", lines: &["reload 10s", "fallthrough"], beside: "directory DIR", block: "" },
+    Case {
+        head: "auto example.org",
+        lines: &["reload 10s", "fallthrough"],
+        beside: "directory DIR",
+        block: "",
+    },
     alone("auto example.org", &["directory DIR db\\.(.*) {1}"]),
-    Case { head: "secondary example.org", lines: &["fallthrough"], beside: "transfer from 192.0.2.1", block: "" },
+    Case {
+        head: "secondary example.org",
+        lines: &["fallthrough"],
+        beside: "transfer from 192.0.2.1",
+        block: "",
+    },
     alone("secondary example.org", &["transfer from 192.0.2.1 192.0.2.2"]),
     alone(
         "forward . 192.0.2.1 192.0.2.2",
@@ -187,7 +228,8 @@ fn folder() -> tempfile::TempDir {
     std::fs::write(folder.path().join("file"), "# nothing\n").expect("a file can be written");
     let made = rcgen::generate_simple_self_signed(vec!["dns.example.org".to_owned()]).expect("a certificate");
     std::fs::write(folder.path().join("cert"), made.cert.pem()).expect("a file can be written");
-    std::fs::write(folder.path().join("key"), made.signing_key.serialize_pem()).expect("a file can be written");
+    std::fs::write(folder.path().join("key"), made.signing_key.serialize_pem())
+        .expect("a file can be written");
     folder
 }
 

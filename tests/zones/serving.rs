@@ -241,7 +241,10 @@ fn who_has_authority_for_some_zones_refuses_the_others() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("db"), EXAMPLE).unwrap();
     let block = |words: &str| {
-        format!(".:0 {{\n bind 127.0.0.1\n {}\n}}\n", words.replace("DIR", &folder.path().display().to_string()))
+        format!(
+            ".:0 {{\n bind 127.0.0.1\n {}\n}}\n",
+            words.replace("DIR", &folder.path().display().to_string())
+        )
     };
     for (words, said) in [
         ("file DIR/db example.org", "Refused"),

@@ -60,7 +60,8 @@ fn number(code: u16) -> VarInt {
 ///
 /// Errors: the kernel's, or there is no certificate.
 pub(super) fn open(socket: UdpSocket, scheme: Scheme, entry: &Entry) -> std::io::Result<Endpoint> {
-    let config = configure(scheme, entry, Duration::ZERO).ok_or_else(|| std::io::Error::other("there is no certificate"))?;
+    let config = configure(scheme, entry, Duration::ZERO)
+        .ok_or_else(|| std::io::Error::other("there is no certificate"))?;
     Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
 }
 
