@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use self::certificates::CertificateFiles;
+pub(crate) use self::disk::CorefileSource;
 use self::hosts::HostsFiles;
 pub use self::kubedns::Placeholders;
 pub(crate) use self::kubedns::read as read_kubedns;
@@ -18,24 +19,30 @@ use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
 use self::weights::WeightFiles;
 use self::zones::Zones;
-use crate::admin::{AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, caches, exposition};
+use crate::admin::{
+    AdminError, AdminOptions, AdminServer, Exposition, HealthCounts, HttpCounts, caches, exposition,
+};
 use crate::chain::{self, Active, BuildOptions, Listener, Plan, Socket};
 use crate::corefile::{self, Transport as Scheme};
 use crate::forward::{Desk, DeskOptions, Random, Streams};
-use crate::logging;
-use crate::metrics;
-use crate::server::{BindError, Bound, Crew, CrewOptions, Group, StreamLimits, encrypted_threads};
+use crate::panics::attempt;
+use crate::server::{
+    BindError, Bound, Crew, CrewOptions, Group, StreamLimits, encrypted_threads, kernel_drops,
+};
 use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
+use crate::{logging, metrics};
 
 mod certificates;
 pub(crate) mod configmap;
+mod disk;
 mod hosts;
 mod kubedns;
 mod looker;
 mod registry;
 mod reload;
+mod snapshots;
 mod taps;
 mod upkeep;
 mod upstreams;
@@ -63,6 +70,9 @@ pub enum ServeError {
     /// No thread or no descriptor.
     #[error("starting a thread")]
     Start(#[source] std::io::Error),
+    /// A fault of ours.
+    #[error("reading it panicked, which is a fault of signpost")]
+    Panicked,
 }
 
 /// How to serve.
@@ -137,6 +147,8 @@ struct State {
     plan: Arc<Plan>,
     /// Where the workers find it.
     active: Arc<Active>,
+    /// The addresses that are bound, for `/metrics`.
+    served: Arc<Mutex<Vec<SocketAddr>>>,
     /// Name of the Corefile.
     name: String,
     /// Where Corefiles are read from.
@@ -228,6 +240,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         files: CertificateFiles::default(),
         translations: Arc::default(),
         taps: taps::Taps::default(),
+        observer: std::sync::Weak::new(),
         templates: Arc::default(),
         completions: Arc::default(),
         loops: Arc::default(),
@@ -247,20 +260,24 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let counters: Arc<OnceLock<Vec<Arc<metrics::Counters>>>> = Arc::default();
     let reloads = Arc::new(ReloadCounts::default());
     let polls = Arc::new(HealthCounts::default());
+    let http = Arc::new(HttpCounts::default());
     let (counted, scraped, reloaded) = (counters.clone(), active.clone(), reloads.clone());
     let numbers = registry.upstreams.numbers();
     let clusters = registry.counts.clone();
     let (polled, completions) = (polls.clone(), registry.completions.clone());
+    let connections = http.clone();
     let (hosts, translations, loops) =
         (registry.hosts.shown(), registry.translations.clone(), registry.loops.clone());
-    let families = registry.families.clone();
+    let (families, clock) = (registry.families.clone(), options.clock.clone());
+    let served: Arc<Mutex<Vec<SocketAddr>>> = Arc::default();
+    let bound = served.clone();
     let (templates, taps) = (registry.templates.clone(), registry.taps.shown());
     let render = move || {
         let mut text = Exposition::default();
         let plan = scraped.plan();
         exposition::transports(&mut text, &plan);
         exposition::server(&mut text, &plan, counted.get().map(Vec::as_slice).unwrap_or_default());
-        exposition::cluster(&mut text, &clusters.read());
+        crate::admin::watches(&mut text, &plan, &clusters.read(), &clock);
         caches(&mut text, &plan);
         reloaded.write(&mut text);
         hosts.write(&mut text);
@@ -272,6 +289,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         if plan.admin.health.is_some() {
             polled.write(&mut text);
         }
+        exposition::kernel_drops(&mut text, kernel_drops(&bound.lock()));
         text.family(
             "signpost_log_dropped_total",
             "counter",
@@ -279,6 +297,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         );
         text.value("signpost_log_dropped_total", &[], logging::dropped());
         numbers.write(&mut text);
+        connections.write(&mut text);
         exposition::process(&mut text);
         text.finish()
     };
@@ -286,6 +305,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         active: active.clone(),
         render: Arc::new(render),
         polls,
+        counts: http,
         clock: options.clock.clone(),
     })?;
     admin.set(&plan.admin)?;
@@ -308,6 +328,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     )
     .map_err(ServeError::Start)?;
     let _ = counters.set(crew.counters().to_vec());
+    *served.lock() = crew.bound();
     reloads.succeeded(&prepared.canonical);
     registry.zones.in_force(&active);
     let state = Arc::new(Mutex::new(State {
@@ -317,6 +338,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
         registry,
         plan,
         active,
+        served,
         name: options.name,
         source,
         canonical: prepared.canonical,
@@ -339,7 +361,7 @@ impl State {
     /// Errors: as `serve`; then the old plan goes on as it was.
     fn reload(&mut self, text: &str) -> Result<bool, ServeError> {
         self.registry.begin();
-        match self.try_reload(text) {
+        match attempt("reload", || self.try_reload(text)).unwrap_or(Err(ServeError::Panicked)) {
             Ok(changed) => {
                 self.registry.commit();
                 Ok(changed)
@@ -354,6 +376,8 @@ impl State {
     /// What `reload` does, marks of the registry aside.
     fn try_reload(&mut self, text: &str) -> Result<bool, ServeError> {
         let mut prepared = prepare(&self.name, text, &self.source, &mut self.registry)?;
+        #[cfg(test)]
+        assert!(!text.contains("# a test has it panic"), "as the test wants");
         if prepared.canonical == self.canonical {
             return Ok(false);
         }
@@ -373,6 +397,7 @@ impl State {
         if let Err(error) = self.crew.change(groups, &gone) {
             tracing::error!(%error, "threads for encrypted transports can't be started: nobody listens there");
         }
+        *self.served.lock() = self.crew.bound();
         logging::set_debug(plan.debugs());
         self.upkeep.plan_changed();
         self.registry.zones.in_force(&self.active);
@@ -382,32 +407,6 @@ impl State {
             tracing::warn!("{warning}");
         }
         Ok(true)
-    }
-}
-
-/// The disk, with what the command line says.
-pub(crate) struct CorefileSource {
-    /// `-dns.port`.
-    pub(crate) port: u16,
-    /// What stands for placeholders.
-    pub(crate) placeholders: Placeholders,
-}
-
-impl corefile::Source for CorefileSource {
-    fn env(&self, name: &str) -> Option<String> {
-        corefile::Disk.env(name)
-    }
-
-    fn files(&self, pattern: &str, from: &str) -> Result<Vec<(String, String)>, corefile::ImportFault> {
-        corefile::Disk.files(pattern, from)
-    }
-
-    fn placeholder(&self, name: &str) -> Option<String> {
-        self.placeholders.value(name, |name| corefile::Disk.env(name))
-    }
-
-    fn dns_port(&self) -> u16 {
-        self.port
     }
 }
 

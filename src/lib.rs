@@ -7,13 +7,18 @@ pub mod chain;
 pub mod corefile;
 pub mod flags;
 pub mod forward;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(feature = "hickory")]
 pub mod hickory;
 pub mod logging;
 pub mod metrics;
+pub mod observe;
+pub mod panics;
 pub mod server;
 pub mod source;
 pub mod store;
+mod sync;
 pub mod tap;
 pub mod time;
 pub mod tls;

@@ -17,6 +17,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::panics::keep;
+
 /// Lines that wait for stdout. Unit: lines.
 const QUEUE: usize = 8192;
 
@@ -66,8 +68,9 @@ pub fn start() {
     }
     let counter = dropped.clone();
     // Without the thread lines are dropped and counted, and serving goes on.
-    let _ =
-        std::thread::Builder::new().name("log".to_owned()).spawn(move || write_lines(&receiver, &counter));
+    let _ = std::thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || keep("log", || write_lines(&receiver, &counter)));
     let _ = tracing_subscriber::registry().with(Lines { sender, dropped }).try_init();
 }
 

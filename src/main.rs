@@ -47,7 +47,10 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
     }
     if let Some(command) = &flags.command {
         let (text, exit) = signpost::tools::run(command);
-        say(text.trim_end_matches('\n'));
+        // What is shown while somebody looks is written by then.
+        if !text.is_empty() {
+            say(text.trim_end_matches('\n'));
+        }
         return Ok(ExitCode::from(exit.code()));
     }
     let Some(path) = corefile(flags) else {
@@ -147,8 +150,7 @@ fn listen(mut signals: Signals, running: &Arc<Running>) -> Arc<Ends> {
     let running = Arc::downgrade(running);
     let ends = Arc::new(Ends { asked: Mutex::new(0), changed: Condvar::new() });
     let told = ends.clone();
-    // Without the thread signals keep what the kernel does by itself, which ends the process too.
-    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+    let take = move || {
         for signal in signals.forever() {
             match signal {
                 SIGTERM | SIGINT => {
@@ -173,7 +175,11 @@ fn listen(mut signals: Signals, running: &Arc<Running>) -> Arc<Ends> {
                 other => tracing::info!("signal {other} is ignored"),
             }
         }
-    });
+    };
+    // Without the thread signals keep what the kernel does by itself, which ends the process too.
+    let _ = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || signpost::panics::keep("signals", take));
     ends
 }
 

@@ -3,10 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 mod cluster;
+mod snapshot;
 mod traffic;
 mod words;
 
-pub use cluster::{ClusterCounts, ClusterNumbers, ServiceKind};
+pub use cluster::{AuditEnd, ClusterCounts, ClusterNumbers, Difference, ServiceKind};
+pub use snapshot::{SnapshotNumbers, SnapshotRefusal};
 pub use traffic::{DOQ, HTTP, Traffic};
 pub use words::{Families, Family, Labels, PerWorker};
 
@@ -61,6 +63,8 @@ pub struct Counters {
     pub orphaned: Counter,
     /// Queries that came after the process was asked to end, and were answered.
     pub late_queries: Counter,
+    /// Queries dropped unread because they had waited longer than their clients would.
+    pub overdue: Counter,
 }
 
 impl Counters {
@@ -97,6 +101,9 @@ pub const FIELDS: &[(&str, &str, Field)] = &[
     ("orphaned", "Replies whose query waited and whose connection was gone by then.", |c| &c.orphaned),
     ("late_queries", "Queries that came after the process was asked to end, and were answered.", |c| {
         &c.late_queries
+    }),
+    ("overdue", "Queries dropped unread because they had waited longer than their clients would.", |c| {
+        &c.overdue
     }),
 ];
 
@@ -165,6 +172,19 @@ impl Histogram {
             bucket.add(1);
         }
         self.sum.add(millionths(value));
+    }
+
+    /// Counts one size of a message by `SIZE`. Cost: for nearly all a division and two additions.
+    fn observe_size(&self, size: usize) {
+        // The first bounds stand a hundred apart.
+        let place = match size {
+            0..=400 => size.div_ceil(100),
+            _ => SIZE.partition_point(|&bound| bound < f64::from(u32::try_from(size).unwrap_or(u32::MAX))),
+        };
+        if let Some(bucket) = self.buckets.get(place) {
+            bucket.add(1);
+        }
+        self.sum.add(u64::try_from(size).unwrap_or(0).saturating_mul(1_000_000));
     }
 
     /// Adds what this histogram holds to `total`.
@@ -306,10 +326,8 @@ impl Tally {
         let kind = TYPES.iter().position(|(number, _)| *number == seen.qtype).unwrap_or(TYPES.len());
         let (proto, family) = (seen.proto.min(1), seen.family.min(1));
         self.requests[proto][family][kind].add(1);
-        #[allow(clippy::cast_precision_loss, reason = "messages are at most 65,535 bytes")]
-        let (request, response) = (seen.request_size as f64, seen.response_size as f64);
-        self.request_size[proto].observe(SIZE, request);
-        self.response_size[proto].observe(SIZE, response);
+        self.request_size[proto].observe_size(seen.request_size);
+        self.response_size[proto].observe_size(seen.response_size);
         self.duration.observe(DURATION, seen.seconds);
         if seen.dnssec_ok {
             self.dnssec_ok.add(1);
@@ -384,5 +402,23 @@ impl TallySum<'_> {
     #[must_use]
     pub fn dnssec_ok(&self) -> u64 {
         self.0.iter().map(|tally| tally.dnssec_ok.read()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The short way to a bucket leads where the long one does.
+
+    use super::*;
+
+    #[test]
+    fn a_size_falls_into_the_bucket_that_the_bounds_give() {
+        for size in (0..9_000).chain([16_000, 16_001, 48_001, 64_000, 64_001, 65_535]) {
+            let (short, long) = (Histogram::default(), Histogram::default());
+            short.observe_size(size);
+            long.observe(SIZE, f64::from(u32::try_from(size).unwrap()));
+            let (short, long) = (HistogramSum::of([&short]), HistogramSum::of([&long]));
+            assert_eq!((short.buckets, short.sum), (long.buckets, long.sum), "{size} bytes");
+        }
     }
 }

@@ -135,6 +135,14 @@ impl Clock {
         }
     }
 
+    /// Sets the wall of a manual clock, forward or back, and no tick with it; a system clock ignores this.
+    pub fn jump(&self, wall: Wall) {
+        if let Source::Manual(hands) = &self.0 {
+            let passed = Duration::from_nanos(hands.tick.load(Ordering::Acquire)).as_secs();
+            hands.epoch.store(wall.0.saturating_sub(passed), Ordering::Release);
+        }
+    }
+
     /// Moves a manual clock forward; a system clock moves by itself and ignores this.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(hands) = &self.0 {

@@ -244,12 +244,19 @@ fn cluster() -> Vec<(Kind, Vec<Object>)> {
 
 /// A pipeline over the cluster.
 fn pipeline() -> (Pipeline<()>, Clock) {
+    let (pipeline, clock, _) = pipeline_and_store();
+    (pipeline, clock)
+}
+
+/// A pipeline over the cluster, and where its names are kept.
+fn pipeline_and_store() -> (Pipeline<()>, Clock, Arc<Store>) {
     let clock = Clock::manual(Wall(1_700_000_000));
     let mut parts = OneStore { store: None, clock: clock.clone() };
     let spec = corefile::parse("Corefile", COREFILE, &NoImports).unwrap_or_else(|e| panic!("{}", e.render()));
     let built = chain::build(&spec, BuildOptions { port: 53 }, &mut parts)
         .unwrap_or_else(|error| panic!("{}", error.render()));
-    let (_, writer) = parts.store.as_mut().expect("the stanza asked for its store");
+    let (store, writer) = parts.store.as_mut().expect("the stanza asked for its store");
+    let store = store.clone();
     for (kind, objects) in cluster() {
         writer.change(Change::Begin(kind));
         objects.into_iter().for_each(|object| writer.change(Change::Upsert(object)));
@@ -257,7 +264,7 @@ fn pipeline() -> (Pipeline<()>, Clock) {
     }
     writer.settle();
     let pipeline = over(built.plan, &clock, &Arc::new(Counters::default()));
-    (pipeline, clock)
+    (pipeline, clock, store)
 }
 
 /// A pipeline over a plan.
@@ -365,6 +372,26 @@ fn answer(
 #[test]
 fn the_road_of_a_query_allocates_nothing() {
     let (mut pipeline, clock) = pipeline();
+    roads_allocate_nothing(&mut pipeline, &clock);
+}
+
+#[test]
+fn the_road_of_a_stale_answer_allocates_nothing() {
+    let (mut pipeline, clock, store) = pipeline_and_store();
+    store.freshness().set_snapshot(true);
+    // What comes from a snapshot says so (K-269).
+    let mut out = [0_u8; 1232];
+    let bytes = query("web.shop.svc.cluster.local.", 1, 1, true);
+    let length = answer(&mut pipeline, &clock, &bytes, Transport::Udp, &mut out, 1).expect("a reply");
+    let reply = Message::from_vec(&out[..length]).expect("a sound reply");
+    assert_eq!(reply.answers.iter().map(|record| record.ttl).collect::<Vec<_>>(), [5]);
+    let edns = reply.edns.expect("an OPT");
+    assert!(edns.options().options.iter().any(|(code, _)| u16::from(*code) == 15), "{edns:?}");
+    roads_allocate_nothing(&mut pipeline, &clock);
+}
+
+/// Asks everything, and shows what allocates.
+fn roads_allocate_nothing(pipeline: &mut Pipeline<()>, clock: &Clock) {
     let mut wrong: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut out = vec![0_u8; 65_535];
     for &(what, name, qtype, code, answers) in QUESTIONS {
@@ -372,12 +399,12 @@ fn the_road_of_a_query_allocates_nothing() {
             for edns in [false, true] {
                 let bytes = query(name, qtype, 1, edns);
                 let out = &mut out[..room];
-                let length = answer(&mut pipeline, &clock, &bytes, transport, out, 1).expect("a reply");
+                let length = answer(pipeline, clock, &bytes, transport, out, 1).expect("a reply");
                 let reply = Message::from_vec(&out[..length]).expect("a sound reply");
                 let got = (u16::from(reply.metadata.response_code), reply.answers.len());
                 assert_eq!(got, (code, answers), "{what}: another road than the one that is meant");
                 let (count, places) = allocations(|| {
-                    answer(&mut pipeline, &clock, &bytes, transport, out, TIMES);
+                    answer(pipeline, clock, &bytes, transport, out, TIMES);
                 });
                 for place in places {
                     let times = format!("{what} ({}, EDNS {edns}: {count} in {TIMES})", transport.text());
@@ -703,4 +730,46 @@ fn the_counter_counts() {
     assert_eq!((count, places.len()), (1, 1));
     let frame = places.iter().all(|place| place.contains("the_counter_counts"));
     assert!(frame, "the test's own frame is named: {places:#?}");
+}
+
+#[test]
+fn a_query_that_is_observed_allocates_nothing() {
+    let clock = Clock::manual(Wall(1_700_000_000));
+    let text = COREFILE.replacen("    errors\n", "    errors\n    observe 100\n", 1);
+    let spec = corefile::parse("Corefile", &text, &NoImports).unwrap_or_else(|e| panic!("{}", e.render()));
+    let mut parts = OneStore { store: None, clock: clock.clone() };
+    let built = chain::build(&spec, BuildOptions { port: 53 }, &mut parts)
+        .unwrap_or_else(|error| panic!("{}", error.render()));
+    let (_, writer) = parts.store.as_mut().expect("the stanza asked for its store");
+    for (kind, objects) in cluster() {
+        writer.change(Change::Begin(kind));
+        objects.into_iter().for_each(|object| writer.change(Change::Upsert(object)));
+        writer.change(Change::End(kind));
+    }
+    writer.settle();
+    let observer = built.plan.observer.clone().expect("`observe` is in the Corefile");
+    let mut pipeline = over(built.plan, &clock, &Arc::new(Counters::default()));
+    let mut out = vec![0_u8; 1232];
+    for (name, times) in [("web.shop.svc.cluster.local.", 2), ("n.example.org.shop.svc.cluster.local.", 1)] {
+        answer(&mut pipeline, &clock, &query(name, 28, 1, false), Transport::Udp, &mut out, times);
+    }
+    // More names than are counted, and more queries than are kept: counters change hands, the oldest make room.
+    let queries: Vec<Vec<u8>> = (0..2000)
+        .map(|number| query(&format!("n{number}.example.org.shop.svc.cluster.local."), 28, 1, false))
+        .collect();
+    let (count, places) = allocations(|| {
+        for bytes in &queries {
+            answer(&mut pipeline, &clock, bytes, Transport::Udp, &mut out, 1);
+        }
+    });
+    assert_eq!(count, 0, "at {places:#?}");
+    let page = observer.top(1, 10, clock.now()).expect("a window");
+    assert_eq!((page.queries, page.nxdomain, page.search), (2003, 2001, 2001));
+    // Emptied by a reader, the same again.
+    let (count, places) = allocations(|| {
+        for bytes in &queries {
+            answer(&mut pipeline, &clock, bytes, Transport::Udp, &mut out, 1);
+        }
+    });
+    assert_eq!(count, 0, "after a reader, at {places:#?}");
 }

@@ -183,6 +183,29 @@ fn a_stale_answer_outlives_its_upstream() {
 }
 
 #[test]
+fn a14_a_wall_clock_that_jumps_changes_no_ttl_and_fails_nobody() {
+    let upstream = Upstream::start();
+    let (running, clock) = start(corefile(&upstream, "cache"), None);
+    let now = 1_700_000_000;
+    let hour = 3_600;
+    let years = 10 * 365 * 24 * hour;
+    assert_eq!(ask(&running, "web.example.org."), (0, Some(300), None));
+    let mut left = 300;
+    for wall in [now + hour, now - hour, now + years, now - years, 1_000, now] {
+        clock.jump(Wall(wall));
+        assert_eq!(clock.wall(), Wall(wall), "it has jumped");
+        assert_eq!(ask(&running, "web.example.org."), (0, Some(left), None), "wall {wall}");
+        clock.advance(Duration::from_secs(10));
+        left -= 10;
+        assert_eq!(ask(&running, "web.example.org."), (0, Some(left), None), "wall {wall} and 10 s");
+    }
+    assert_eq!(upstream.asked(), 1, "what was kept holds as long as it was said to");
+    clock.advance(Duration::from_secs(u64::from(left) + 1));
+    assert_eq!(ask(&running, "web.example.org."), (0, Some(300), None));
+    assert_eq!(upstream.asked(), 2, "and no longer");
+}
+
+#[test]
 fn what_is_stale_is_asked_for_again_behind_its_back() {
     let upstream = Upstream::start();
     let (running, clock) = start(corefile(&upstream, "cache {\n serve_stale\n }"), None);

@@ -29,7 +29,9 @@ use std::time::Duration;
 use harness::{Ask, Client, expand, fixtures};
 use hickory_server::Server;
 use hickory_server::zone_handler::Catalog;
-use signpost::chain::kubernetes::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone};
+use signpost::chain::kubernetes::{
+    Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone, StalePolicy,
+};
 use signpost::corefile::zones;
 use signpost::hickory::ClusterAuthority;
 use signpost::source::manifests::{Manifests, ManifestsOptions};
@@ -133,6 +135,7 @@ fn kubernetes(table: &Table, synced: bool) -> Kubernetes {
         namespace_labels: None,
         fallthrough: Fallthrough::None,
         startup_timeout: Duration::ZERO,
+        stale: StalePolicy::default(),
         own: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
     })
 }

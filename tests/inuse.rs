@@ -13,6 +13,8 @@ mod cluster;
 #[path = "inuse/corefiles.rs"]
 mod corefiles;
 mod harness;
+#[path = "inuse/interface.rs"]
+mod interface;
 #[path = "inuse/namespace.rs"]
 mod namespace;
 #[path = "inuse/node.rs"]

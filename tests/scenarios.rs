@@ -49,6 +49,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    cve_2026_42534_duplicates
     l4_many_clients_ask_the_same
     l5_one_slow_zone_leaves_the_others_alone
     plain_answers

@@ -15,6 +15,8 @@ mod doctor;
 mod explain;
 #[path = "tools/kubedns.rs"]
 mod kubedns;
+#[path = "tools/observe.rs"]
+mod observe;
 #[path = "cli/process.rs"]
 mod process;
 #[path = "tools/reference.rs"]

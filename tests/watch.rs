@@ -11,10 +11,16 @@ mod harness;
 
 #[path = "watch/access.rs"]
 mod access;
+#[path = "watch/audit.rs"]
+mod audit;
+#[path = "watch/chance.rs"]
+mod chance;
 #[path = "watch/converge.rs"]
 mod converge;
 #[path = "watch/envtest.rs"]
 mod envtest;
+#[path = "watch/fresh.rs"]
+mod fresh;
 #[path = "watch/gone.rs"]
 mod gone;
 #[path = "watch/language.rs"]
@@ -35,6 +41,8 @@ mod selection;
 mod start;
 #[path = "watch/truth.rs"]
 mod truth;
+#[path = "watch/warm.rs"]
+mod warm;
 #[path = "watch/wider.rs"]
 mod wider;
 #[path = "watch/world.rs"]

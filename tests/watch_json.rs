@@ -5,6 +5,8 @@
 mod api;
 mod harness;
 
+#[path = "watch/chance.rs"]
+mod chance;
 #[path = "watch/converge.rs"]
 mod converge;
 #[path = "watch/gone.rs"]

@@ -9,6 +9,8 @@ mod encrypted;
 
 #[path = "wire/edns.rs"]
 mod edns;
+#[path = "wire/forwarded.rs"]
+mod forwarded;
 #[path = "wire/logs.rs"]
 mod logs;
 #[path = "wire/malformed.rs"]

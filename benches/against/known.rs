@@ -148,7 +148,7 @@ pub(crate) const KNOWN: &[Known] = &[
             for line in it.theirs.text.lines() {
                 let words: Vec<&str> = line.split(' ').filter(|word| !word.starts_with("option=")).collect();
                 let was_made = line.starts_with("edns ") && line.contains("option=65518");
-                if !(was_made && !it.ours.text.contains("\nedns ")) {
+                if !was_made || it.ours.text.contains("\nedns ") {
                     text += &words.join(" ");
                     text.push('\n');
                 }

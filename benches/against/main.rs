@@ -26,11 +26,14 @@ mod judge;
 mod known;
 mod names;
 mod pair;
+#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/parity/questions.rs"]
 mod questions;
+#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/parity/reply.rs"]
 mod reply;
 mod smaller;
+#[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/parity/upstream.rs"]
 mod upstream;
 

@@ -139,7 +139,7 @@ pub(crate) fn load(
 }
 
 /// The labels of a Service's name.
-fn service_labels(number: usize) -> Vec<String> {
+pub(crate) fn service_labels(number: usize) -> Vec<String> {
     [&name_of(number), &namespace_of(number), "svc", "cluster", "local"].map(str::to_owned).to_vec()
 }
 
@@ -149,7 +149,7 @@ fn code(reply: &[u8]) -> u8 {
 }
 
 /// A of a name.
-fn encode(id: u16, labels: &[String]) -> Vec<u8> {
+pub(crate) fn encode(id: u16, labels: &[String]) -> Vec<u8> {
     let mut query = id.to_be_bytes().to_vec();
     query.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     for label in labels {
@@ -161,7 +161,7 @@ fn encode(id: u16, labels: &[String]) -> Vec<u8> {
 }
 
 /// Whether a reply has the Service's records.
-fn right(reply: &[u8], scale: Scale, number: usize) -> bool {
+pub(crate) fn right(reply: &[u8], scale: Scale, number: usize) -> bool {
     let byte = |at: usize| reply.get(at).copied().unwrap_or(0);
     let (count, address) = if is_headless(number) {
         (scale.endpoints, endpoint_ip(scale, number, 0))

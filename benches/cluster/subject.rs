@@ -75,6 +75,12 @@ impl Subject {
         Ok(())
     }
 
+    /// How it ended, if it has.
+    #[allow(dead_code, reason = "only the battery ends servers on purpose")]
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
     /// A line of `/proc/PID/status`. Unit: bytes.
     fn status(&self, name: &str) -> anyhow::Result<f64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;

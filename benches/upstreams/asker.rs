@@ -12,6 +12,9 @@ use signpost::time::{Clock, Tick};
 /// Sockets of an asker: a server that spreads them over its threads gets the chance to.
 const LANES: usize = 8;
 
+/// Room for replies that nobody has read yet. Unit: bytes.
+const ROOM: usize = 4 << 20;
+
 /// How long an answer is awaited: longer than any stub resolver does.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(6);
 
@@ -80,6 +83,9 @@ pub(crate) fn steady(work: &Steady<'_>) -> anyhow::Result<Vec<Asked>> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).context("binding an asker")?;
         socket.connect(work.addr)?;
         socket.set_read_timeout(Some(LOOK))?;
+        // Answers that come all at once are read one after another: beyond the system's bound for those who may.
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, ROOM)
+            .or_else(|_| rustix::net::sockopt::set_socket_recv_buffer_size(&socket, ROOM));
         let lane = Arc::new(Lane { socket, numbers: (0..=u16::MAX).map(|_| AtomicU32::new(0)).collect() });
         lanes.push(lane.clone());
         let (sent, replies, stop, open, clock) =

@@ -70,7 +70,7 @@ pub(crate) fn measure(kinds: &[Kind], seconds: u64) -> anyhow::Result<Vec<Outcom
 }
 
 /// One server in one flood.
-fn one(kind: &Kind, most: Option<u32>, lasts: Duration) -> anyhow::Result<Outcome> {
+pub(crate) fn one(kind: &Kind, most: Option<u32>, lasts: Duration) -> anyhow::Result<Outcome> {
     let fake = Fake::start(Manner::SILENT)?;
     let upstreams = [fake.addr];
     let mut server = servers::start(kind, &Setup { upstreams: &upstreams, most, hold: Hold::Usual })?;

@@ -45,6 +45,12 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
+    /// A program.
+    #[allow(dead_code, reason = "only the battery names its programs")]
+    pub(crate) fn new(what: What, program: PathBuf) -> Self {
+        Self { what, program }
+    }
+
     /// As tables call it.
     pub(crate) fn name(&self) -> &'static str {
         match self.what {

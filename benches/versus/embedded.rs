@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use hickory_server::Server;
 use hickory_server::zone_handler::Catalog;
-use signpost::chain::kubernetes::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone};
+use signpost::chain::kubernetes::{
+    Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone, StalePolicy,
+};
 use signpost::corefile::zones;
 use signpost::hickory::ClusterAuthority;
 use signpost::source::manifests::{Manifests, ManifestsOptions};
@@ -53,6 +55,7 @@ pub(crate) fn run(addr: SocketAddr, dir: &Path) -> anyhow::Result<()> {
         namespace_labels: None,
         fallthrough: Fallthrough::None,
         startup_timeout: Duration::ZERO,
+        stale: StalePolicy::default(),
         own: Vec::new(),
     });
     let mut catalog = Catalog::new();

@@ -17,6 +17,7 @@ mod latency;
 mod measure;
 #[path = "../cluster/place.rs"]
 mod place;
+mod plot;
 mod report;
 mod servers;
 
@@ -174,7 +175,7 @@ fn compare(flags: &Flags) -> anyhow::Result<()> {
         let cores = if flags.together { "One core for both" } else { "A core each" };
         let how =
             format!("{cores}: {} rounds of {} s, listening on {}", flags.rounds, flags.seconds, flags.listen);
-        report::write(&table, &report::Facts::gather(&kinds), &how)?;
+        report::write(&table, &rows, &report::Facts::gather(&kinds), &how)?;
     }
     Ok(())
 }

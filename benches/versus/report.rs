@@ -11,6 +11,7 @@ use super::data::Work;
 use super::latency::Latency;
 use super::measure::Sample;
 use super::place;
+use super::plot;
 use super::servers::Kind;
 
 /// Where results are kept.
@@ -185,24 +186,51 @@ impl Facts {
     }
 }
 
-/// Adds an entry to the page.
-pub(crate) fn write(table: &str, facts: &Facts, how: &str) -> anyhow::Result<()> {
+/// Adds an entry to the page, above the others, and draws the picture of it.
+pub(crate) fn write(table: &str, rows: &[Row], facts: &Facts, how: &str) -> anyhow::Result<()> {
     let path = Path::new(PAGE);
-    let mut page = std::fs::read_to_string(path).unwrap_or_else(|_| HEAD.to_owned());
+    let page = std::fs::read_to_string(path).unwrap_or_default();
+    let older = page.split_once(ENTRIES).map_or("", |(_, entries)| entries);
     let date = place::date(Clock::system().wall().0);
-    write!(page, "\n## {date}\n\n{how}.\n\n")?;
+    let picture =
+        format!("performance-{}-{date}.svg", if how.starts_with("One") { "together" } else { "apart" });
+    let mut entry = format!("\n## {date}\n\n{how}.\n\n");
     for fact in &facts.0 {
-        writeln!(page, "* {fact}")?;
+        writeln!(entry, "* {fact}")?;
     }
-    write!(page, "\n{table}")?;
-    std::fs::write(path, page).context("writing docs/performance.md")
+    write!(entry, "\n![Processor time of an answer]({picture})\n\n{table}")?;
+    let title = format!(
+        "Processor time of an answer, as a multiple of a bare echo's ({date}; red: the bar for ours)"
+    );
+    let place = path.with_file_name(&picture);
+    std::fs::write(place, plot::draw(&title, &groups(rows))).context("drawing the picture")?;
+    std::fs::write(path, format!("{HEAD}{ENTRIES}{entry}{older}")).context("writing docs/performance.md")
 }
+
+/// What is drawn: all that was measured against an echo.
+fn groups(rows: &[Row]) -> Vec<plot::Group> {
+    let mut groups: Vec<plot::Group> = Vec::new();
+    for row in rows.iter().filter(|row| row.work.mode() == "udp") {
+        let Some(ratio) = row.ratio else { continue };
+        let bar = plot::Bar { name: row.kind.name(), ratio: ratio.median, ours: row.kind == Kind::Ours };
+        match groups.last_mut().filter(|group| group.work == row.work.name()) {
+            Some(group) => group.bars.push(bar),
+            None => {
+                groups.push(plot::Group { work: row.work.name(), bars: vec![bar], limit: row.work.bar() })
+            }
+        }
+    }
+    groups
+}
+
+/// Stands between the head and the entries.
+const ENTRIES: &str = "<!-- entries, newest first -->\n";
 
 /// What stands above the entries.
 const HEAD: &str = "\
 # Processor time of an answer
 
-What `cargo versus --write` measured, an entry a run, oldest first. The figure that counts is the processor time of the server's
+What `cargo versus --write` measured, an entry a run, newest first. The figure that counts is the processor time of the server's
 process for one answered query, user and system, and its ratio to a bare echo on the same sockets in the same round.
 
 * dnsperf asks from 32 sockets, 100 queries under way, over loopback, UDP.

@@ -31,6 +31,12 @@ _signpost() {
             signpost,help)
                 cmd="signpost__subcmd__help"
                 ;;
+            signpost,tap)
+                cmd="signpost__subcmd__tap"
+                ;;
+            signpost,top)
+                cmd="signpost__subcmd__top"
+                ;;
             signpost__subcmd__help,check)
                 cmd="signpost__subcmd__help__subcmd__check"
                 ;;
@@ -46,6 +52,12 @@ _signpost() {
             signpost__subcmd__help,help)
                 cmd="signpost__subcmd__help__subcmd__help"
                 ;;
+            signpost__subcmd__help,tap)
+                cmd="signpost__subcmd__help__subcmd__tap"
+                ;;
+            signpost__subcmd__help,top)
+                cmd="signpost__subcmd__help__subcmd__top"
+                ;;
             *)
                 ;;
         esac
@@ -53,7 +65,7 @@ _signpost() {
 
     case "${cmd}" in
         signpost)
-            opts="-p -h --conf --dns.port --quiet --version --plugins --pidfile --localip --upstreamsvc --help check explain compare doctor help"
+            opts="-p -h --conf --dns.port --quiet --version --plugins --pidfile --localip --upstreamsvc --help check explain compare doctor top tap help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -197,7 +209,7 @@ _signpost() {
             return 0
             ;;
         signpost__subcmd__explain)
-            opts="-h --from --search --ndots --admin --server --manifests --conf --format --help"
+            opts="-h --from --search --ndots --client --admin --server --manifests --conf --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -212,6 +224,10 @@ _signpost() {
                     return 0
                     ;;
                 --ndots)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -243,7 +259,7 @@ _signpost() {
             return 0
             ;;
         signpost__subcmd__help)
-            opts="check explain compare doctor help"
+            opts="check explain compare doctor top tap help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -319,6 +335,110 @@ _signpost() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        signpost__subcmd__help__subcmd__tap)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        signpost__subcmd__help__subcmd__top)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        signpost__subcmd__tap)
+            opts="-h --past --client --name --type --rcode --slower --count --admin --format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --client)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --type)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rcode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --slower)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        signpost__subcmd__top)
+            opts="-h --minutes --count --once --admin --format --help clients names namespaces nxdomain slow search"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --minutes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

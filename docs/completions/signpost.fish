@@ -37,6 +37,8 @@ complete -c signpost -n "__fish_signpost_needs_command" -f -a "check" -d 'Say wh
 complete -c signpost -n "__fish_signpost_needs_command" -f -a "explain" -d 'Say why a name resolves as it does'
 complete -c signpost -n "__fish_signpost_needs_command" -f -a "compare" -d 'Ask two servers the same questions and say where they differ'
 complete -c signpost -n "__fish_signpost_needs_command" -f -a "doctor" -d 'Look for what is wrong or wasteful here'
+complete -c signpost -n "__fish_signpost_needs_command" -f -a "top" -d 'Show who asks most, for what, in vain and slowly'
+complete -c signpost -n "__fish_signpost_needs_command" -f -a "tap" -d 'Show queries one by one, as they are answered or as they were recorded'
 complete -c signpost -n "__fish_signpost_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c signpost -n "__fish_signpost_using_subcommand check" -l diff -d 'Say what changes from one Corefile to the other' -r -F
 complete -c signpost -n "__fish_signpost_using_subcommand check" -l format -d 'Text for people, or JSON' -r -f -a "text\t'For people'
@@ -49,6 +51,7 @@ complete -c signpost -n "__fish_signpost_using_subcommand check" -s h -l help -d
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l from -d 'Ask as a pod of this namespace does' -r
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l search -d 'Ask with this search list' -r
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l ndots -d 'How many dots make a name that is first asked as it is' -r
+complete -c signpost -n "__fish_signpost_using_subcommand explain" -l client -d 'Ask from this address, for words that look at it: `acl`, `view`, `autopath`' -r
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l admin -d 'The HTTP endpoint of the running server' -r
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l server -d 'Where the running server answers DNS, for names that it asks upstreams for [default: where it listens]' -r
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l manifests -d 'Ask nobody: look at the manifests of this folder' -r -F
@@ -74,8 +77,28 @@ complete -c signpost -n "__fish_signpost_using_subcommand doctor" -l resolv -d '
 complete -c signpost -n "__fish_signpost_using_subcommand doctor" -l format -d 'Text for people, or JSON' -r -f -a "text\t'For people'
 json\t'For programs'"
 complete -c signpost -n "__fish_signpost_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor help" -f -a "check" -d 'Say what a Corefile would do, and what is odd in it, without serving it'
-complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor help" -f -a "explain" -d 'Say why a name resolves as it does'
-complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor help" -f -a "compare" -d 'Ask two servers the same questions and say where they differ'
-complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor help" -f -a "doctor" -d 'Look for what is wrong or wasteful here'
-complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c signpost -n "__fish_signpost_using_subcommand top" -l minutes -d 'The window of time: 1, 10 or 60 minutes' -r
+complete -c signpost -n "__fish_signpost_using_subcommand top" -l count -d 'How many of each [default: 10, on a terminal as many as fit]' -r
+complete -c signpost -n "__fish_signpost_using_subcommand top" -l admin -d 'The HTTP endpoint of the running server [default: 127.0.0.1:8080, then 127.0.0.1:9153]' -r
+complete -c signpost -n "__fish_signpost_using_subcommand top" -l format -d 'Text for people, or JSON' -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c signpost -n "__fish_signpost_using_subcommand top" -l once -d 'Show it once, as lines, on a terminal too'
+complete -c signpost -n "__fish_signpost_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c signpost -n "__fish_signpost_using_subcommand tap" -l client -d 'Only queries from this address or network' -r
+complete -c signpost -n "__fish_signpost_using_subcommand tap" -l name -d 'Only queries for this name and for names below it' -r
+complete -c signpost -n "__fish_signpost_using_subcommand tap" -l type -d 'Only queries for this type' -r
+complete -c signpost -n "__fish_signpost_using_subcommand tap" -l rcode -d 'Only replies with this code' -r
+complete -c signpost -n "__fish_signpost_using_subcommand tap" -l slower -d 'Only replies that took so many milliseconds or more' -r
+complete -c signpost -n "__fish_signpost_using_subcommand tap" -l count -d 'End after so many queries; of the past the newest' -r
+complete -c signpost -n "__fish_signpost_using_subcommand tap" -l admin -d 'The HTTP endpoint of the running server [default: 127.0.0.1:8080, then 127.0.0.1:9153]' -r
+complete -c signpost -n "__fish_signpost_using_subcommand tap" -l format -d 'Text for people, or JSON' -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c signpost -n "__fish_signpost_using_subcommand tap" -l past -d 'Show what the recorder has kept, and end'
+complete -c signpost -n "__fish_signpost_using_subcommand tap" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor top tap help" -f -a "check" -d 'Say what a Corefile would do, and what is odd in it, without serving it'
+complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor top tap help" -f -a "explain" -d 'Say why a name resolves as it does'
+complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor top tap help" -f -a "compare" -d 'Ask two servers the same questions and say where they differ'
+complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor top tap help" -f -a "doctor" -d 'Look for what is wrong or wasteful here'
+complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor top tap help" -f -a "top" -d 'Show who asks most, for what, in vain and slowly'
+complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor top tap help" -f -a "tap" -d 'Show queries one by one, as they are answered or as they were recorded'
+complete -c signpost -n "__fish_signpost_using_subcommand help; and not __fish_seen_subcommand_from check explain compare doctor top tap help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

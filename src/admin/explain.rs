@@ -1,110 +1,24 @@
-//! `/explain?name=NAME&type=TYPE`: why a name resolves as it does, told to this machine alone (rule S-30).
-//!
-//! It stands beside `/health` and `/metrics` and is answered only to peers on loopback that ask for a loopback host, so that
-//! neither the network nor a page in somebody's browser learns names from it. Nothing is asked of upstreams for it.
+//! `/explain?name=NAME&type=TYPE&client=IP`: why a name resolves as it does (rule S-30). Nothing is asked of upstreams for it.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
 
-use axum::Router;
-use axum::extract::ConnectInfo;
-use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::routing::get;
+use axum::http::StatusCode;
 
-use crate::chain::{Active, explain};
+use super::loopback::{Answer, json, parameter, words};
+use crate::chain::{Plan, explain};
 use crate::time::Clock;
 
-/// The longest query string that is looked at: a name of 255 bytes, each of them escaped twice. Unit: bytes.
-const LONGEST: usize = 4096;
-
-/// The route.
-pub(super) fn route(active: Arc<Active>, clock: Clock) -> Router {
-    let handle = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap, uri: Uri| {
-        let answer = answer(peer, &headers, &uri, &active, &clock);
-        async move { answer }
-    };
-    Router::new().route("/explain", get(handle))
-}
-
-/// A status, a header, a body.
-type Answer = (StatusCode, [(axum::http::HeaderName, &'static str); 1], String);
-
-/// An answer in words.
-fn words(status: StatusCode, text: &str) -> Answer {
-    (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}\n"))
-}
-
 /// What is answered.
-fn answer(peer: SocketAddr, headers: &HeaderMap, uri: &Uri, active: &Active, clock: &Clock) -> Answer {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if !peer.ip().to_canonical().is_loopback() || !is_here(host) {
-        return words(StatusCode::NOT_FOUND, "only on loopback");
-    }
-    let query = uri.query().filter(|query| query.len() <= LONGEST).unwrap_or_default();
+pub(super) fn page(query: &str, plan: &Plan, clock: &Clock) -> Answer {
     let qtype = parameter(query, "type").unwrap_or_else(|| "A".to_owned());
     let name = parameter(query, "name");
-    let Some(explained) = name.and_then(|name| explain::explain(&active.plan(), &name, &qtype, clock)) else {
-        return words(StatusCode::BAD_REQUEST, "ask for /explain?name=NAME&type=TYPE");
+    let client = parameter(query, "client").map(|ip| ip.parse::<IpAddr>());
+    let explained = match (name, client.transpose()) {
+        (Some(name), Ok(client)) => explain::explain(plan, (&name, &qtype), client, clock),
+        _ => None,
     };
-    match serde_json::to_string(&explained) {
-        Ok(text) => (StatusCode::OK, [(CONTENT_TYPE, "application/json")], text + "\n"),
-        Err(_) => words(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be written down"),
-    }
-}
-
-/// Whether a `Host` header names this machine by loopback: a browser that was led here by a name of somebody else's says that
-/// name.
-fn is_here(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
-}
-
-/// The value of a parameter; `None` where it is not there, or is no text.
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_are_read_with_their_escapes() {
-        let query = "type=AAAA&name=a%2Eb%5C.c";
-        assert_eq!(parameter(query, "name").as_deref(), Some("a.b\\.c"));
-        assert_eq!(parameter(query, "type").as_deref(), Some("AAAA"));
-        assert_eq!(parameter(query, "typ"), None);
-        for broken in ["name=%", "name=%2", "name=%zz", "name=%ff"] {
-            assert_eq!(parameter(broken, "name"), None, "{broken}");
-        }
-    }
-
-    #[test]
-    fn only_loopback_hosts_are_here() {
-        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "127.0.0.1", "[::1]:8080", "[::1]"] {
-            assert!(is_here(host), "{host}");
-        }
-        for host in ["", "10.0.0.1:8080", "evil.example:8080", "localhost.evil.example", "[fd00::1]:80"] {
-            assert!(!is_here(host), "{host}");
-        }
+    match explained {
+        Some(explained) => json(&explained),
+        None => words(StatusCode::BAD_REQUEST, "ask for /explain?name=NAME&type=TYPE&client=IP"),
     }
 }

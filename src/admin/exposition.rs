@@ -77,6 +77,11 @@ pub fn server(text: &mut Exposition, plan: &Plan, counters: &[Arc<Counters>]) {
     text.family("coredns_panics_total", "counter", "Queries in which a step panicked.");
     let all = || counters.iter().map(AsRef::as_ref);
     text.value("coredns_panics_total", &[], sum(all(), |c| &c.panics));
+    let name = "signpost_task_panics_total";
+    text.family(name, "counter", "Panics of what runs beside queries, by task; it begins again.");
+    for (task, count) in crate::panics::counted() {
+        text.value(name, &[("task", task)], count);
+    }
     for (name, help, field) in FIELDS {
         let name = format!("signpost_{name}_total");
         text.family(&name, "counter", help);
@@ -101,6 +106,14 @@ pub fn server(text: &mut Exposition, plan: &Plan, counters: &[Arc<Counters>]) {
     });
 
     queries(text, plan);
+}
+
+/// Adds what the kernel dropped in front of our sockets.
+pub fn kernel_drops(text: &mut Exposition, drops: u64) {
+    let name = "signpost_kernel_drops_total";
+    let help = "Datagrams that the kernel dropped: sockets were full, or a client that floods was sifted.";
+    text.family(name, "counter", help);
+    text.value(name, &[], drops);
 }
 
 /// Adds what `prometheus` counts of queries.

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use axum::Router;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-use super::explain;
+use super::guests::{self, HttpCounts};
+use super::loopback;
 use super::poll::{HealthCounts, poll};
+use super::watches::verbose;
 use crate::chain::{Active, Admin};
-use crate::time::Clock;
+use crate::panics::{attempted, keep, kept};
+use crate::store::Need;
+use crate::time::{Clock, Tick};
 
 /// Why an endpoint could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +56,10 @@ impl Readiness {
         Self { active, seen: Mutex::new((0, Vec::new())) }
     }
 
-    /// The words that cannot answer yet, sorted, each once.
+    /// The words that cannot answer yet, or whose names have been stale for longer than they may be (rule K-270), sorted, each
+    /// once.
     #[must_use]
-    pub fn missing(&self) -> Vec<&'static str> {
+    pub fn missing(&self, now: Tick) -> Vec<&'static str> {
         let mut seen = self.seen.lock();
         let version = self.active.version();
         let plan = self.active.plan();
@@ -74,9 +79,36 @@ impl Readiness {
                 }
             }
         }
+        // Whatever was ready once: a stanza that says so wants to be asked again.
+        for step in plan.chains.iter().flat_map(|chain| &chain.steps) {
+            if let Some(kept) = step.kept()
+                && let Some(after) = kept.unready
+                && kept.store.freshness().stale_for(Need::All, now).is_some_and(|stale| stale >= after)
+            {
+                missing.push(step.word());
+            }
+        }
         missing.sort_unstable();
         missing.dedup();
         missing
+    }
+}
+
+impl Readiness {
+    /// What `/ready` answers: `OK`, or the words that can't answer; with `verbose` in the query, how fresh each resource is
+    /// stands below.
+    fn answer(&self, query: &str, now: Tick) -> (StatusCode, String) {
+        let missing = self.missing(now);
+        let (status, mut text) = match missing.is_empty() {
+            true => (StatusCode::OK, "OK".to_owned()),
+            false => (StatusCode::SERVICE_UNAVAILABLE, missing.join(",")),
+        };
+        let asks = |pair: &str| pair.split('=').next() == Some("verbose");
+        if query.split('&').any(asks) {
+            text.push('\n');
+            text.push_str(&verbose(&self.active.plan(), now));
+        }
+        (status, text)
     }
 }
 
@@ -101,6 +133,8 @@ struct Job {
     listener: TcpListener,
     /// What it answers.
     app: Router,
+    /// What is counted.
+    counts: Arc<HttpCounts>,
     /// Says when it ends.
     ends: watch::Receiver<bool>,
 }
@@ -113,6 +147,8 @@ pub struct AdminOptions {
     pub render: Render,
     /// What comes of the server's own requests for `/health`.
     pub polls: Arc<HealthCounts>,
+    /// What is counted of connections.
+    pub counts: Arc<HttpCounts>,
     /// The clock that measures them.
     pub clock: Clock,
 }
@@ -131,6 +167,8 @@ pub struct AdminServer {
     render: Render,
     /// For the server's own requests for `/health`.
     polls: Arc<HealthCounts>,
+    /// For connections.
+    counts: Arc<HttpCounts>,
     /// Measures them.
     clock: Clock,
     /// The thread's event loop.
@@ -168,10 +206,12 @@ impl AdminServer {
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())
             .spawn(move || {
-                runtime.block_on(async move {
-                    while let Some(job) = inbox.recv().await {
-                        tokio::spawn(serve(job));
-                    }
+                keep("admin", || {
+                    runtime.block_on(async {
+                        while let Some(job) = inbox.recv().await {
+                            tokio::spawn(attempted("http", serve(job)));
+                        }
+                    });
                 });
                 // Connections that are open now are cut.
                 runtime.shutdown_background();
@@ -184,6 +224,7 @@ impl AdminServer {
             readiness: Arc::new(Readiness::new(options.active)),
             render: options.render,
             polls: options.polls,
+            counts: options.counts,
             clock: options.clock,
             tasks,
         })
@@ -218,11 +259,12 @@ impl AdminServer {
             let (end, ends) = watch::channel(false);
             let app = self.app(word);
             if word == "health" {
-                self.spawn(poll(bound, self.polls.clone(), self.clock.clone(), ends.clone()));
+                let (polls, clock, ends) = (self.polls.clone(), self.clock.clone(), ends.clone());
+                self.spawn(kept("health", move || poll(bound, polls.clone(), clock.clone(), ends.clone())));
             }
             if let Some(jobs) = &self.jobs {
                 // The thread lives as long as this value.
-                let _ = jobs.send(Job { listener, app, ends });
+                let _ = jobs.send(Job { listener, app, counts: self.counts.clone(), ends });
             }
             self.endpoints.push(Endpoint { word, addr, bound, end });
         }
@@ -239,27 +281,21 @@ impl AdminServer {
         match word {
             "health" => {
                 let router = Router::new().route("/health", get(|| async { "OK" }));
-                router.merge(explain::route(self.readiness.active.clone(), self.clock.clone()))
+                router.merge(loopback::routes(&self.readiness.active, &self.clock))
             }
             "ready" => {
-                let readiness = self.readiness.clone();
+                let (readiness, clock) = (self.readiness.clone(), self.clock.clone());
                 Router::new().route(
                     "/ready",
-                    get(move || {
-                        let missing = readiness.missing();
-                        async move {
-                            if missing.is_empty() {
-                                (StatusCode::OK, "OK".to_owned())
-                            } else {
-                                (StatusCode::SERVICE_UNAVAILABLE, missing.join(","))
-                            }
-                        }
+                    get(move |uri: Uri| {
+                        let answer = readiness.answer(uri.query().unwrap_or_default(), clock.now());
+                        async move { answer }
                     }),
                 )
             }
             _ => {
                 let render = self.render.clone();
-                let router = explain::route(self.readiness.active.clone(), self.clock.clone());
+                let router = loopback::routes(&self.readiness.active, &self.clock);
                 router.route(
                     "/metrics",
                     get(move || {
@@ -291,7 +327,7 @@ impl Drop for AdminServer {
     fn drop(&mut self) {
         self.jobs.take();
         if let Some(thread) = self.thread.take() {
-            // The thread ends by itself; had it panicked, the panic was printed.
+            // The thread ends by itself.
             let _ = thread.join();
         }
     }
@@ -299,13 +335,15 @@ impl Drop for AdminServer {
 
 /// Serves one endpoint until it is told to end; connections that are open then are cut.
 async fn serve(mut job: Job) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(job.listener) else { return };
-    tokio::select! {
-        result = axum::serve(listener, job.app.into_make_service_with_connect_info::<SocketAddr>()).into_future() => {
-            if let Err(error) = result {
-                tracing::error!(%error, "an HTTP endpoint ended");
-            }
+    let listener = match tokio::net::TcpListener::from_std(job.listener) {
+        Ok(listener) => Arc::new(listener),
+        Err(error) => {
+            tracing::error!(%error, "an HTTP endpoint can't be served");
+            return;
         }
+    };
+    tokio::select! {
+        () = kept("http", || guests::serve(listener.clone(), job.app.clone(), job.counts.clone())) => {}
         _ = job.ends.wait_for(|ended| *ended) => {}
     }
 }

@@ -5,10 +5,17 @@
 mod caches;
 mod explain;
 pub mod exposition;
+mod guests;
 mod http;
+mod loopback;
+mod observe;
 mod poll;
+mod snapshots;
+mod watches;
 
 pub use caches::caches;
 pub use exposition::Exposition;
+pub use guests::HttpCounts;
 pub use http::{AdminError, AdminOptions, AdminServer, Readiness, Render};
 pub use poll::HealthCounts;
+pub use watches::watches;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::panics::attempt;
+
 /// The thread; dropping it ends it.
 pub(super) struct Looker {
     /// The thread.
@@ -16,11 +18,12 @@ pub(super) struct Looker {
 }
 
 impl Looker {
-    /// Starts a thread of this name that looks after `first`, and then each time that `pause` has passed.
+    /// Starts a thread of this name that looks after `first`, and then each time that `pause` has passed; a look that panics is
+    /// counted, and the next one comes all the same.
     ///
     /// Errors: no thread can be had.
     pub(super) fn start(
-        name: &str,
+        name: &'static str,
         first: Duration,
         pause: Duration,
         mut look: impl FnMut() + Send + 'static,
@@ -38,7 +41,7 @@ impl Looker {
                     break;
                 }
                 drop(ended);
-                look();
+                attempt(name, &mut look);
                 wait = pause;
             }
         })?;
@@ -51,8 +54,28 @@ impl Drop for Looker {
         *self.stop.0.lock() = true;
         self.stop.1.notify_all();
         if let Some(thread) = self.thread.take() {
-            // Had it panicked, the panic was printed; what was read stays.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_that_panics_is_followed_by_the_next_one() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let mut looks = 0;
+        let pause = Duration::from_millis(1);
+        let looker = Looker::start("test: looker", pause, pause, move || {
+            looks += 1;
+            assert!(looks != 1, "the first look goes wrong");
+            // The test may have gone.
+            let _ = tell.send(looks);
+        });
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(2));
+        drop(looker.unwrap());
+        assert!(crate::panics::counted().contains(&("test: looker", 1)));
     }
 }

@@ -11,6 +11,7 @@ use super::ServeError;
 use super::certificates::CertificateFiles;
 use super::hosts::HostsFiles;
 use super::looker::Looker;
+use super::snapshots::{Keeper, Snapshots};
 use super::taps::Taps;
 use super::upstreams::Upstreams;
 use super::weights::WeightFiles;
@@ -23,6 +24,7 @@ use crate::chain::{
 use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Group, GroupSpec, Loops, TargetFault, search_list};
 use crate::metrics::{ClusterCounts, DOQ, Families, Family, HTTP, Labels, PerWorker, Tally, Traffic};
+use crate::observe::{Observer, ObserverSpec};
 use crate::server::encrypted_threads;
 use crate::source::cluster::{Access, Cluster, ClusterOptions, Timing};
 use crate::source::manifests::{Manifests, ManifestsOptions};
@@ -50,6 +52,8 @@ pub(super) struct Fed {
     writer: Option<Writer>,
     /// What feeds it.
     feeder: Option<Feeder>,
+    /// What keeps it on disk; behind what feeds it, so that the last snapshot has all that was told.
+    keeper: Option<Keeper>,
 }
 
 /// What feeds a store; dropping it ends it.
@@ -152,6 +156,8 @@ pub(super) struct Registry {
     pub(super) zones: Zones,
     /// Where `dns64` counts; kept over all plans.
     pub(super) translations: Arc<Translations>,
+    /// Who sees what is asked, as long as some plan holds it.
+    pub(super) observer: Weak<Observer>,
     /// Queues of collectors.
     pub(super) taps: Taps,
     /// Where templates count; kept over all plans.
@@ -184,6 +190,7 @@ impl Parts for Registry {
             store: store.clone(),
             writer: Some(writer.counting(self.counts.clone())),
             feeder: None,
+            keeper: None,
         });
         store
     }
@@ -240,6 +247,15 @@ impl Parts for Registry {
 
     fn tap(&mut self, spec: &TapSpec) -> Arc<Outlet> {
         self.taps.get(spec)
+    }
+
+    fn observer(&mut self, spec: &ObserverSpec) -> Arc<Observer> {
+        let known = self.observer.upgrade().filter(|known| known.spec() == spec);
+        known.unwrap_or_else(|| {
+            let made = Arc::new(Observer::new(*spec, self.counters(), self.clock.now()));
+            self.observer = Arc::downgrade(&made);
+            made
+        })
     }
 
     fn templates(&mut self) -> Arc<TemplateCounts> {
@@ -327,7 +343,7 @@ impl Registry {
 
     /// Ends the sources; the stores keep what they have.
     pub(super) fn end(&mut self) {
-        self.stores.iter_mut().for_each(|fed| fed.feeder = None);
+        self.stores.iter_mut().for_each(|fed| (fed.feeder, fed.keeper) = (None, None));
         self.upstreams.end();
         self.taps.end();
         self.zones.end();
@@ -350,6 +366,15 @@ impl Registry {
         self.taps.feed()?;
         self.zones.feed()?;
         self.files.feed()?;
+        let hostname = self.hostname();
+        // Snapshots first: what they bring is there before any source says a word.
+        for fed in &mut self.stores {
+            let Some(writer) = &mut fed.writer else { continue };
+            if let Some(snapshots) = Snapshots::of(&fed.spec, &fed.store, &self.clock, &self.counts) {
+                snapshots.load(writer);
+                fed.keeper = Some(Keeper::start(snapshots).map_err(ServeError::Start)?);
+            }
+        }
         for fed in &mut self.stores {
             let Some(writer) = fed.writer.take() else { continue };
             fed.feeder = Some(match &fed.spec.source {
@@ -373,6 +398,8 @@ impl Registry {
                         throttle: fed.spec.throttle,
                         timing: self.timing,
                         counts: self.counts.clone(),
+                        audit: fed.spec.audit,
+                        replica: replica(&hostname),
                         seed: fastrand::u64(..),
                     };
                     let thread = Cluster::start(options, Box::new(writer)).map_err(ServeError::Start)?;
@@ -392,6 +419,13 @@ pub(crate) fn interfaces() -> Vec<(String, IpAddr)> {
         .into_iter()
         .map(|interface| (interface.name.clone(), interface.ip()))
         .collect()
+}
+
+/// A number that a replica's name decides, in a pod that of the pod: the same after a restart, another one in another.
+fn replica(hostname: &str) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::hash::Hash::hash(hostname, &mut hasher);
+    std::hash::Hasher::finish(&hasher)
 }
 
 /// Starts the thread that looks at a folder of manifests.

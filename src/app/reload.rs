@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::State;
 use crate::admin::Exposition;
+use crate::panics::keep;
 
 /// How often the thread looks whether the Corefile asks for `reload` by now.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -68,9 +69,9 @@ impl Reloader {
     ) -> std::io::Result<Self> {
         let told = Arc::new((Mutex::new(Told::Nothing), Condvar::new()));
         let heard = told.clone();
-        let thread = std::thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            // Drawn once: the same replica always looks at its own moments.
-            let draw = fastrand::f64() - 0.5;
+        // Drawn once: the same replica always looks at its own moments.
+        let draw = fastrand::f64() - 0.5;
+        let look = move || {
             loop {
                 let asked = state.lock().plan.admin.reload;
                 let pause = asked.map_or(IDLE, |reload| {
@@ -91,7 +92,9 @@ impl Reloader {
                     read(&path, &state, &counts, now);
                 }
             }
-        })?;
+        };
+        let thread =
+            std::thread::Builder::new().name("reload".to_owned()).spawn(move || keep("reload", look))?;
         Ok(Self { thread: Some(thread), told })
     }
 
@@ -111,7 +114,6 @@ impl Drop for Reloader {
     fn drop(&mut self) {
         self.tell(Told::End);
         if let Some(thread) = self.thread.take() {
-            // Had it panicked, the panic was printed.
             let _ = thread.join();
         }
     }
@@ -136,5 +138,29 @@ fn read(path: &std::path::Path, state: &Mutex<State>, counts: &ReloadCounts, tol
         Ok(false) if told => tracing::info!(target: "plugin/reload", "{} has not changed", path.display()),
         Ok(false) => {}
         Err(error) => fail(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::app::{ServeError, ServeOptions, serve};
+
+    #[test]
+    fn p11_a_reload_that_panics_changes_nothing_and_the_next_one_is_read() {
+        let text = |more: &str| format!(".:0 {{\n bind 127.0.0.1\n whoami\n}}\n{more}");
+        let running = serve(ServeOptions { text: text(""), ..ServeOptions::default() }).unwrap();
+        let before = running.addresses();
+        let mut state = running.state.lock();
+        let panics =
+            || crate::panics::counted().iter().find(|(task, _)| *task == "reload").map_or(0, |(_, n)| *n);
+        let counted = panics();
+        let other = "a.test:0 {\n bind 127.0.0.1\n whoami\n}\n";
+        let failed = state.reload(&text(&format!("# a test has it panic\n{other}")));
+        assert!(matches!(failed, Err(ServeError::Panicked)), "{failed:?}");
+        assert_eq!(panics(), counted + 1);
+        assert!(matches!(state.reload(&text("")), Ok(false)), "it is the one in force");
+        assert!(matches!(state.reload(&text(other)), Ok(true)));
+        drop(state);
+        assert_eq!(running.addresses()[0], before[0]);
     }
 }

@@ -1,6 +1,8 @@
 //! What falls due apart from queries: done by the thread of the HTTP endpoints, so that no query waits for it and no thread
 //! is there for it alone.
 
+mod staleness;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use tokio::sync::Notify;
 use crate::admin::AdminServer;
 use crate::chain::Active;
 use crate::metrics::ClusterCounts;
+use crate::panics::kept;
 use crate::server::give_back;
 use crate::time::Clock;
 
@@ -30,8 +33,10 @@ impl Upkeep {
         counts: Arc<ClusterCounts>,
     ) -> Self {
         let changed = Arc::new(Notify::new());
-        admin.spawn(tidy(counts));
-        admin.spawn(tend(active, clock, changed.clone()));
+        admin.spawn(kept("memory", move || tidy(counts.clone())));
+        let (told, tended, time) = (changed.clone(), active.clone(), clock.clone());
+        admin.spawn(kept("staleness", move || staleness::watch(active.clone(), clock.clone())));
+        admin.spawn(kept("upkeep", move || tend(tended.clone(), time.clone(), told.clone())));
         Self { changed }
     }
 

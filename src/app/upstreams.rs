@@ -19,6 +19,7 @@ use self::sources::Tended;
 use crate::forward::{
     Durations, Group, GroupCounts, GroupSpec, TargetFault, TlsSpec, Upstream, UpstreamCounts, UpstreamSpec,
 };
+use crate::panics::{attempt, keep};
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -162,7 +163,8 @@ impl Upstreams {
             return Ok(());
         }
         let (known, stop) = (self.known.clone(), self.stop.clone());
-        std::thread::Builder::new().name("upstreams".to_owned()).spawn(move || tend(&known, &stop))?;
+        let tend = move || keep("targets", || tend(&known, &stop));
+        std::thread::Builder::new().name("targets".to_owned()).spawn(tend)?;
         locked.tending = true;
         Ok(())
     }
@@ -210,11 +212,14 @@ fn tend(known: &Mutex<Known>, stop: &(Mutex<bool>, Condvar)) {
         }
         turn = (turn + 1) % LOOKS;
         for tended in &mut all {
-            if turn == 0 {
-                tended.look_up();
-            }
-            tended.look();
-            apply(tended, known);
+            // A line whose files or names are our undoing harms no other line.
+            attempt("targets", || {
+                if turn == 0 {
+                    tended.look_up();
+                }
+                tended.look();
+                apply(tended, known);
+            });
         }
     }
 }

@@ -1,9 +1,9 @@
 //! One answer at rest.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::options::Prefetch;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::time::Tick;
 use crate::wire::{Kept, Rcode, Sections};
 
@@ -124,5 +124,57 @@ impl Entry {
     /// Nobody is to ask for it again until then.
     pub fn rest(&self, until: Tick) {
         self.resting.store(until.0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, feature = "interleaved"))]
+mod interleavings {
+    use std::sync::Arc;
+
+    use loom::thread;
+
+    use super::*;
+
+    /// An answer that nobody asked for again yet.
+    fn entry() -> Arc<Entry> {
+        Arc::new(Entry {
+            kind: Kind::Positive,
+            rcode: Rcode::NOERROR,
+            authentic: false,
+            answering: true,
+            records: Kept::new(&Sections::default()),
+            stored: Tick(0),
+            ttl: 30,
+            hits: AtomicU32::new(0),
+            last: AtomicU64::new(0),
+            resting: AtomicU64::new(0),
+        })
+    }
+
+    #[test]
+    fn a_claim_is_given_to_one_of_those_who_meet() {
+        loom::model(|| {
+            let entry = entry();
+            let there = entry.clone();
+            let other = thread::spawn(move || there.claim(Tick(5), Tick(9)));
+            let ours = entry.claim(Tick(5), Tick(9));
+            let theirs = other.join().unwrap();
+            assert!(ours != theirs, "claimed by {}", if ours { "both" } else { "nobody" });
+            assert!(entry.rests(Tick(8)) && !entry.rests(Tick(9)));
+        });
+    }
+
+    #[test]
+    fn a_rest_that_begins_while_somebody_claims_leaves_at_most_one_who_asks() {
+        loom::model(|| {
+            let entry = entry();
+            let there = entry.clone();
+            let resting = thread::spawn(move || there.rest(Tick(20)));
+            let first = entry.claim(Tick(5), Tick(9));
+            let second = entry.claim(Tick(5), Tick(9));
+            resting.join().unwrap();
+            assert!(!(first && second));
+            assert!(entry.rests(Tick(8)));
+        });
     }
 }

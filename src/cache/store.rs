@@ -1,7 +1,6 @@
 //! The cache of a block: three stores, each within its budget, and the order in which they are asked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use quick_cache::sync::Cache as Shards;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
@@ -10,6 +9,7 @@ use super::entry::{Entry, Kind};
 use super::judge::Verdict;
 use super::key::Key;
 use super::options::{Options, Spec};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::time::Tick;
 use crate::wire::{Kept, Rcode, Sections};
 

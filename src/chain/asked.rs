@@ -155,7 +155,7 @@ pub struct Asked {
     pub(super) errand: bool,
     /// Whether only what is at hand is wanted: nobody is asked for it.
     pub at_hand: bool,
-    /// Whether nobody gets the reply: it is only looked at what it would be, and nothing is counted or begun.
+    /// Whether nobody gets the reply: it is only looked at what it would be. No step counts, tells anybody or begins anything then.
     pub(super) only_looked: bool,
     /// How long it may take in all, waiting included.
     pub(super) budget: Duration,
@@ -266,7 +266,7 @@ impl Asked {
 
     /// Gives a draft back for reuse.
     pub fn reclaim(&mut self, sections: Sections) {
-        if self.drafts.len() < 2 {
+        if self.drafts.len() < 2 && sections.has_buffers() {
             self.drafts.push(sections);
         }
     }

@@ -22,6 +22,7 @@ use super::words::{self, Support};
 use crate::corefile::{Block, Directive, Error, Spec, Transport as Scheme, Zone};
 use crate::forward::Loops;
 use crate::metrics::Tally;
+use crate::observe::Observer;
 use crate::source::cluster::{Access, AccessError};
 use crate::store::{Store, Wanted};
 
@@ -92,6 +93,8 @@ pub(super) struct Draft<'a> {
     pub(super) words: Vec<&'static str>,
     /// The collectors of `dnstap`.
     pub(super) taps: Option<Arc<[Tap]>>,
+    /// `observe`.
+    pub(super) observer: Option<Arc<Observer>>,
     /// The store of the first `kubernetes` of the block.
     pub(super) store: Option<Arc<Store>>,
     /// `k8s_external`, which waits for `kubernetes`.
@@ -168,6 +171,12 @@ impl Wants {
         }
         self.0.push((spec.clone(), wanted));
         wanted
+    }
+
+    /// Whether a store that is another one is kept in the same file.
+    pub(super) fn share_a_snapshot(&self, spec: &StoreSpec) -> bool {
+        let file = |spec: &StoreSpec| spec.snapshot.as_ref().map(|snapshot| snapshot.file.clone());
+        self.0.iter().any(|(known, _)| known != spec && file(known).is_some() && file(known) == file(spec))
     }
 }
 
@@ -293,6 +302,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
             }
         }
         plan.admin.reload = plan.admin.reload.or(draft.reload);
+        super::observe::join(&mut plan.observer, &draft)?;
         join_admin(&mut plan.admin, draft.health, draft.ready, draft.metrics);
         warnings.extend(draft.warnings);
         inputs.extend(draft.inputs);
@@ -399,6 +409,7 @@ fn read_block<'a>(
         follows: false,
         words: Vec::new(),
         taps: None,
+        observer: None,
         store: None,
         externals: Vec::new(),
         searches: Vec::new(),

@@ -191,6 +191,10 @@ impl Step for Dns64 {
         Flow::Next
     }
 
+    fn asks_more(&self) -> bool {
+        true
+    }
+
     fn also(&self, asked: &Asked, reply: &Reply) -> Option<u16> {
         let wanted = asked.question.qtype == rtype::AAAA && (self.ipv4 || asked.client.addr.is_ipv6());
         // Who validates would throw away what nobody signed (RFC 6147 §5.5).

@@ -145,7 +145,10 @@ impl Step for Erratic {
     }
 
     fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
-        let number = self.count.fetch_add(1, Relaxed);
+        let number = match asked.only_looked {
+            true => self.count.load(Relaxed),
+            false => self.count.fetch_add(1, Relaxed),
+        };
         if one_of(number, self.drop) {
             return Flow::Drop;
         }

@@ -1,14 +1,18 @@
 //! What would become of a question, told step by step; nobody is asked for it, and nothing is counted.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::asked::{Asked, MAX_FRAMES};
+use super::asked::{Asked, Client, MAX_FRAMES};
+use super::autopath::Memo;
+use super::kubernetes::Kept;
 use super::log::type_text;
 use super::plan::Plan;
-use super::step::{Ask, Context, Flow, Reply};
+use super::step::{Answer, Ask, Context, Flow, Reply, Step};
 use crate::forward::Group;
+use crate::store::{Look as WatchLook, WatchState};
 use crate::time::Clock;
 use crate::wire::{
     CLASS_IN, Header, Question, Rcode, Section, Shape, parse_name, parse_type, record_texts, rtype, show_name,
@@ -140,24 +144,103 @@ pub struct Explained {
     pub cluster_zone: Option<String>,
     /// Whether the first lists of the cluster are complete.
     pub synced: bool,
+    /// How much of the cluster it holds, where it holds any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds: Option<Holds>,
+    /// How fresh that is: what the watches of an API server do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watches: Vec<WatchAccount>,
     /// Where the server listens, as its Corefile says.
     pub listens: Vec<String>,
     /// What would become of the question.
     pub account: Account,
 }
 
-/// What a server with this plan says about a question, name and type as people write them; `None` where it is none.
+/// What a server with this plan says about a question, name and type as people write them; `None` where it is none. `client` is
+/// who asks, for words that look at that.
 #[must_use]
-pub fn explain(plan: &Plan, name: &str, qtype: &str, clock: &Clock) -> Option<Explained> {
+pub fn explain(
+    plan: &Plan,
+    (name, qtype): (&str, &str),
+    client: Option<IpAddr>,
+    clock: &Clock,
+) -> Option<Explained> {
     let question = Question::new(&parse_name(name)?, parse_type(qtype)?).ok()?;
     let steps = || plan.chains.iter().flat_map(|chain| &chain.steps);
     Some(Explained {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cluster_zone: steps().find_map(|step| step.primary()).map(|zone| zone.text().to_owned()),
         synced: steps().all(|step| step.ready()),
+        holds: holds(plan),
+        watches: watches(plan, clock),
         listens: plan.listeners.iter().map(|listener| listener.addr.to_string()).collect(),
-        account: account(plan, &question, clock),
+        account: account(plan, &question, client, clock),
     })
+}
+
+/// How many objects a server holds, in all of its stores.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Holds {
+    /// Services.
+    pub services: u64,
+    /// Ready endpoints.
+    pub endpoints: u64,
+    /// Namespaces.
+    pub namespaces: u64,
+    /// Pods.
+    pub pods: u64,
+}
+
+/// How much the stores of a plan hold; each store once.
+fn holds(plan: &Plan) -> Option<Holds> {
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let add = |all: Option<Holds>, kept: &Kept<'_>| {
+        let (all, counts) = (all.unwrap_or_default(), kept.store.counts());
+        Some(Holds {
+            services: all.services + number(counts.services),
+            endpoints: all.endpoints + number(counts.endpoints),
+            namespaces: all.namespaces + number(counts.namespaces),
+            pods: all.pods + number(counts.pods),
+        })
+    };
+    plan.kept().iter().fold(None, add)
+}
+
+/// A watch of an API server.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub struct WatchAccount {
+    /// The zone that its objects are for.
+    pub zone: String,
+    /// What is watched: `services`, for example.
+    pub resource: String,
+    /// What it does: `watching`, for example.
+    pub state: String,
+    /// For how long nothing has confirmed it: no event, no bookmark, no complete list; none where nothing ever has. Unit: seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_seconds: Option<u64>,
+    /// For how long its answers have been told as stale (rule K-269); none while they are fresh. Unit: seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_seconds: Option<u64>,
+    /// The `resourceVersion` that it is at.
+    pub version: String,
+    /// Whether what is held of it comes from a snapshot.
+    pub snapshot: bool,
+}
+
+/// The watches of a plan; folders of manifests are watched by nobody.
+fn watches(plan: &Plan, clock: &Clock) -> Vec<WatchAccount> {
+    let mut looks = plan.looks(clock.now());
+    looks.retain(|(_, look)| look.state != WatchState::Idle || look.snapshot);
+    let account = |(zone, look): (String, WatchLook)| WatchAccount {
+        zone,
+        resource: look.kind.resource().to_owned(),
+        state: look.state.word().to_owned(),
+        confirmed_seconds: look.confirmed.map(|age| age.as_secs()),
+        stale_seconds: look.stale.map(|age| age.as_secs()),
+        version: look.version,
+        snapshot: look.snapshot,
+    };
+    looks.into_iter().map(account).collect()
 }
 
 /// How the upstreams of a group do.
@@ -180,33 +263,25 @@ pub fn known(group: &Group) -> Vec<Known> {
 ///
 /// Cost: that of a query, and of a walk over all Services where names near to it are looked for.
 #[must_use]
-pub fn account(plan: &Plan, question: &Question, clock: &Clock) -> Account {
+pub fn account(plan: &Plan, question: &Question, client: Option<IpAddr>, clock: &Clock) -> Account {
     let mut asked = Asked::detached(question);
+    if let Some(ip) = client {
+        asked.client.addr.set_ip(ip);
+    }
+    let who = asked.client;
     let mut has = |place: &usize| {
         asked.client.listener = *place;
         plan.choose(&asked, question).is_some()
     };
     let place = (0..plan.listeners.len()).find(|place| has(place)).unwrap_or(0);
-    trace(plan, question, place, clock, 0)
+    trace(plan, question, Client { listener: place, ..who }, clock, 0)
 }
 
-/// The same at one listener, `depth` questions on behalf of others deep.
-fn trace(plan: &Plan, question: &Question, place: usize, clock: &Clock, depth: usize) -> Account {
-    let listener = plan.listeners.get(place);
-    let mut account = Account {
-        name: show_name(question.typed()),
-        qtype: type_text(question.qtype).to_string(),
-        server: listener.map(|listener| listener.label.clone()).unwrap_or_default(),
-        zone: None,
-        passed: Vec::new(),
-        decided: None,
-        fate: Fate::Refused,
-        rcode: Some(Rcode::REFUSED.text().to_owned()),
-        answers: Vec::new(),
-        said: Vec::new(),
-        upstreams: Vec::new(),
-        behalf: None,
-    };
+/// The same for one client at his listener, `depth` questions on behalf of others deep.
+fn trace(plan: &Plan, question: &Question, client: Client, clock: &Clock, depth: usize) -> Account {
+    let listener = plan.listeners.get(client.listener);
+    let mut account =
+        Account::begin(question, listener.map(|listener| listener.label.clone()).unwrap_or_default());
     if matches!(question.qtype, rtype::AXFR | rtype::IXFR) || question.qclass != CLASS_IN {
         account.said.push(Said::new(
             "",
@@ -219,7 +294,7 @@ fn trace(plan: &Plan, question: &Question, place: usize, clock: &Clock, depth: u
     asked.only_looked = true;
     // As a stub resolver asks: recursion is desired.
     asked.query.header = Header { id: 0, flags: 0x0100 };
-    asked.client.listener = place;
+    asked.client = client;
     asked.shape = Shape::stream();
     let chosen = plan.choose(&asked, question);
     let served = chosen.and_then(|(zone, _)| listener?.zones.get(zone));
@@ -228,77 +303,165 @@ fn trace(plan: &Plan, question: &Question, place: usize, clock: &Clock, depth: u
         return account;
     };
     account.zone = Some(served.zone.text().to_owned());
-    let steps = plan.chains.get(served.chain).map(|chain| chain.steps.as_slice()).unwrap_or_default();
     asked.chain = served.chain;
-    let now = clock.now();
-    asked.arrived = now;
-    let mut rng = fastrand::Rng::new();
-    let mut errands = Vec::new();
-    for (index, step) in steps.iter().enumerate() {
-        asked.step = index;
-        let mut context = Context::new(now, &mut rng, clock, &mut errands);
-        account.said.extend(step.explain(&asked, &context));
-        let flow = step.ask(&mut asked, &mut context);
-        if matches!(flow, Flow::Next) {
-            account.passed.push(step.word().to_owned());
-            continue;
-        }
-        account.decided = Some(step.word().to_owned());
-        account.rcode = None;
-        match flow {
-            Flow::Next => {}
-            Flow::Reply(reply) => {
-                // On its way up a word may have another type asked for, as `dns64` does.
-                for step in steps.iter().take(index).rev() {
-                    if let Some(other) = step.also(&asked, &reply) {
-                        let text =
-                            format!("has {} asked for too, and makes one reply of both", type_text(other));
-                        account.said.push(Said::new(step.word(), text, &[]));
-                    }
-                }
-                account.take(&reply, &asked.question);
-            }
-            Flow::Drop => account.fate = Fate::Silent,
-            // Transfers were turned away above.
-            Flow::Transfer => account.fate = Fate::Refused,
-            Flow::Wait(Ask::Upstream { group, .. }) => {
-                account.fate = Fate::Asks;
-                account.upstreams = known(&group);
-            }
-            // `autopath` asks the words behind it for a whole search list; what each name of it comes to, they say themselves.
-            Flow::Wait(Ask::Behind { .. }) => {
-                let word = step.word();
-                account.said.push(Said::new(
-                    word,
-                    "walks the client's search list at once, in the words behind it",
-                    &["K-255"],
-                ));
-                account.decided = None;
-                account.rcode = Some(Rcode::REFUSED.text().to_owned());
-                account.passed.push(word.to_owned());
-                continue;
-            }
-            Flow::Wait(Ask::Signal { .. }) => account.fate = Fate::Waits,
-            Flow::Wait(Ask::Question { question: other, held }) => {
-                if let Some(held) = held {
-                    account.take(&Reply::new(Rcode::NOERROR, held), &asked.question);
-                }
-                if depth < MAX_FRAMES {
-                    let other = trace(plan, &other, place, clock, depth + 1);
-                    account.fate = other.fate;
-                    account.behalf = Some(Box::new(other));
-                }
-            }
-        }
-        return account;
-    }
-    account.fate = Fate::Failed;
-    account.rcode = Some(Rcode::SERVFAIL.text().to_owned());
-    account.said.push(Said::new("", "no word of the block answers this name", &["S-03"]));
+    asked.arrived = clock.now();
+    Look { plan, clock, rng: fastrand::Rng::new(), depth }.down(&mut asked, 0, &mut account);
     account
 }
 
+/// A look down a chain.
+struct Look<'a> {
+    /// The plan.
+    plan: &'a Plan,
+    /// The clock.
+    clock: &'a Clock,
+    /// Random numbers, for orders.
+    rng: fastrand::Rng,
+    /// How many questions on behalf of others deep.
+    depth: usize,
+}
+
+impl<'a> Look<'a> {
+    /// The steps of the chain of a question.
+    fn steps(&self, asked: &Asked) -> &'a [Box<dyn Step>] {
+        self.plan.chains.get(asked.chain).map(|chain| chain.steps.as_slice()).unwrap_or_default()
+    }
+
+    /// Asks the steps from `from` on about the question in hand; the reply, where one of them has it.
+    fn down(&mut self, asked: &mut Asked, from: usize, account: &mut Account) -> Option<Reply> {
+        let steps = self.steps(asked);
+        let now = asked.arrived;
+        let mut errands = Vec::new();
+        for (index, step) in steps.iter().enumerate().skip(from) {
+            asked.step = index;
+            let mut context = Context::new(now, &mut self.rng, self.clock, &mut errands);
+            context.plan = Some(self.plan);
+            account.said.extend(step.explain(asked, &context));
+            let flow = step.ask(asked, &mut context);
+            if matches!(flow, Flow::Next) {
+                account.passed.push(step.word().to_owned());
+                continue;
+            }
+            account.decided = Some(step.word().to_owned());
+            account.rcode = None;
+            match flow {
+                Flow::Next => {}
+                Flow::Reply(reply) => {
+                    // On its way up a word may have another type asked for, as `dns64` does.
+                    for step in steps.iter().take(index).skip(from).rev() {
+                        if let Some(other) = step.also(asked, &reply) {
+                            let text = format!(
+                                "has {} asked for too, and makes one reply of both",
+                                type_text(other)
+                            );
+                            account.said.push(Said::new(step.word(), text, &[]));
+                        }
+                    }
+                    account.take(&reply, &asked.question);
+                    return Some(reply);
+                }
+                Flow::Drop => account.fate = Fate::Silent,
+                // Transfers were turned away before.
+                Flow::Transfer => account.fate = Fate::Refused,
+                Flow::Wait(Ask::Upstream { group, .. }) => {
+                    account.fate = Fate::Asks;
+                    account.upstreams = known(&group);
+                }
+                Flow::Wait(Ask::Behind { question, memo }) => {
+                    return self.candidates(asked, index, (question, memo), account);
+                }
+                Flow::Wait(Ask::Signal { .. }) => account.fate = Fate::Waits,
+                Flow::Wait(Ask::Question { question: other, held }) => {
+                    if let Some(held) = held {
+                        account.take(&Reply::new(Rcode::NOERROR, held), &asked.question);
+                    }
+                    if self.depth < MAX_FRAMES {
+                        let other = trace(self.plan, &other, asked.client, self.clock, self.depth + 1);
+                        account.fate = other.fate;
+                        account.behalf = Some(Box::new(other));
+                    }
+                }
+            }
+            return None;
+        }
+        account.decided = None;
+        account.fate = Fate::Failed;
+        account.rcode = Some(Rcode::SERVFAIL.text().to_owned());
+        account.said.push(Said::new("", "no word of the block answers this name", &["S-03"]));
+        Some(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) })
+    }
+
+    /// Asks the steps behind the one at `index` for each candidate of a search list that it walks, until one is its answer.
+    fn candidates(
+        &mut self,
+        asked: &mut Asked,
+        index: usize,
+        (mut candidate, mut memo): (Box<Question>, Box<Memo>),
+        account: &mut Account,
+    ) -> Option<Reply> {
+        let step = self.steps(asked).get(index)?;
+        let word = step.word();
+        let text = "walks the client's search list at once, in the words behind it";
+        account.said.push(Said::new(word, text, &["K-255"]));
+        for _ in 0..MAX_CANDIDATES {
+            let mut inner = Account::begin(&candidate, account.server.clone());
+            inner.zone.clone_from(&account.zone);
+            let question = std::mem::replace(&mut asked.question, *candidate);
+            let reply = self.down(asked, index + 1, &mut inner);
+            asked.question = question;
+            asked.step = index;
+            let Some(reply) = reply else {
+                // What upstreams would say decides whether it goes on.
+                account.fate = inner.fate;
+                account.upstreams.clone_from(&inner.upstreams);
+                account.behalf = Some(Box::new(inner));
+                return None;
+            };
+            let code = inner.rcode.clone().unwrap_or_default();
+            let by = inner.decided.as_ref().map(|by| format!(" by `{by}`")).unwrap_or_default();
+            account.said.push(Said::new(word, format!("candidate {}: {code}{by}", inner.name), &["K-255"]));
+            let mut errands = Vec::new();
+            let mut context = Context::new(asked.arrived, &mut self.rng, self.clock, &mut errands);
+            context.plan = Some(self.plan);
+            match step.resume(asked, Answer::Behind { reply, memo }, &mut context) {
+                Flow::Wait(Ask::Behind { question, memo: next }) => (candidate, memo) = (question, next),
+                Flow::Reply(reply) => {
+                    account.take(&reply, &asked.question);
+                    // Where nothing was found the reply is that of the first candidate, and the last one explains nothing.
+                    if account.fate != Fate::NoName {
+                        account.behalf = Some(Box::new(inner));
+                    }
+                    return Some(reply);
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+}
+
+/// More candidates than any search list has.
+const MAX_CANDIDATES: usize = 64;
+
 impl Account {
+    /// Nothing is known yet of what becomes of a question at a server: it is refused.
+    fn begin(question: &Question, server: String) -> Self {
+        Self {
+            name: show_name(question.typed()),
+            qtype: type_text(question.qtype).to_string(),
+            server,
+            zone: None,
+            passed: Vec::new(),
+            decided: None,
+            fate: Fate::Refused,
+            rcode: Some(Rcode::REFUSED.text().to_owned()),
+            answers: Vec::new(),
+            said: Vec::new(),
+            upstreams: Vec::new(),
+            behalf: None,
+        }
+    }
+
     /// Leaves out for how long things have been as they are: of what was read a moment ago that says nothing.
     pub fn forget_ages(&mut self) {
         self.said

@@ -164,15 +164,17 @@ impl Step for Local {
             return flow;
         }
         if matches!(about, About::Localhost) {
-            if let Some(count) = self.count.get() {
+            if let Some(count) = self.count.get().filter(|_| !asked.only_looked) {
                 count.add(context.worker, 1);
             }
-            tracing::debug!(
-                target: "plugin/local",
-                "{} asks for {}",
-                asked.client.addr.ip(),
-                show_name(asked.question.lower())
-            );
+            if !asked.only_looked {
+                tracing::debug!(
+                    target: "plugin/local",
+                    "{} asks for {}",
+                    asked.client.addr.ip(),
+                    show_name(asked.question.lower())
+                );
+            }
         }
         let mut sections = asked.draft();
         let rcode = answer(&asked.question, &about, &mut sections);

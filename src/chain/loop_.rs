@@ -69,7 +69,7 @@ impl Step for Loop {
     }
 
     fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
-        if asked.frames.is_empty() && self.loops.seen(&asked.question, context.now) {
+        if asked.frames.is_empty() && !asked.only_looked && self.loops.seen(&asked.question, context.now) {
             // A name that does not exist: whoever sent it here asks nobody else, and the circle ends at once.
             return Flow::Reply(Reply::code(Rcode::NXDOMAIN));
         }

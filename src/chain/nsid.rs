@@ -36,14 +36,14 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
     if words.is_empty() {
         data = draft.parts.hostname();
     }
-    draft.steps.push(Box::new(Nsid { data: data.as_bytes().into() }));
+    draft.steps.push(Box::new(Nsid { data: Arc::new(data.into_bytes().into()) }));
     Ok(())
 }
 
 /// The step.
 struct Nsid {
     /// The name.
-    data: Arc<[u8]>,
+    data: Arc<Box<[u8]>>,
 }
 
 impl Step for Nsid {

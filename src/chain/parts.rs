@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::auto::{Folder, FolderSpec};
 use super::autopath::Completions;
@@ -10,16 +11,19 @@ use super::dns64::Translations;
 use super::file::ZoneFile;
 use super::hosts::{Hosts, HostsSpec};
 use super::kubedns_config::KubeDnsConfig;
+use super::kubernetes::SnapshotSpec;
 use super::loadbalance::{Weights, WeightsFault, WeightsSpec};
 use super::template::TemplateCounts;
 use crate::cache::{Cache, Counts, Spec as CacheSpec};
 use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Group, GroupSpec, Loops, TargetFault};
 use crate::metrics::{Family, Labels, PerWorker, Tally, Traffic};
+use crate::observe::{Observer, ObserverSpec};
 use crate::source::Selector;
 use crate::source::cluster::{Access, AccessError, ThrottleOptions};
 use crate::store::{Store, Wanted};
 use crate::tap::{Outlet, TapSpec};
+use crate::time::Tick;
 use crate::tls::{CertificateSpec, Certificates};
 use crate::transfer::{Replica, ReplicaSpec};
 use crate::zone::Held;
@@ -42,6 +46,10 @@ pub struct StoreSpec {
     pub labels: Option<Selector>,
     /// `apiserver_*` (rule K-231).
     pub throttle: ThrottleOptions,
+    /// Where what is known is kept for a warm start (rule K-273).
+    pub snapshot: Option<SnapshotSpec>,
+    /// How often each resource is audited, `None` for never (rule K-271).
+    pub audit: Option<Duration>,
 }
 
 /// The long-lived parts that a plan borrows: it asks by specification and gets the running one where it is equal.
@@ -131,6 +139,11 @@ pub trait Parts {
     /// Unless somebody keeps it, nobody empties it.
     fn tap(&mut self, spec: &TapSpec) -> Arc<Outlet> {
         Arc::new(Outlet::new(spec.clone(), "localhost".to_owned()))
+    }
+
+    /// Who sees what is asked; the running one where it is equal.
+    fn observer(&mut self, spec: &ObserverSpec) -> Arc<Observer> {
+        Arc::new(Observer::new(*spec, 1, Tick::default()))
     }
 
     /// Where templates count.

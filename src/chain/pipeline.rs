@@ -12,6 +12,7 @@ use std::task::Waker;
 
 use super::asked::{Asked, BUDGET, Client, Transport};
 use super::caught::{catch, catching};
+use super::crowd::busy;
 use super::cut::{CutNames, rotate_answers};
 use super::notify;
 use super::plan::{Active, Plan};
@@ -23,7 +24,7 @@ use super::transfer::Transfer;
 use super::waiting::{Ended, Parked, Table};
 use super::walk::{Walk, walk};
 use super::words;
-use crate::forward::{Exchange, ExchangeOptions, Failure, Inlet, Need, Network, Random, Streams};
+use crate::forward::{Exchange, ExchangeOptions, Inlet, Need, Network, Random, Streams};
 use crate::metrics::{Counters, Observation};
 use crate::time::{Clock, Tick};
 use crate::wire::{CLASS_IN, Ede, Fault, Head, Query, Rcode, Sections, assemble, bare, rtype};
@@ -370,7 +371,7 @@ impl<R> Pipeline<R> {
                 Walk::Upstream(group, until) => (None, Some(group), until),
             };
             let share = group.as_ref().map(Share::of);
-            let Some(waiter) = self.table.place(share) else {
+            let Some(waiter) = self.table.place(share, &self.asked, &mut self.rng) else {
                 self.counters.table_full.add(1);
                 let Some(group) = group else {
                     self.asked.unwind();
@@ -379,8 +380,7 @@ impl<R> Pipeline<R> {
                 };
                 // The step hears that nobody was asked: whoever has something at hand can still serve it.
                 group.counts.rejected.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let ede = Ede::new(23, "too many queries wait for these upstreams");
-                walk = self.walk(plan, Some(Answer::Upstream(Err(Failure { ede }))), now);
+                walk = self.walk(plan, Some(busy(true)), now);
                 continue;
             };
             if let Some(group) = group {
@@ -467,7 +467,7 @@ impl<R> Pipeline<R> {
                 asked.replied.clear();
                 asked.replied.extend_from_slice(out.get(..length).unwrap_or_default());
             }
-            let sent = Sent::new(&reply, flags, length, self.clock.now());
+            let sent = Sent::new(&reply, flags, length, self.clock.now(), self.worker);
             let told = catch(catching(Some(chain)), || {
                 for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
                     if let Some(step) = chain.steps.get(*step) {
@@ -520,6 +520,10 @@ impl<R> Pipeline<R> {
                 }
             }
             self.exchange.reuse(done);
+        }
+        while let Some((place, answer)) = self.table.dismissed() {
+            self.counters.table_full.add(1);
+            self.resume(place, Some(answer), now, &mut send);
         }
         let mut from = 0;
         while woken && let Some(place) = self.table.signalled(from) {

@@ -1,5 +1,6 @@
 //! What a Corefile becomes: listeners, blocks and the flat list of steps of each; swapped whole.
 
+use std::collections::btree_map::{self, BTreeMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::cache::Cached;
 use super::entry::Entry;
+use super::kubernetes::Kept;
 use super::reload::Reload;
 use super::shed::Shed;
 use super::step::Step;
@@ -15,6 +17,8 @@ use super::view::View;
 use crate::corefile::{Transport as Scheme, Zone};
 use crate::forward::{Loops, Suspect};
 use crate::metrics::Tally;
+use crate::observe::Observer;
+use crate::store::{Kind, Look};
 use crate::time::Tick;
 use crate::wire::{Question, rtype};
 
@@ -31,6 +35,8 @@ pub struct Plan {
     pub loops: Option<Arc<Loops>>,
     /// Which upstreams may loop.
     pub suspects: Vec<Suspect>,
+    /// Who sees what is asked; `None` without `observe`.
+    pub observer: Option<Arc<Observer>>,
     /// Whether any block follows primaries: else no NOTIFY is looked at.
     pub follows: bool,
 }
@@ -112,6 +118,40 @@ impl Plan {
             view.is_none_or(|(chain, view)| view.admits(asked, question, listener, chain))
         })?;
         Some((place, listener.zones.get(place)?.chain))
+    }
+
+    /// The stores that names are kept in, each once, with the zone of the first stanza that has it and the shortest time
+    /// after which one of them wants `/ready` to fail.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Kept<'_>> {
+        let mut all: Vec<Kept<'_>> = Vec::new();
+        for kept in self.steps().filter_map(|step| step.kept()) {
+            match all.iter_mut().find(|known| Arc::ptr_eq(known.store, kept.store)) {
+                Some(known) => known.unready = known.unready.into_iter().chain(kept.unready).min(),
+                None => all.push(kept),
+            }
+        }
+        all
+    }
+
+    /// What is known of every watch, by the zone that its store is for; of two stores for one zone the one that is worse off.
+    ///
+    /// Shape: sorted, each zone and kind once. Cost: allocates; not for answers.
+    #[must_use]
+    pub fn looks(&self, now: Tick) -> Vec<(String, Look)> {
+        let mut all: BTreeMap<(String, Kind), Look> = BTreeMap::new();
+        for kept in self.kept() {
+            for look in kept.store.freshness().look(now) {
+                match all.entry((kept.zone.text().to_owned(), look.kind)) {
+                    btree_map::Entry::Vacant(place) => drop(place.insert(look)),
+                    btree_map::Entry::Occupied(mut place) if look.is_worse_than(place.get()) => {
+                        place.insert(look);
+                    }
+                    btree_map::Entry::Occupied(_) => {}
+                }
+            }
+        }
+        all.into_iter().map(|((zone, _), look)| (zone, look)).collect()
     }
 
     /// All steps.
@@ -254,6 +294,10 @@ pub struct Chain {
     pub transfers: bool,
     /// The steps that write down what was sent.
     pub writers: Vec<usize>,
+    /// For each step whether it may ask for more on the way up (`Step::asks_more`).
+    pub asks_more: Vec<bool>,
+    /// The steps that want to know what a batch will ask for.
+    pub foresees: Vec<usize>,
     /// The cache of the block, with where it is counted.
     pub cache: Option<Cached>,
     /// The words of the block, in the order of the chain, those without a step included.
@@ -268,8 +312,11 @@ impl Chain {
     pub fn new(steps: Vec<Box<dyn Step>>, zones: Vec<Zone>, published: Vec<Zone>, debug: bool) -> Self {
         let forwards = steps.iter().any(|step| step.forwards());
         let transfers = steps.iter().any(|step| step.transfers().is_some());
-        let writers =
-            steps.iter().enumerate().filter(|(_, step)| step.writes_down()).map(|(index, _)| index).collect();
+        let those = |is: fn(&dyn Step) -> bool| {
+            steps.iter().enumerate().filter(|(_, step)| is(step.as_ref())).map(|(place, _)| place).collect()
+        };
+        let (writers, foresees) = (those(|step| step.writes_down()), those(|step| step.foresees()));
+        let asks_more = steps.iter().map(|step| step.asks_more()).collect();
         let places = steps.iter().map(|step| super::words::place(step.word())).collect();
         let words = steps.iter().map(|step| step.word()).collect();
         let other_classes = steps.iter().any(|step| step.other_classes());
@@ -287,6 +334,8 @@ impl Chain {
             keeps_message,
             transfers,
             writers,
+            asks_more,
+            foresees,
             cache: None,
             words,
             published,
@@ -314,16 +363,16 @@ impl Chain {
 /// The plan in force, shared: workers look at `version` once a batch and take the new one when it moved.
 pub struct Active {
     /// The plan.
-    plan: parking_lot::Mutex<Arc<Plan>>,
+    plan: crate::sync::Mutex<Arc<Plan>>,
     /// Counted up at each swap.
-    version: std::sync::atomic::AtomicU64,
+    version: crate::sync::atomic::AtomicU64,
 }
 
 impl Active {
     /// Starts with `plan`.
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
-        Self { plan: parking_lot::Mutex::new(plan), version: std::sync::atomic::AtomicU64::new(1) }
+        Self { plan: crate::sync::Mutex::new(plan), version: crate::sync::atomic::AtomicU64::new(1) }
     }
 
     /// The plan now.
@@ -335,12 +384,37 @@ impl Active {
     /// The version now. Cost: one load.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.version.load(std::sync::atomic::Ordering::Acquire)
+        self.version.load(crate::sync::atomic::Ordering::Acquire)
     }
 
     /// Puts another plan in force; queries under way end on the one they began on.
     pub fn swap(&self, plan: Arc<Plan>) {
         *self.plan.lock() = plan;
-        self.version.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        self.version.fetch_add(1, crate::sync::atomic::Ordering::AcqRel);
+    }
+}
+
+#[cfg(all(test, feature = "interleaved"))]
+mod interleavings {
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn who_sees_a_version_takes_a_plan_that_is_as_new() {
+        loom::model(|| {
+            let plans: Vec<Arc<Plan>> = (0..3).map(|_| Arc::default()).collect();
+            let active = Arc::new(Active::new(plans[0].clone()));
+            let (there, next) = (active.clone(), [plans[1].clone(), plans[2].clone()]);
+            let swapping = thread::spawn(move || next.into_iter().for_each(|plan| there.swap(plan)));
+            // As a pipeline does it (`refresh`): first the version, then the plan.
+            let version = active.version();
+            let plan = active.plan();
+            let place = plans.iter().position(|known| Arc::ptr_eq(known, &plan)).unwrap() as u64;
+            assert!(place + 1 >= version, "version {version} with plan {place}");
+            swapping.join().unwrap();
+            assert_eq!(active.version(), 3, "every swap is seen");
+            assert!(Arc::ptr_eq(&active.plan(), &plans[2]));
+        });
     }
 }

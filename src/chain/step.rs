@@ -8,6 +8,7 @@ use super::asked::{Asked, Client};
 use super::autopath::Memo;
 use super::build::Parts;
 use super::explain::Said;
+use super::kubernetes::Kept;
 use super::plan::{Chain, Listener, Plan};
 use super::signal::Signal;
 use super::transfer::{Policy, Whole};
@@ -263,11 +264,13 @@ pub struct Sent {
     pub size: usize,
     /// When it was made.
     pub at: Tick,
+    /// The number of the worker that made it.
+    pub worker: usize,
 }
 
 impl Sent {
     /// What was made of a reply. Cost: a look at the types of its authority section.
-    pub(super) fn new(reply: &Reply, flags: u16, size: usize, at: Tick) -> Self {
+    pub(super) fn new(reply: &Reply, flags: u16, size: usize, at: Tick, worker: usize) -> Self {
         let sections = &reply.sections;
         let authority = sections.records().get(sections.range(Section::Authority)).unwrap_or_default();
         Self {
@@ -278,6 +281,7 @@ impl Sent {
             ns: authority.iter().any(|record| record.rtype == rtype::NS),
             size,
             at,
+            worker,
         }
     }
 }
@@ -329,6 +333,21 @@ pub trait Step: Send + Sync {
     /// step was there to answer it, or it was nested too deep.
     fn followed(&self, asked: &mut Asked, reply: &mut Reply, second: Option<(Reply, &Question)>) {
         let _ = (asked, reply, second);
+    }
+
+    /// Whether `also` or `follow` ever say anything.
+    fn asks_more(&self) -> bool {
+        false
+    }
+
+    /// Learns that the Service of these labels (`SVC.NS`, wire form, lower case) will be asked for soon, if `foresees` says so.
+    fn foresee(&self, run: &[u8]) {
+        let _ = run;
+    }
+
+    /// Whether `foresee` is to be called.
+    fn foresees(&self) -> bool {
+        false
     }
 
     /// What a chain says that ends with this step and found no answer (rule S-03).
@@ -438,6 +457,11 @@ pub trait Step: Send + Sync {
     /// Learns where its queries come in, once all listeners are known: for those who count by server.
     fn placed(&self, place: &Stand<'_>, parts: &mut dyn Parts) {
         let _ = (place, parts);
+    }
+
+    /// The store that this step keeps its names in, for those who say how fresh it is; one step for each store will do.
+    fn kept(&self) -> Option<Kept<'_>> {
+        None
     }
 
     /// Whether this step can serve now (rule S-13); named in the body of `/ready` while it can't.

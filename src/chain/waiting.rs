@@ -5,9 +5,11 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::asked::Asked;
+use super::crowd::{Crowd, Key, SPARE, busy};
 use super::plan::Plan;
 use super::share::{Share, Shares};
 use super::signal::Signal;
+use super::step::Answer;
 use crate::forward::Waiter;
 use crate::time::Tick;
 
@@ -37,6 +39,10 @@ pub(super) enum Ended<R> {
 struct Slot<R> {
     /// Counted up whenever the place is taken, so that an old deadline doesn't meet a new query.
     generation: u32,
+    /// Whose query was put here last.
+    client: Key,
+    /// When its time is up.
+    until: Tick,
     /// The query.
     parked: Option<Parked<R>>,
 }
@@ -57,6 +63,10 @@ pub(super) struct Table<R> {
     deadlines: BinaryHeap<Reverse<(Tick, usize, u32)>>,
     /// How many places are taken for upstreams.
     shares: Shares,
+    /// Who loses where all places are taken.
+    crowd: Crowd,
+    /// Queries that made room for others and are yet to be told so; they keep their places until then.
+    dismissed: Vec<Waiter>,
 }
 
 impl<R> Table<R> {
@@ -69,6 +79,8 @@ impl<R> Table<R> {
             signals: 0,
             deadlines: BinaryHeap::new(),
             shares: Shares::default(),
+            crowd: Crowd::default(),
+            dismissed: Vec::new(),
         }
     }
 
@@ -78,14 +90,41 @@ impl<R> Table<R> {
     }
 
     /// A place for a query that waits for these upstreams, or for a signal: who will wait there. It stays free until it is taken.
+    /// Where the table is full, or as full as it may be of those that wait for these upstreams, the query of a client that
+    /// holds more of it is dismissed (rule S-52).
     ///
-    /// Errors: `None` where the table is full, or as full as it may be of those that wait for these upstreams.
-    pub(super) fn place(&mut self, share: Option<Share>) -> Option<Waiter> {
-        if share.is_some_and(|share| self.shares.full(share, self.most)) {
+    /// Errors: `None` where nobody holds more.
+    pub(super) fn place(
+        &mut self,
+        share: Option<Share>,
+        asked: &Asked,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Waiter> {
+        let place = self.free_place(share);
+        // Nobody has to leave for what nobody waits for.
+        if place.is_some() || asked.errand {
+            return place;
+        }
+        let loser = self.loser(Key::of(asked.client.addr.ip()), share, rng)?;
+        self.dismissed.push(loser);
+        self.free_place(share)
+    }
+
+    /// A place that is free.
+    fn free_place(&mut self, share: Option<Share>) -> Option<Waiter> {
+        let dismissed = self.dismissed.len();
+        if share.is_some_and(|share| self.shares.full(share, self.most + dismissed))
+            || self.len() >= self.most + dismissed
+        {
             return None;
         }
-        if self.free.is_empty() && self.slots.len() < self.most {
-            self.slots.push(Slot { generation: 0, parked: None });
+        if self.free.is_empty() {
+            self.slots.push(Slot {
+                generation: 0,
+                client: Key::default(),
+                until: Tick::default(),
+                parked: None,
+            });
             self.free.push(self.slots.len() - 1);
         }
         let place = *self.free.last()?;
@@ -98,6 +137,7 @@ impl<R> Table<R> {
         let Some(place) = self.free.pop() else { return };
         let Some(slot) = self.slots.get_mut(place) else { return };
         slot.generation = slot.generation.wrapping_add(1);
+        (slot.client, slot.until) = (Key::of(parked.asked.client.addr.ip()), until);
         self.deadlines.push(Reverse((until, place, slot.generation)));
         self.signals += usize::from(parked.signal.is_some());
         if let Some(share) = parked.share {
@@ -153,8 +193,43 @@ impl<R> Table<R> {
         None
     }
 
+    /// Who is to leave for a query of `client`.
+    fn loser(&mut self, client: Key, share: Option<Share>, rng: &mut fastrand::Rng) -> Option<Waiter> {
+        if self.slots.is_empty() || self.dismissed.len() >= SPARE {
+            return None;
+        }
+        let (slots, dismissed) = (&self.slots, &self.dismissed);
+        let full = share.filter(|share| self.shares.full(*share, self.most + dismissed.len()));
+        let look = || {
+            let place = rng.usize(..slots.len());
+            let slot = slots.get(place)?;
+            let parked = slot.parked.as_ref()?;
+            let waiter = Waiter { place, generation: slot.generation };
+            // Where one line's upstreams have too many places, only one of theirs helps.
+            let helps = full.is_none() || parked.share == full;
+            (helps && !dismissed.contains(&waiter)).then_some((place, slot.client, slot.until))
+        };
+        let place = self.crowd.loser(client, look)?;
+        Some(Waiter { place, generation: slots.get(place)?.generation })
+    }
+
+    /// The place of a query that has to leave for another, and what it hears.
+    pub(super) fn dismissed(&mut self) -> Option<(usize, Answer)> {
+        while let Some(waiter) = self.dismissed.pop() {
+            let parked = self.slots.get(waiter.place).and_then(|slot| slot.parked.as_ref());
+            // It may be done with meanwhile.
+            if let Some(parked) = parked.filter(|_| self.waits(waiter)) {
+                return Some((waiter.place, busy(parked.signal.is_none())));
+            }
+        }
+        None
+    }
+
     /// When the next one's time is up, at the earliest.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
+        if !self.dismissed.is_empty() {
+            return Some(Tick::default());
+        }
         self.deadlines.peek().map(|Reverse((until, ..))| *until)
     }
 }

@@ -39,21 +39,11 @@ pub(super) fn walk(
         let chain = plan.chains.get(asked.chain);
         let steps = chain.map(|chain| chain.steps.as_slice()).unwrap_or_default();
         let answered = joined.is_none();
-        let flow = match (joined.take(), steps.get(asked.step), resumed.take()) {
-            (Some(reply), ..) => Flow::Reply(reply),
-            // Whoever knows only IN is not asked about other classes, and nobody else is (rule K-013).
-            (None, Some(step), None)
-                if asked.question.qclass != CLASS_IN && !step.other_classes() && !step.guards() =>
-            {
-                Flow::Next
-            }
-            (None, None, None) if asked.question.qclass != CLASS_IN => {
-                Flow::Reply(Reply::code(Rcode::REFUSED))
-            }
-            // The end of the chain: nobody answered (rule S-03).
-            (None, None, _) => Flow::Reply(Reply { nobody: true, ..Reply::code(ending(steps)) }),
-            (None, Some(step), None) => step.ask(asked, context),
-            (None, Some(step), Some(answer)) => step.resume(asked, answer, context),
+        // Moving a reply costs more than looking whether there is one.
+        let flow = if answered {
+            descent(steps, asked, &mut resumed, context)
+        } else {
+            joined.take().map_or(Flow::Next, Flow::Reply)
         };
         match flow {
             Flow::Next => asked.step += 1,
@@ -83,15 +73,13 @@ pub(super) fn walk(
                 let mut follow = None;
                 for place in (asked.entry..asked.step.min(steps.len())).rev() {
                     let Some(step) = steps.get(place) else { break };
-                    also = step.also(asked, &reply).filter(|_| asked.frames.len() < MAX_FRAMES);
-                    if also.is_some() {
-                        asked.step = place;
-                        break;
-                    }
-                    follow = step.follow(asked, &reply);
-                    if follow.is_some() {
-                        asked.step = place;
-                        break;
+                    if chain.and_then(|chain| chain.asks_more.get(place)) == Some(&true) {
+                        also = step.also(asked, &reply).filter(|_| asked.frames.len() < MAX_FRAMES);
+                        follow = if also.is_none() { step.follow(asked, &reply) } else { None };
+                        if also.is_some() || follow.is_some() {
+                            asked.step = place;
+                            break;
+                        }
                     }
                     step.tell(asked, &mut reply, context);
                 }
@@ -145,6 +133,38 @@ pub(super) fn walk(
                     false => Answer::Reply { reply, question, held: frame.held },
                 });
             }
+        }
+    }
+}
+
+/// Asks the steps of a chain from the one in hand on, the first of them with `resumed` if that is there; what the first one says
+/// that does not let the query pass.
+fn descent(
+    steps: &[Box<dyn Step>],
+    asked: &mut Asked,
+    resumed: &mut Option<Answer>,
+    context: &mut Context<'_>,
+) -> Flow {
+    let mut first = resumed.is_some().then(|| resumed.take()).flatten();
+    loop {
+        let Some(step) = steps.get(asked.step) else {
+            return Flow::Reply(match asked.question.qclass {
+                // The end of the chain: nobody answered (rule S-03).
+                CLASS_IN => Reply { nobody: true, ..Reply::code(ending(steps)) },
+                _ => Reply::code(Rcode::REFUSED),
+            });
+        };
+        let flow = if first.is_some() {
+            first.take().map_or(Flow::Next, |answer| step.resume(asked, answer, context))
+        } else if asked.question.qclass != CLASS_IN && !step.other_classes() && !step.guards() {
+            // Whoever knows only IN is not asked about other classes, and nobody else is (rule K-013).
+            Flow::Next
+        } else {
+            step.ask(asked, context)
+        };
+        match flow {
+            Flow::Next => asked.step += 1,
+            said => return said,
         }
     }
 }

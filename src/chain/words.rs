@@ -4,8 +4,8 @@ use super::build::Draft;
 use super::{
     acl, any, auto, autopath, bind, bufsize, cache, cancel, chaos, debug, dns64, dnstap, erratic, errors,
     file, forward, header, health, hosts, https, https3, k8s_external, kubedns_config, kubernetes,
-    loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, prometheus, proxyproto, quic,
-    ready, reload, rewrite, root, secondary, shed, template, timeouts, tls, transfer, view, whoami,
+    loadbalance, local, log, loop_, metadata, minimal, multisocket, nsid, observe, prometheus, proxyproto,
+    quic, ready, reload, rewrite, root, secondary, shed, template, timeouts, tls, transfer, view, whoami,
 };
 use crate::corefile::{Directive, Error};
 
@@ -77,6 +77,7 @@ pub const WORDS: &[Word] = &[
     refused("pprof", "there is no Go runtime to profile: remove the line"),
     served(shed::WORD, shed::SYNTAX, shed::HELP, shed::parse),
     served(prometheus::WORD, prometheus::SYNTAX, prometheus::HELP, prometheus::parse),
+    served(observe::WORD, observe::SYNTAX, observe::HELP, observe::parse),
     served(errors::WORD, errors::SYNTAX, errors::HELP, errors::parse),
     served(log::WORD, log::SYNTAX, log::HELP, log::parse),
     served(dnstap::WORD, dnstap::SYNTAX, dnstap::HELP, dnstap::parse),

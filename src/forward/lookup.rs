@@ -11,6 +11,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name;
 
 use super::target::MOST_ADDRESSES;
+use crate::panics::{attempt, attempted};
 
 /// The machine's resolvers.
 const MACHINE: &str = "/etc/resolv.conf";
@@ -39,14 +40,15 @@ pub fn look_up(names: &[HostName], within: Duration) -> Vec<Result<Vec<IpAddr>, 
         let asked = runtime.block_on(async {
             let tasks: Vec<_> = names
                 .iter()
-                .map(|name| tokio::spawn(tokio::time::timeout(within, one(name.clone()))))
+                .map(|name| attempted("look-up", tokio::time::timeout(within, one(name.clone()))))
+                .map(tokio::spawn)
                 .collect();
             let mut results = Vec::new();
             for task in tasks {
                 results.push(match task.await {
-                    Ok(Ok(result)) => result,
-                    Ok(Err(_)) => Err(format!("no answer within {:.1} s", within.as_secs_f64())),
-                    Err(_) => Err("the look-up failed".to_owned()),
+                    Ok(Some(Ok(result))) => result,
+                    Ok(Some(Err(_))) => Err(format!("no answer within {:.1} s", within.as_secs_f64())),
+                    Ok(None) | Err(_) => Err("the look-up failed".to_owned()),
                 });
             }
             results
@@ -54,11 +56,11 @@ pub fn look_up(names: &[HostName], within: Duration) -> Vec<Result<Vec<IpAddr>, 
         runtime.shutdown_background();
         Ok::<_, String>(asked)
     };
-    let done = std::thread::scope(|scope| scope.spawn(run).join());
+    let done = std::thread::scope(|scope| scope.spawn(|| attempt("look-up", run)).join());
     match done {
-        Ok(Ok(results)) => results,
-        Ok(Err(text)) => names.iter().map(|_| Err(text.clone())).collect(),
-        Err(_) => names.iter().map(|_| Err("the look-up failed".to_owned())).collect(),
+        Ok(Some(Ok(results))) => results,
+        Ok(Some(Err(text))) => names.iter().map(|_| Err(text.clone())).collect(),
+        Ok(None) | Err(_) => names.iter().map(|_| Err("the look-up failed".to_owned())).collect(),
     }
 }
 

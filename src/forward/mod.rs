@@ -36,6 +36,8 @@ pub use lookup::{HostName, look_up};
 pub use loops::{Loops, Suspect};
 pub use network::{Arrival, Blame, Inlet, Job, Network, StreamFault, Streams, Ticket};
 pub use resolv::{Look, ResolvFile, search_list};
+#[cfg(feature = "fuzzing")]
+pub(crate) use resolv::{name_servers, searches};
 pub use response::{Expect, Response, Unfit, read};
 pub use streams::{Desk, DeskOptions};
 pub use target::{GroupSpec, Target, TargetFault, is_own, scoped};

@@ -21,7 +21,7 @@ const LONGEST: u64 = 64 << 10;
 /// interest here.
 ///
 /// Errors: it names none; or only such whose interface there is not.
-pub(super) fn name_servers(text: &[u8]) -> Result<Vec<SocketAddr>, String> {
+pub(crate) fn name_servers(text: &[u8]) -> Result<Vec<SocketAddr>, String> {
     let (config, _) = Config::parse_with_errors(text);
     let mut found: Vec<SocketAddr> = Vec::new();
     let mut fault = None;
@@ -160,7 +160,7 @@ pub fn search_list(path: &Path) -> Result<Vec<String>, String> {
 }
 
 /// The search list of a text.
-fn searches(text: &[u8]) -> Vec<String> {
+pub(crate) fn searches(text: &[u8]) -> Vec<String> {
     let (config, _) = Config::parse_with_errors(text);
     let mut names: Vec<String> = Vec::new();
     for name in config.get_last_search_or_domain() {

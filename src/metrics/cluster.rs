@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use super::{HistogramSum, LATENCY, PROGRAMMING};
+use super::{HistogramSum, LATENCY, PROGRAMMING, SnapshotNumbers};
 
 /// The kinds of Services that `coredns_kubernetes_dns_programming_duration_seconds` tells apart (rule K-275).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -29,6 +29,58 @@ impl ServiceKind {
     }
 }
 
+/// How an audit ended (rule K-271).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum AuditEnd {
+    /// Everything was compared.
+    Done,
+    /// The watch was not up, or listed anew meanwhile: nothing was judged.
+    Skipped,
+    /// The API server did not answer as it should.
+    Failed,
+}
+
+impl AuditEnd {
+    /// All ends.
+    pub const ALL: [Self; 3] = [Self::Done, Self::Skipped, Self::Failed];
+
+    /// The value of label `result`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How the store and the API server differ in an object (rule K-271).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Difference {
+    /// The store has it not.
+    Missing,
+    /// Only the store has it.
+    Surplus,
+    /// The store has another version of it, or another object of its name.
+    Outdated,
+}
+
+impl Difference {
+    /// All differences.
+    pub const ALL: [Self; 3] = [Self::Missing, Self::Surplus, Self::Outdated];
+
+    /// The value of label `difference`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Surplus => "surplus",
+            Self::Outdated => "outdated",
+        }
+    }
+}
+
 /// The numbers of all stores and sources together.
 ///
 /// Shape: maps from label values; hosts are those of the Corefile and its kubeconfigs, so they stay few.
@@ -48,6 +100,16 @@ pub struct ClusterNumbers {
     pub failures: BTreeMap<(&'static str, &'static str), u64>,
     /// Objects, or parts of them, and events that could not be taken, by resource; counted each time that they come.
     pub passed_over: BTreeMap<&'static str, u64>,
+    /// Refusals of lists and watches by resource and HTTP status, whether as an answer or inside a watch.
+    pub refusals: BTreeMap<(&'static str, u16), u64>,
+    /// Audits by resource and by how they ended.
+    pub audits: BTreeMap<(&'static str, AuditEnd), u64>,
+    /// What audits found to differ, by resource and by how it differs.
+    pub differences: BTreeMap<(&'static str, Difference), u64>,
+    /// Objects that audits put right, by resource.
+    pub healed: BTreeMap<&'static str, u64>,
+    /// Snapshots, by file.
+    pub snapshots: BTreeMap<Box<str>, SnapshotNumbers>,
     /// Host names that two owners claim for different addresses now; `None` while no store knows host names.
     pub conflicts: Option<u64>,
 }
@@ -56,7 +118,7 @@ pub struct ClusterNumbers {
 ///
 /// A lock, not atomics: no query takes it, and a storm of updates takes it once for each Service that is published.
 #[derive(Default, Debug)]
-pub struct ClusterCounts(Mutex<ClusterNumbers>);
+pub struct ClusterCounts(pub(super) Mutex<ClusterNumbers>);
 
 impl ClusterCounts {
     /// Slices of one Service were published. Unit: seconds since each was triggered; below zero where clocks differ.
@@ -86,6 +148,26 @@ impl ClusterCounts {
     /// A list or a watch of `resource` failed.
     pub fn failed(&self, resource: &'static str, reason: &'static str) {
         *self.0.lock().failures.entry((resource, reason)).or_default() += 1;
+    }
+
+    /// A list or a watch of `resource` was refused with this status.
+    pub fn refused(&self, resource: &'static str, status: u16) {
+        *self.0.lock().refusals.entry((resource, status)).or_default() += 1;
+    }
+
+    /// An audit of `resource` ended.
+    pub fn audited(&self, resource: &'static str, end: AuditEnd) {
+        *self.0.lock().audits.entry((resource, end)).or_default() += 1;
+    }
+
+    /// Audits of `resource` found so many objects to differ.
+    pub fn differed(&self, resource: &'static str, difference: Difference, count: u64) {
+        *self.0.lock().differences.entry((resource, difference)).or_default() += count;
+    }
+
+    /// So many objects of `resource` were put right.
+    pub fn healed(&self, resource: &'static str, count: u64) {
+        *self.0.lock().healed.entry(resource).or_default() += count;
     }
 
     /// How many lists came to their end, of all resources together.

@@ -24,7 +24,7 @@ pub enum BindError {
     },
     /// Ports below 1024 need a right.
     #[error(
-        "no right to listen on {addr}: run as root, give CAP_NET_BIND_SERVICE, or use a port from 1024 on (-p)"
+        "no right to listen on {addr}: use a port from 1024 on (-p), run as root, or set the sysctl net.ipv4.ip_unprivileged_port_start to 0 (in a pod: securityContext.sysctls)"
     )]
     Forbidden {
         /// The address.

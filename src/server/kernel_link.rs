@@ -13,7 +13,10 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use super::bind::Sockets;
 use super::kernel::{Inbox, Outbox, Sent};
 use super::link::{Accepted, Link, Ready, StreamId};
+use super::pressure::{Pressure, Verdict};
+use crate::chain::Entry;
 use crate::forward::Network;
+use crate::metrics::Counters;
 use crate::time::{Clock, Tick};
 
 /// What an epoll event is about: the upper half of its data.
@@ -72,6 +75,8 @@ pub struct KernelLink {
     free_upstreams: Vec<usize>,
     /// The wake-up.
     wake: OwnedFd,
+    /// What becomes of queries where more come than can be answered.
+    pressure: Pressure,
 }
 
 /// The most events of one wait.
@@ -93,7 +98,14 @@ impl KernelLink {
             upstreams: Vec::new(),
             free_upstreams: Vec::new(),
             wake,
+            pressure: Pressure::default(),
         })
+    }
+
+    /// The same, which counts here what it drops.
+    #[must_use]
+    pub fn counted(self, counters: Arc<Counters>) -> Self {
+        Self { pressure: Pressure::new(counters), ..self }
     }
 
     /// What becomes readable when something is ready.
@@ -186,6 +198,7 @@ impl Link for KernelLink {
 
     fn adopt(&mut self, sockets: Sockets) -> io::Result<usize> {
         let number = self.groups.len();
+        self.pressure.adopt(number, sockets.datagrams.as_ref().map(AsFd::as_fd), &self.clock);
         if let Some(socket) = &sockets.datagrams {
             epoll::add(&self.epoll, socket, data(tag::DATAGRAMS, number), epoll::EventFlags::IN)?;
         }
@@ -194,6 +207,10 @@ impl Link for KernelLink {
         }
         self.groups.push(Some(sockets));
         Ok(number)
+    }
+
+    fn equip(&mut self, number: usize, entry: &Entry) {
+        self.pressure.equip(number, entry.proxy.is_some());
     }
 
     fn retire(&mut self, number: usize) {
@@ -209,6 +226,7 @@ impl Link for KernelLink {
 
     fn wait(&mut self, until: Option<Tick>, ready: &mut Vec<Ready>) {
         ready.clear();
+        let until = until.into_iter().chain(self.pressure.due()).min();
         let timeout = until.map(|until| {
             let left = until.since(self.clock.now());
             Timespec {
@@ -218,7 +236,13 @@ impl Link for KernelLink {
         });
         let mut events = [const { MaybeUninit::uninit() }; EVENTS];
         // An interrupted wait lists nothing: the caller goes round.
-        let Ok((events, _)) = epoll::wait(&self.epoll, &mut events, timeout.as_ref()) else { return };
+        let waited = epoll::wait(&self.epoll, &mut events, timeout.as_ref());
+        if self.pressure.due().is_some() {
+            let groups = &self.groups;
+            let socket = |number: usize| groups.get(number)?.as_ref()?.datagrams.as_ref().map(AsFd::as_fd);
+            self.pressure.tend(self.clock.now(), socket);
+        }
+        let Ok((events, _)) = waited else { return };
         for event in events.iter() {
             let data = event.data.u64();
             let index = usize::try_from(data & 0xffff_ffff).unwrap_or(usize::MAX);
@@ -237,9 +261,14 @@ impl Link for KernelLink {
     }
 
     fn receive(&mut self, socket: usize, inbox: &mut Inbox) -> io::Result<usize> {
-        match self.datagrams(socket) {
-            Some(socket) => inbox.receive(socket.as_fd()),
-            None => Err(io::ErrorKind::NotConnected.into()),
+        let number = socket;
+        let datagrams = self.groups.get(number).and_then(|group| group.as_ref()?.datagrams.as_ref());
+        let Some(socket) = datagrams.map(AsFd::as_fd) else { return Err(io::ErrorKind::NotConnected.into()) };
+        loop {
+            let count = inbox.receive(socket).inspect_err(|_| self.pressure.emptied(number))?;
+            if self.pressure.batch(number, socket, inbox, &self.clock) == Verdict::Answer {
+                return Ok(count);
+            }
         }
     }
 

@@ -151,6 +151,14 @@ impl World {
             .unwrap_or_default()
     }
 
+    /// Nobody looks at a stream any more, which the worker closed.
+    pub fn forget(&self, stream: StreamId) {
+        let mut network = self.0.lock();
+        if network.pipes.get(&stream.0).is_some_and(|pipe| pipe.worker_ended) {
+            network.pipes.remove(&stream.0);
+        }
+    }
+
     /// Whether the worker closed a stream.
     #[must_use]
     pub fn closed(&self, stream: StreamId) -> bool {

@@ -8,16 +8,22 @@
 //!
 //! Invariants: nothing on the road of a query crosses a thread; a worker talks to the world only through its `Link`, so the
 //! same worker runs on the kernel and in memory; every deadline is absolute; every bound is counted when it is met;
-//! `unsafe` stands in `kernel` alone.
+//! `unsafe` stands in `kernel` and `sockopt` alone.
 
 mod bind;
+mod drops;
 mod encrypted;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzed;
 mod gate;
 mod kernel;
 mod kernel_link;
 mod link;
 pub mod memory;
+mod pressure;
 mod proxies;
+mod sieve;
+mod sockopt;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -25,6 +31,7 @@ mod worker;
 mod workers;
 
 pub use bind::{BindError, Bound, Group, Sockets, bind};
+pub use drops::of as kernel_drops;
 pub use encrypted::encrypted_threads;
 pub use gate::GateLink;
 pub use kernel::{BATCH, Envelope, Inbox, Outbox, RECEIVE, SEND, Sent, give_back};

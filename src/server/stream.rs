@@ -332,7 +332,7 @@ impl Streams {
             && has_message(&stream.input)
     }
 
-    /// Answers the whole messages in a stream's input; `None` where the stream breaks the rules.
+    /// Answers the whole messages in a stream's input; `None` where there is no such stream.
     fn take_queries(&mut self, id: StreamId, now: Tick, answerer: &mut impl Answerer) -> Option<()> {
         if self.reply.is_empty() {
             self.reply.resize(MAX_MESSAGE, 0);
@@ -347,7 +347,10 @@ impl Streams {
             let Some((prefix, body)) = rest.split_first_chunk::<2>() else { break };
             let length = usize::from(u16::from_be_bytes(*prefix));
             if length == 0 {
-                return None;
+                // What breaks the rules has an end, but not before the answers that are owed.
+                (stream.ended, taken) = (true, 0);
+                stream.input.clear();
+                break;
             }
             let Some(message) = body.get(..length) else { break };
             let client = Client {
@@ -373,9 +376,8 @@ impl Streams {
                 *left = left.saturating_sub(1);
                 if *left == 0 {
                     // Nothing more is read; the stream is closed once it got what it is owed.
-                    stream.ended = true;
+                    (stream.ended, taken) = (true, 0);
                     stream.input.clear();
-                    taken = 0;
                     break;
                 }
             }

@@ -1,6 +1,5 @@
 //! A worker: one thread's loop over its link, its desk and its streams.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use super::stream::{Admission, Answerer, StreamLimits, StreamReturn, Streams};
 use crate::chain::{Client, Outcome, Pipeline, PipelineOptions, Plan, Socket, Timeouts, Transfer, Transport};
 use crate::corefile::Transport as Scheme;
 use crate::metrics::Counters;
+use crate::panics::keep;
 use crate::time::Tick;
 use crate::wire::MAX_MESSAGE;
 
@@ -258,19 +258,13 @@ impl<L: Link> Worker<L> {
 
     /// Serves until the server drains and everything is answered.
     ///
-    /// A panic outside of any query is printed and counted, and the loop begins anew: sockets must not be left with nobody to
-    /// read them.
+    /// After a panic outside of any query the loop begins anew: sockets must not be left with nobody to read them.
     pub fn run(&mut self) {
-        let mut serve = || {
+        keep("worker", || {
             while !self.finished() {
                 self.turn();
             }
-        };
-        while catch_unwind(AssertUnwindSafe(&mut serve)).is_err() {
-            tracing::error!("a worker panicked outside of a query; it goes on");
-            // Were it to happen at every turn, it must not fill the log.
-            std::thread::sleep(REST);
-        }
+        });
     }
 
     /// The link, for tests that play the world.
@@ -477,6 +471,9 @@ impl<L: Link> Worker<L> {
         let Ok(count) = self.link.receive(socket, &mut self.inbox) else { return false };
         let now = self.link.now();
         let listener = self.desk.listener(socket);
+        if count > 1 {
+            (0..count).for_each(|index| self.desk.pipeline.foresee(self.inbox.bytes(index)));
+        }
         for index in 0..count {
             let envelope = self.inbox.envelope(index);
             // Port 0 cannot be answered, and another family cannot have come (W56).

@@ -115,7 +115,8 @@ impl Crew {
     /// Starts a worker.
     fn hire(&self, number: usize, wanted: &[Socket], own: Vec<Sockets>, workers: usize) -> io::Result<Hand> {
         let (event, waker) = wake_handle()?;
-        let mut link = KernelLink::new(event, self.options.clock.clone())?;
+        let counters = self.counters.get(number).cloned().unwrap_or_default();
+        let mut link = KernelLink::new(event, self.options.clock.clone())?.counted(counters);
         for sockets in own {
             link.adopt(sockets)?;
         }
@@ -190,6 +191,12 @@ impl Crew {
     #[must_use]
     pub fn addresses(&self) -> &[(Socket, SocketAddr)] {
         &self.addresses
+    }
+
+    /// The addresses that were bound.
+    #[must_use]
+    pub fn bound(&self) -> Vec<SocketAddr> {
+        self.addresses.iter().map(|(_, bound)| *bound).collect()
     }
 
     /// Gives the workers the sockets of new addresses, and takes those of `gone` from them; the plan in force is the new

@@ -1,11 +1,14 @@
 //! What a source tells the store: objects of the cluster, cut down to the fields that names are made of.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 mod hosts;
+mod identity;
 mod import;
 
 pub use hosts::{ExternalAddress, HostKind, HostsObject, ListedHost, ParentGateway};
+pub use identity::{ObjectId, VersionId};
 pub use import::{ImportObject, SliceImport};
 
 /// The kinds of objects that the store is fed with; each has its own list, watch and generation.
@@ -23,6 +26,25 @@ pub enum Kind {
     Imports,
     /// What gives host names from outside, only where a stanza asks for it.
     Hosts(HostKind),
+}
+
+impl Kind {
+    /// The plural name, as in paths and labels.
+    #[must_use]
+    pub fn resource(self) -> &'static str {
+        match self {
+            Self::Services => "services",
+            Self::EndpointSlices => "endpointslices",
+            Self::Namespaces => "namespaces",
+            Self::Pods => "pods",
+            Self::Imports => "serviceimports",
+            Self::Hosts(HostKind::Ingresses) => "ingresses",
+            Self::Hosts(HostKind::Gateways) => "gateways",
+            Self::Hosts(HostKind::HttpRoutes) => "httproutes",
+            Self::Hosts(HostKind::GrpcRoutes) => "grpcroutes",
+            Self::Hosts(HostKind::TlsRoutes) => "tlsroutes",
+        }
+    }
 }
 
 /// One step in the life of the cluster, as a source saw it.
@@ -54,6 +76,13 @@ impl ObjectKey {
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
+    }
+
+    /// Whether it is no name that an object of Kubernetes can have: those are in lower case.
+    #[must_use]
+    pub fn has_capitals(&self) -> bool {
+        let capital = |text: &str| text.bytes().any(|byte| byte.is_ascii_uppercase());
+        capital(&self.namespace) || capital(&self.name)
     }
 }
 
@@ -211,6 +240,56 @@ pub struct PodObject {
     pub labels: Vec<(Box<str>, Box<str>)>,
 }
 
+/// What a watch does.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub enum WatchState {
+    /// Nothing yet, or nobody watches.
+    #[default]
+    Idle,
+    /// It asked, and no answer has begun.
+    Connecting,
+    /// A list comes.
+    Listing,
+    /// It listens.
+    Watching,
+    /// It failed, and pauses before it asks again.
+    Retrying,
+    /// The API server does not know the kind; it is asked again now and then.
+    Absent,
+}
+
+impl WatchState {
+    /// All states.
+    pub const ALL: [Self; 6] =
+        [Self::Idle, Self::Connecting, Self::Listing, Self::Watching, Self::Retrying, Self::Absent];
+
+    /// The state in a word, for labels and people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::Listing => "listing",
+            Self::Watching => "watching",
+            Self::Retrying => "retrying",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// What a watch has heard of its kind; all but a state confirm what is held of it (rule K-269).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard<'a> {
+    /// It does something else now.
+    State(WatchState),
+    /// An event, and its version.
+    Event(&'a str),
+    /// A bookmark, and its version.
+    Bookmark(&'a str),
+    /// A list is complete, and its version; empty for a kind that is not there.
+    List(&'a str),
+}
+
 /// Where a source puts what it learns; the store's writer is one.
 ///
 /// A source calls `change` for each step and `settle` when it has no more for now: what changed together is
@@ -220,4 +299,21 @@ pub trait Sink {
     fn change(&mut self, change: Change);
     /// Publishes what changed since the last call.
     fn settle(&mut self);
+    /// Takes what a watch has heard; whoever does not watch has nothing to say.
+    fn heard(&mut self, kind: Kind, heard: Heard<'_>) {
+        let _ = (kind, heard);
+    }
+    /// The version of an object as it is held after the last `settle`; `None` where it is not held. For audits.
+    fn held(&self, kind: Kind, key: &ObjectKey) -> Option<VersionId> {
+        let _ = (kind, key);
+        None
+    }
+    /// Calls `visit` for every object of a kind that is held after the last `settle`, some more than once. For audits.
+    fn each_held(&self, kind: Kind, visit: &mut dyn FnMut(ObjectId)) {
+        let _ = (kind, visit);
+    }
+    /// Drops objects of a kind, as `Change::Remove` does. For audits, which do not keep names.
+    fn drop_held(&mut self, kind: Kind, objects: &HashSet<ObjectId>) {
+        let _ = (kind, objects);
+    }
 }

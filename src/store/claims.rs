@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::change::{ExternalAddress, HostKind, HostsObject, ListedHost, ObjectKey};
 use super::hosts::{Claim, HostName, Owner};
+use super::identity::Version;
 use super::{Addresses, Store, push_label};
 use crate::metrics::ClusterCounts;
 
@@ -14,7 +15,7 @@ type Id = (HostKind, ObjectKey);
 /// An object that claims hosts, as it was last told.
 struct Listed {
     /// The object.
-    object: HostsObject,
+    object: Arc<HostsObject>,
     /// The list in which it was last seen.
     mark: u32,
     /// The keys of the hosts that it claims as published.
@@ -51,13 +52,14 @@ impl ClaimBook {
         match self.objects.get_mut(&id) {
             Some(known) => {
                 known.mark = mark;
-                if known.object == object {
+                if *known.object == object {
                     return;
                 }
-                known.object = object;
+                known.object = Arc::new(object);
             }
             None => {
-                self.objects.insert(id.clone(), Listed { object, mark, claimed: Vec::new() });
+                self.objects
+                    .insert(id.clone(), Listed { object: Arc::new(object), mark, claimed: Vec::new() });
             }
         }
         self.dirty.insert(id);
@@ -70,6 +72,17 @@ impl ClaimBook {
             self.dirty.insert(id.clone());
             self.left.push((id, gone.claimed));
         }
+    }
+
+    /// The objects of a kind that are known, with their versions.
+    pub(super) fn held(&self, kind: HostKind) -> impl Iterator<Item = (&ObjectKey, Version)> {
+        let known = self.objects.iter().filter(move |(id, _)| id.0 == kind);
+        known.map(|(id, listed)| (&id.1, Version::of(&listed.object.revision)))
+    }
+
+    /// The version of an object that is known.
+    pub(super) fn version(&self, kind: HostKind, key: &ObjectKey) -> Option<Version> {
+        self.objects.get(&(kind, key.clone())).map(|listed| Version::of(&listed.object.revision))
     }
 
     /// Drops the objects of a kind that the list which ends now did not name.
@@ -86,6 +99,9 @@ impl ClaimBook {
     /// Cost: what changed, and a walk over all routes where a Gateway did.
     pub(super) fn settle(&mut self, store: &Store, counts: &Arc<ClusterCounts>) -> bool {
         let mut dirty = std::mem::take(&mut self.dirty);
+        for id in &dirty {
+            store.hosts().note(id, self.objects.get(id).map(|listed| listed.object.clone()));
+        }
         let gateways: BTreeSet<&ObjectKey> =
             dirty.iter().filter(|(kind, _)| *kind == HostKind::Gateways).map(|(_, key)| key).collect();
         if !gateways.is_empty() {

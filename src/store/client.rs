@@ -23,6 +23,16 @@ impl ClientPod {
         }
     }
 
+    /// A pod as a snapshot has it.
+    pub(super) fn restored(key: &super::ObjectKey, labels: Vec<(Box<str>, Box<str>)>) -> Self {
+        Self { namespace: key.namespace.clone(), name: key.name.clone(), labels: labels.into() }
+    }
+
+    /// Its labels, sorted by key.
+    pub(super) fn labels(&self) -> &[(Box<str>, Box<str>)] {
+        &self.labels
+    }
+
     /// Its namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {

@@ -250,7 +250,7 @@ impl Endpoints {
         &'a self,
         label: &'a [u8],
         naming: Naming,
-    ) -> impl Iterator<Item = (&'a Part, Member<'a>)> + 'a {
+    ) -> impl Iterator<Item = (&'a Part, Member<'a>)> + Clone + 'a {
         let order = self.order(naming);
         let range = match order {
             Order::Address => dashed(label).map_or(0..0, |octets| self.range(octets.into())),

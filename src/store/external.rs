@@ -86,7 +86,15 @@ pub struct External {
     ports: Box<[Port]>,
 }
 
+/// Where a Service of a snapshot is reached: IPv4 addresses, IPv6 addresses, the name that they are found by instead.
+type Restored = (Box<[[u8; 4]]>, Box<[[u8; 16]]>, Option<Box<[u8]>>);
+
 impl External {
+    /// A Service as a snapshot has it: IPv4 and IPv6 addresses, or an alias.
+    pub(super) fn restored((v4, v6, alias): Restored, listed: usize, ports: Vec<Port>) -> Self {
+        Self { addresses: Addresses { v4, v6, alias }, listed: listed.max(1), ports: ports.into() }
+    }
+
     /// How many addresses are listed, repetitions included: what the weight of SRV records counts (rule K-076).
     #[must_use]
     pub fn listed(&self) -> usize {
@@ -174,6 +182,11 @@ impl Externals {
         }
     }
 
+    /// All of them, in no order. Cost: two reference counts each.
+    pub(super) fn all(&self) -> Vec<(ServiceKey, Arc<External>)> {
+        self.services.iter().map(|entry| (entry.key().clone(), entry.1.clone())).collect()
+    }
+
     /// The serial of the zones that are made of this: 0 before any change.
     #[must_use]
     pub fn serial(&self) -> u32 {
@@ -186,7 +199,7 @@ impl Externals {
     }
 
     /// Publishes what is known of a Service now. Addresses go in before it and out after it, as for cluster addresses.
-    fn publish(&self, key: &ServiceKey, namespace: Arc<Namespace>, new: Option<External>) {
+    pub(super) fn publish(&self, key: &ServiceKey, namespace: Arc<Namespace>, new: Option<External>) {
         let old = self.service(key).map(|(_, external)| external);
         let ips = |external: &External| external.addresses.ips().collect::<Vec<_>>();
         let before = old.as_deref().map(ips).unwrap_or_default();

@@ -7,13 +7,13 @@
 //! route ─► its Gateways ► hosts that both name ────┘          ┘
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
-use super::change::{HostKind, ObjectKey};
+use super::change::{HostKind, HostsObject, ObjectKey};
 use super::{Addresses, Namespace};
 use crate::wire::MAX_NAME;
 
@@ -130,9 +130,25 @@ impl HostName {
 pub struct Hosts {
     /// Hosts by their keys.
     table: RwLock<BTreeMap<Box<[u8]>, Arc<Host>>>,
+    /// The objects that claim them, for a snapshot: those of the writer, which reads its own table.
+    objects: Mutex<HashMap<(HostKind, ObjectKey), Arc<HostsObject>>>,
 }
 
 impl Hosts {
+    /// Notes an object that claims hosts as it is now; `None` for one that is gone.
+    pub(super) fn note(&self, id: &(HostKind, ObjectKey), object: Option<Arc<HostsObject>>) {
+        let mut objects = self.objects.lock();
+        match object {
+            Some(object) => drop(objects.insert(id.clone(), object)),
+            None => drop(objects.remove(id)),
+        }
+    }
+
+    /// The objects that claim hosts, in no order. Cost: a reference count each.
+    pub(super) fn objects(&self) -> Vec<Arc<HostsObject>> {
+        self.objects.lock().values().cloned().collect()
+    }
+
     /// The host of exactly this name.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Arc<Host>> {

@@ -1,16 +1,36 @@
 //! What stands for texts that are only ever compared: names of slices, versions of objects, what these answer.
 //!
-//! All are 64 bits of a keyed hash (SipHash, a key for each process). Two different texts look the same with a chance of one in
+//! All are 64 bits of a keyed hash (SipHash, a key for each process, kept over restarts by a snapshot). Two different texts look the same with a chance of one in
 //! 2^64; among 150,000 slices any two do with one in a thousand million.
 
 use std::fmt::Write as _;
-use std::hash::BuildHasher as _;
-use std::sync::LazyLock;
+use std::hash::{BuildHasher as _, DefaultHasher, Hash, Hasher as _, RandomState};
+use std::sync::OnceLock;
 
 use super::change::{ObjectKey, Revision};
 
-/// The key of all hashes here.
-static KEY: LazyLock<std::hash::RandomState> = LazyLock::new(std::hash::RandomState::new);
+/// The key of all hashes here: a secret, so that nobody can choose names that look the same.
+static KEY: OnceLock<[u64; 2]> = OnceLock::new();
+
+/// The key of this process: that of the first snapshot that was read, else a random one.
+pub(super) fn key() -> [u64; 2] {
+    *KEY.get_or_init(|| [0, 1].map(|half: u8| RandomState::new().hash_one(half)))
+}
+
+/// Takes the key of a snapshot, so that hashes in it are those of this process. Where there is one already, they differ: then
+/// every object looks changed once, and slices stand beside themselves until the first list is complete.
+pub(super) fn adopt(key: [u64; 2]) {
+    // The second of two snapshots keeps its own.
+    let _ = KEY.set(key);
+}
+
+/// The hash of `data`. Cost: SipHash of 16 bytes more than the data.
+fn hash(data: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key().iter().for_each(|&half| hasher.write_u64(half));
+    data.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// Which EndpointSlice.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -19,7 +39,22 @@ pub(super) struct SliceId(u64);
 impl SliceId {
     /// The id of the slice with this key.
     pub(super) fn of(key: &ObjectKey) -> Self {
-        Self(KEY.hash_one((&key.namespace, &key.name)))
+        Self::named(&key.namespace, &key.name)
+    }
+
+    /// The id of what has this namespace and name.
+    pub(super) fn named(namespace: &str, name: &str) -> Self {
+        Self(hash(&(namespace, name)))
+    }
+
+    /// The id that is this number.
+    pub(super) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The id as a number.
+    pub(super) fn number(self) -> u64 {
+        self.0
     }
 }
 
@@ -33,7 +68,17 @@ impl Version {
         if revision.version.is_empty() {
             return Self::default();
         }
-        Self(KEY.hash_one((&revision.uid, &revision.version)).max(1))
+        Self(hash(&(&revision.uid, &revision.version)).max(1))
+    }
+
+    /// The version that is this number.
+    pub(super) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The version as a number.
+    pub(super) fn number(self) -> u64 {
+        self.0
     }
 
     /// Whether both are known and the same.
@@ -112,8 +157,18 @@ pub(super) struct Fingerprint(u64);
 
 impl Fingerprint {
     /// The fingerprint of this data.
-    pub(super) fn of(data: &impl std::hash::Hash) -> Self {
-        Self(KEY.hash_one(data))
+    pub(super) fn of(data: &impl Hash) -> Self {
+        Self(hash(data))
+    }
+
+    /// The fingerprint that is this number.
+    pub(super) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The fingerprint as a number.
+    pub(super) fn number(self) -> u64 {
+        self.0
     }
 }
 

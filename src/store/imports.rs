@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::change::{ImportObject, ObjectKey, SliceImport};
-use super::identity::{AsIs, SliceId};
+use super::identity::{AsIs, SliceId, Version};
 use super::{Endpoints, Map, Namespace, Part, Port, ServiceKey, Store, namespace_run, service_key};
 
 /// What an import's object says.
@@ -65,6 +65,8 @@ pub struct Import {
     members: Box<[Member]>,
     /// The list in which the object was last seen.
     mark: AtomicU32,
+    /// The object's version.
+    version: Version,
 }
 
 impl Import {
@@ -96,6 +98,11 @@ impl Import {
     #[must_use]
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// The object's version.
+    pub(super) fn version(&self) -> Version {
+        self.version
     }
 
     /// Whether no endpoint is ready in any cluster.
@@ -132,6 +139,11 @@ impl Imports {
         self.serial.store(serial, Ordering::Relaxed);
     }
 
+    /// All of them, in no order. Cost: a reference count each.
+    pub(super) fn all(&self) -> Vec<Arc<Import>> {
+        self.imports.iter().map(|entry| entry.value().clone()).collect()
+    }
+
     /// Calls `visit` for every import in no order, each as of the moment it is reached.
     pub fn each(&self, mut visit: impl FnMut(&Import)) {
         for entry in &self.imports {
@@ -150,6 +162,8 @@ struct Pending {
     parts: Vec<(Box<str>, Arc<Part>)>,
     /// The list in which the object was last seen.
     mark: u32,
+    /// The object's version.
+    version: Version,
 }
 
 /// The writer's part for imports.
@@ -179,8 +193,15 @@ impl ImportBook {
                     })
                     .collect(),
                 mark: import.mark.load(Ordering::Relaxed),
+                version: import.version,
             },
-            None => Pending { spec: ImportSpec::Orphan, ports: Box::default(), parts: Vec::new(), mark: 0 },
+            None => Pending {
+                spec: ImportSpec::Orphan,
+                ports: Box::default(),
+                parts: Vec::new(),
+                mark: 0,
+                version: Version::default(),
+            },
         })
     }
 
@@ -205,6 +226,7 @@ impl ImportBook {
         let pending = self.pending(imports, &key);
         let moved = pending.spec != spec || pending.ports != ports;
         (pending.spec, pending.ports, pending.mark) = (spec, ports, mark);
+        pending.version = Version::of(&object.revision);
         self.moved |= moved;
     }
 
@@ -221,6 +243,18 @@ impl ImportBook {
         let known = pending.spec != ImportSpec::Orphan;
         (pending.spec, pending.ports) = (ImportSpec::Orphan, Box::default());
         self.moved |= known;
+    }
+
+    /// Takes an import as a snapshot has it.
+    pub(super) fn restore(
+        &mut self,
+        key: ServiceKey,
+        (spec, ports, version): (ImportSpec, Vec<Port>, Version),
+        mut parts: Vec<(Box<str>, Arc<Part>)>,
+    ) {
+        parts.retain(|(_, part)| !self.slices.contains_key(&part.slice));
+        self.slices.extend(parts.iter().map(|(_, part)| (part.slice, key.clone())));
+        self.pending.insert(key, Pending { spec, ports: ports.into(), parts, mark: 0, version });
     }
 
     /// Takes a slice of another cluster, `part` being what is kept of it.
@@ -302,6 +336,29 @@ impl ImportBook {
         }
     }
 
+    /// The version of an import as it is published; `None` where its object is not known.
+    pub(super) fn held(imports: &Imports, key: &ObjectKey) -> Option<Version> {
+        let import = imports.get(&service_key(&key.namespace, &key.name)?)?;
+        (import.spec != ImportSpec::Orphan).then_some(import.version)
+    }
+
+    /// The version of a slice as it is published.
+    pub(super) fn held_slice(&self, imports: &Imports, slice: SliceId) -> Option<Version> {
+        let import = imports.get(self.slices.get(&slice)?)?;
+        let mut parts = import.members.iter().flat_map(|member| member.endpoints.parts());
+        parts.find(|part| part.slice == slice).map(|part| part.version)
+    }
+
+    /// The slices that are known.
+    pub(super) fn slices(&self) -> impl Iterator<Item = SliceId> {
+        self.slices.keys().copied()
+    }
+
+    /// Whether anything is to be published.
+    pub(super) fn is_touched(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Publishes; says whether the serial moves.
     pub(super) fn settle(&mut self, store: &Store) -> bool {
         let imports = store.imports();
@@ -328,6 +385,7 @@ impl ImportBook {
                 ports: pending.ports,
                 members,
                 mark: AtomicU32::new(pending.mark),
+                version: pending.version,
             };
             imports.imports.insert(key, Arc::new(import));
         }

@@ -16,6 +16,7 @@ mod claims;
 mod client;
 mod endpoints;
 mod external;
+mod freshness;
 mod hosts;
 mod identity;
 mod imports;
@@ -23,9 +24,11 @@ mod intern;
 mod namespace;
 mod part;
 mod pod;
+mod prefetch;
 mod reverse;
 mod service;
 mod services;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 mod wanted;
@@ -34,15 +37,16 @@ mod zones;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
-pub use change::{Change, Kind, Object, ObjectKey, Protocol, Sink};
+pub use change::{Change, Heard, Kind, Object, ObjectKey, Protocol, Sink, WatchState};
 pub use client::ClientPod;
 pub use endpoints::{Endpoints, Group};
 pub use external::{Addresses, External, Externals};
+pub use freshness::{Freshness, Look, STALE_AFTER, STALE_TTL};
 pub use hosts::{Claim, Host, HostName, Hosts, Owner};
 pub use imports::{Import, ImportSpec, Imports, Member as ImportMember};
 pub use namespace::Namespace;
@@ -88,6 +92,14 @@ pub struct Store {
     serial: AtomicU32,
     /// Ready endpoint addresses, for the report at start.
     endpoints: AtomicUsize,
+    /// How fresh all that is.
+    freshness: Freshness,
+    /// The kinds whose first list was complete since the process started, as bits.
+    reconciled: AtomicU16,
+    /// UID of the Namespace `kube-system`, by which a cluster is known; empty for none.
+    cluster: Mutex<Box<str>>,
+    /// How many publications changed anything.
+    changes: AtomicU64,
     /// Called when the first lists are complete.
     on_sync: Mutex<Vec<SyncCallback>>,
 }
@@ -109,6 +121,7 @@ impl Store {
     /// An empty store and its only writer.
     #[must_use]
     pub fn new(wanted: Wanted, clock: crate::time::Clock) -> (Arc<Self>, Writer) {
+        let needed = Need::ALL.map(|need| wanted.bits(need));
         let store = Arc::new(Self {
             services: services::Services::default(),
             namespaces: Map::default(),
@@ -118,10 +131,14 @@ impl Store {
             externals: Externals::default(),
             hosts: Hosts::default(),
             wanted,
-            needed: [Need::Cluster, Need::Imports, Need::Hosts, Need::All].map(|need| wanted.bits(need)),
+            needed,
             listed: AtomicU16::new(0),
             serial: AtomicU32::new(0),
             endpoints: AtomicUsize::new(0),
+            freshness: Freshness::new(wanted, needed),
+            reconciled: AtomicU16::new(0),
+            cluster: Mutex::default(),
+            changes: AtomicU64::new(0),
             on_sync: Mutex::new(Vec::new()),
         });
         (store.clone(), Writer::new(store, clock))
@@ -133,6 +150,21 @@ impl Store {
     #[must_use]
     pub fn service(&self, run: &[u8]) -> Option<Arc<Service>> {
         self.services.get(run)
+    }
+
+    /// What `look` makes of the Service of these labels, orphan slices included: for a look that takes no longer than an answer,
+    /// since the writer may wait for it. In it other Services may be looked for.
+    ///
+    /// Cost: one hash, one shard's read lock; no reference is counted.
+    pub fn with_service<T>(&self, run: &[u8], look: impl FnOnce(&Service) -> T) -> Option<T> {
+        self.services.with(run, look)
+    }
+
+    /// Has the processor fetch the Service of these labels, for a look-up that comes soon.
+    ///
+    /// Cost: one hash, one shard's read lock, tried once; nothing is waited for.
+    pub fn foresee(&self, run: &[u8]) {
+        self.services.foresee(run);
     }
 
     /// The namespace of this label (wire form, lower case), if it exists.
@@ -171,6 +203,12 @@ impl Store {
         &self.hosts
     }
 
+    /// How fresh all that is.
+    #[must_use]
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
     /// The namespace of this label, made if it is not known yet.
     fn named_namespace(&self, run: &[u8]) -> Arc<Namespace> {
         if let Some(known) = self.namespaces.get(run) {
@@ -189,13 +227,14 @@ impl Store {
             .remove_if(run, |_, namespace| !namespace.exists() && Arc::strong_count(namespace) == 1);
     }
 
-    /// Whether the first lists of all that is wanted are complete (rule K-235); stays true.
+    /// Whether the first lists of all that is wanted are complete (rule K-235), by an API server or by a snapshot; stays
+    /// true, unless the snapshot is renounced (rule K-274).
     #[must_use]
     pub fn synced(&self) -> bool {
         self.knows(Need::All)
     }
 
-    /// Whether the first lists of what is needed are complete (rule K-016); stays true.
+    /// Whether the first lists of what is needed are complete (rule K-016); stays true as `synced` does.
     #[must_use]
     pub fn knows(&self, need: Need) -> bool {
         let needed = self.needed.get(need as usize).copied().unwrap_or(0);
@@ -261,10 +300,69 @@ impl Store {
         all
     }
 
+    /// What is wanted of the cluster.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        self.wanted
+    }
+
+    /// How many publications changed anything: whoever saw the number knows later whether there was another.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether names of the cluster come from its API server: the first lists were complete since the process started.
+    #[must_use]
+    pub fn is_reconciled(&self) -> bool {
+        let needed = self.wanted.bits(Need::Cluster);
+        self.reconciled.load(Ordering::Acquire) & needed == needed
+    }
+
+    /// Whether the first list of a kind was complete since the process started.
+    fn reconciled(&self, kind: Kind) -> bool {
+        self.reconciled.load(Ordering::Acquire) & wanted::bit(kind) != 0
+    }
+
+    /// UID of the Namespace `kube-system`; empty where none is known.
+    fn cluster(&self) -> String {
+        self.cluster.lock().to_string()
+    }
+
+    /// Notes that UID.
+    fn set_cluster(&self, uid: &str) {
+        *self.cluster.lock() = uid.into();
+    }
+
+    /// The kinds that a snapshot of this store may call complete, as bits: where an API server has confirmed it, those that it
+    /// listed, so that what an earlier snapshot said of others does not grow young again.
+    fn vouched(&self) -> u16 {
+        let kinds = if self.is_reconciled() { &self.reconciled } else { &self.listed };
+        kinds.load(Ordering::Acquire)
+    }
+
+    /// All namespaces, those that do not exist included. Cost: a reference count each.
+    fn all_namespaces(&self) -> Vec<Arc<Namespace>> {
+        self.namespaces.iter().map(|entry| entry.value().clone()).collect()
+    }
+
     /// Notes that the first list of `kind` is complete.
     fn complete(&self, kind: Kind) {
+        self.freshness.reconciled(kind);
+        self.reconciled.fetch_or(wanted::bit(kind), Ordering::AcqRel);
+        self.presume(wanted::bit(kind));
+    }
+
+    /// Only what was listed since the process started is known: what a snapshot said does not count any more.
+    fn retract(&self) {
+        let _waiting = self.on_sync.lock();
+        self.listed.store(self.reconciled.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    /// Takes it that these kinds, as bits, are known.
+    fn presume(&self, kinds: u16) {
         let mut waiting = self.on_sync.lock();
-        self.listed.fetch_or(wanted::bit(kind), Ordering::AcqRel);
+        self.listed.fetch_or(kinds, Ordering::AcqRel);
         let (known, later) =
             std::mem::take(&mut *waiting).into_iter().partition(|(need, _)| self.knows(*need));
         *waiting = later;

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::RwLock;
 
+use super::identity::Version;
+
 /// A label of an object: key and value.
 pub(super) type ObjectLabel = (Box<str>, Box<str>);
 
@@ -16,8 +18,8 @@ pub struct Namespace {
     exists: AtomicBool,
     /// The list in which the object was last seen.
     pub(super) mark: AtomicU32,
-    /// `metadata.labels`, sorted by key.
-    labels: RwLock<Box<[ObjectLabel]>>,
+    /// The object's version, and `metadata.labels`, sorted by key.
+    object: RwLock<(Version, Box<[ObjectLabel]>)>,
 }
 
 impl Namespace {
@@ -27,7 +29,7 @@ impl Namespace {
             name: name.into(),
             exists: AtomicBool::new(false),
             mark: AtomicU32::new(0),
-            labels: RwLock::default(),
+            object: RwLock::default(),
         }
     }
 
@@ -45,12 +47,23 @@ impl Namespace {
 
     /// Hands the labels to `judge`, for `namespace_labels` (rule K-209).
     pub fn labels<T>(&self, judge: impl FnOnce(&[(Box<str>, Box<str>)]) -> T) -> T {
-        judge(&self.labels.read())
+        judge(&self.object.read().1)
+    }
+
+    /// The object's version.
+    pub(super) fn version(&self) -> Version {
+        self.object.read().0
     }
 
     /// Takes the object's state.
-    pub(super) fn set(&self, exists: bool, labels: Vec<ObjectLabel>) {
-        *self.labels.write() = labels.into_boxed_slice();
-        self.exists.store(exists, Ordering::Release);
+    pub(super) fn set(&self, version: Version, labels: Vec<ObjectLabel>) {
+        *self.object.write() = (version, labels.into_boxed_slice());
+        self.exists.store(true, Ordering::Release);
+    }
+
+    /// The object is gone.
+    pub(super) fn clear(&self) {
+        *self.object.write() = Default::default();
+        self.exists.store(false, Ordering::Release);
     }
 }

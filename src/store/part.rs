@@ -1,7 +1,7 @@
 //! One EndpointSlice at rest: its ready endpoints by address, and their names where they have any of their own.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -10,6 +10,8 @@ use super::identity::{Fingerprint, SliceId, Version};
 use super::intern::Interned;
 use super::label_hash;
 use super::zones::{PartOptions, Zones};
+
+mod kept;
 
 /// How an endpoint is named: a choice of the stanza (rules K-105, K-114).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,17 +82,20 @@ impl std::fmt::Write for Label {
 
 /// The IPv4 address that a label spells with dashes, exactly as [`Label::push_v4`] does.
 pub(super) fn dashed(label: &[u8]) -> Option<[u8; 4]> {
-    let mut text = [0_u8; 15];
-    let text = text.get_mut(..label.len())?;
-    for (to, &from) in text.iter_mut().zip(label) {
-        *to = match from {
-            b'-' => b'.',
-            b'0'..=b'9' => from,
-            _ => return None,
-        };
+    let mut octets = [0_u8; 4];
+    let mut spelled = label.split(|&byte| byte == b'-');
+    for octet in &mut octets {
+        let digits = spelled.next()?;
+        // No leading zeros, so that one address has one spelling.
+        if digits.is_empty() || (digits.len() > 1 && digits.first() == Some(&b'0')) {
+            return None;
+        }
+        for digit in digits {
+            let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+            *octet = octet.checked_mul(10)?.checked_add(digit)?;
+        }
     }
-    // The standard parser takes no leading zeros, so one address has one spelling.
-    std::str::from_utf8(text).ok()?.parse::<Ipv4Addr>().ok().map(|ip| ip.octets())
+    spelled.next().is_none().then_some(octets)
 }
 
 /// A port of a slice.
@@ -252,12 +257,12 @@ impl Part {
                 own.push(Own { start, hostname, target, spelled: keep(&called.spelled) });
             }
         }
-        let mut names = Names {
-            own: own.into(),
-            text: text.into(),
-            by_name: Box::default(),
-            by_pod_name: Box::default(),
-        };
+        Some(self.indexed(own, text.into(), pod_names))
+    }
+
+    /// Names by which members are found.
+    fn indexed(&self, own: Vec<Own>, text: Box<str>, pod_names: bool) -> Box<Names> {
+        let mut names = Names { own: own.into(), text, by_name: Box::default(), by_pod_name: Box::default() };
         let sorted = |names: &Names, naming| {
             let mut sorted: Vec<(u32, Place)> = (0..self.len())
                 .filter_map(|index| {
@@ -273,7 +278,7 @@ impl Part {
         if pod_names {
             names.by_pod_name = sorted(&names, Naming::Pod);
         }
-        Some(Box::new(names))
+        Box::new(names)
     }
 
     /// How many endpoints it has, one an address.
@@ -410,5 +415,46 @@ impl Member<'_> {
     #[must_use]
     pub fn name(&self, naming: Naming) -> Label {
         spell(self.ip, self.names, self.index, naming)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Labels that spell addresses.
+
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// What the standard parser makes of a label with dots for dashes.
+    fn judged(label: &str) -> Option<[u8; 4]> {
+        label
+            .replace('-', ".")
+            .parse::<Ipv4Addr>()
+            .ok()
+            .map(|ip| ip.octets())
+            .filter(|_| !label.contains('.'))
+    }
+
+    #[test]
+    fn a_label_spells_an_address_where_the_standard_parser_says_so() {
+        let mut rng = fastrand::Rng::with_seed(5);
+        for _ in 0..20_000 {
+            let part = |rng: &mut fastrand::Rng| match rng.u8(..8) {
+                0 => format!("0{}", rng.u8(..)),
+                1 => String::new(),
+                2 => rng.u16(200..400).to_string(),
+                3 => "1x".to_owned(),
+                _ => rng.u8(..).to_string(),
+            };
+            let count = if rng.u8(..8) == 0 { rng.usize(0..6) } else { 4 };
+            let label = (0..count).map(|_| part(&mut rng)).collect::<Vec<_>>().join("-");
+            assert_eq!(dashed(label.as_bytes()), judged(&label), "{label}");
+        }
+        for ip in (0..20_000).map(|_| Ipv4Addr::from_bits(rng.u32(..))) {
+            let mut label = Label::new();
+            label.push_v4(ip.octets());
+            assert_eq!(dashed(label.as_bytes()), Some(ip.octets()), "{ip}");
+        }
     }
 }

@@ -5,6 +5,11 @@ use std::sync::Arc;
 
 use super::change::PodObject;
 use super::{ClientPod, Map};
+use known::KnownPods;
+
+mod known;
+
+pub(super) use known::KnownPod;
 
 /// The label of a namespace in wire form, shared.
 type NamespaceRun = Arc<[u8]>;
@@ -20,6 +25,8 @@ pub struct PodNames {
     clients: Map<IpAddr, Vec<Arc<ClientPod>>>,
     /// How many such entries stand below `SUB.NS`.
     by_subdomain: Map<Box<[u8]>, usize>,
+    /// Pods as the writer remembers them.
+    known: KnownPods,
     /// How many pods.
     count: std::sync::atomic::AtomicUsize,
 }
@@ -61,6 +68,11 @@ impl PodNames {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Pods as the writer remembers them.
+    pub(super) fn known(&self) -> &KnownPods {
+        &self.known
     }
 
     /// Takes a pod in.

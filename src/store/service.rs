@@ -169,7 +169,7 @@ pub(super) struct Definition {
     /// Its version.
     pub(super) version: Version,
     /// UID and version as they were written.
-    shown: Shown,
+    pub(super) shown: Shown,
 }
 
 impl Definition {
@@ -236,6 +236,11 @@ impl Service {
             shown: definition.shown,
             changed,
         }
+    }
+
+    /// UID and version of its object as they were written.
+    pub(super) fn shown(&self) -> &Shown {
+        &self.shown
     }
 
     /// UID of its object; empty for an orphan.

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use parking_lot::RwLock;
 
 use super::Service;
+use super::prefetch::prefetch;
 
 /// How many parts the table has, each with a lock of its own.
 const SHARDS: usize = 64;
@@ -46,7 +47,26 @@ impl Services {
     /// The Service of these labels.
     pub(super) fn get(&self, run: &[u8]) -> Option<Arc<Service>> {
         let hash = self.hasher.hash_one(run);
-        self.shard(hash)?.0.read().find(hash, |service| service.key() == run).cloned()
+        self.shard(hash)?.0.read_recursive().find(hash, |service| service.key() == run).cloned()
+    }
+
+    /// What `look` makes of the Service of these labels; the writer of its shard waits meanwhile.
+    pub(super) fn with<T>(&self, run: &[u8], look: impl FnOnce(&Service) -> T) -> Option<T> {
+        let hash = self.hasher.hash_one(run);
+        // Recursively: what is looked at may lead to another one of the shard while a writer waits. Nobody looks for long, so the
+        // writer's turn comes.
+        let table = self.shard(hash)?.0.read_recursive();
+        table.find(hash, |service| service.key() == run).map(|service| look(service))
+    }
+
+    /// Has the processor fetch what `get` will read.
+    pub(super) fn foresee(&self, run: &[u8]) {
+        let hash = self.hasher.hash_one(run);
+        if let Some(table) = self.shard(hash).and_then(|shard| shard.0.try_read()) {
+            for service in table.iter_hash(hash) {
+                prefetch(&**service);
+            }
+        }
     }
 
     /// Puts a Service in; the one of the same key goes.

@@ -4,6 +4,7 @@ mod hosts;
 mod model;
 mod promises;
 mod random;
+mod snapshot;
 
 use std::net::IpAddr;
 use std::sync::Arc;

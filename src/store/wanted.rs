@@ -42,6 +42,55 @@ impl Wanted {
         }
     }
 
+    /// Each wish, in an order that stays.
+    fn flags(&mut self) -> [&mut bool; 9] {
+        [
+            &mut self.endpoints,
+            &mut self.pods,
+            &mut self.pod_names,
+            &mut self.clients,
+            &mut self.zones,
+            &mut self.imports,
+            &mut self.external,
+            &mut self.ingress,
+            &mut self.gateway,
+        ]
+    }
+
+    /// The wishes as bits, for a snapshot.
+    pub(super) fn code(mut self) -> u16 {
+        self.flags().into_iter().enumerate().map(|(at, flag)| u16::from(*flag) << at).sum()
+    }
+
+    /// The wishes in words, as options are called where they have a name.
+    #[must_use]
+    pub fn words(self) -> String {
+        let mut words = vec!["Services"];
+        for (wanted, word) in [
+            (self.endpoints, "endpoints"),
+            (self.pods, "pods verified"),
+            (self.pod_names, "endpoint_pod_names"),
+            (self.clients, "metadata"),
+            (self.zones, "zonal"),
+            (self.imports, "multicluster"),
+            (self.external, "k8s_external"),
+            (self.ingress, "ingress"),
+            (self.gateway, "gateway"),
+        ] {
+            if wanted {
+                words.push(word);
+            }
+        }
+        words.join(", ")
+    }
+
+    /// The wishes of these bits; `None` where there is one that is not known.
+    pub(super) fn from_code(code: u16) -> Option<Self> {
+        let mut wanted = Self::default();
+        wanted.flags().into_iter().enumerate().for_each(|(at, flag)| *flag = code & (1 << at) != 0);
+        (wanted.code() == code).then_some(wanted)
+    }
+
     /// The kinds beside Services, Namespaces, EndpointSlices and Pods.
     #[must_use]
     pub fn more(self) -> Vec<Kind> {
@@ -104,6 +153,11 @@ pub enum Need {
     Hosts,
     /// Everything that is wanted.
     All,
+}
+
+impl Need {
+    /// All needs, each in its place.
+    pub(super) const ALL: [Self; 4] = [Self::Cluster, Self::Imports, Self::Hosts, Self::All];
 }
 
 /// The place of a kind in lists of all kinds.

@@ -1,6 +1,9 @@
 //! The one writer: applies changes, rebuilds the Services they touch, publishes each whole.
 
-use std::collections::HashMap;
+mod held;
+mod restore;
+
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,14 +11,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::change::{
-    Change, Kind, NamespaceObject, Object, ObjectKey, PodObject, ServiceObject, Sink, SliceObject,
+    Change, Heard, Kind, NamespaceObject, Object, ObjectId, ObjectKey, PodObject, ServiceObject, Sink,
+    SliceObject, VersionId,
 };
 use super::claims::ClaimBook;
 use super::external::ExternalBook;
 use super::identity::{AsIs, SliceId, Version};
 use super::imports::ImportBook;
 use super::intern::Interned;
-use super::pod::PodEntry;
+use super::pod::{KnownPod, PodEntry};
 use super::service::{Definition, Slot};
 use super::wanted::{KINDS, place};
 use super::zones::PartOptions;
@@ -24,6 +28,7 @@ use super::{
 };
 use crate::metrics::{ClusterCounts, ServiceKind};
 use crate::time::Clock;
+use restore::Restored;
 
 /// A Service that changed since the last publication.
 struct Pending {
@@ -54,8 +59,6 @@ pub struct Writer {
     generations: [u32; KINDS],
     /// Which Service a slice belongs to.
     slices: HashMap<SliceId, Slot, BuildHasherDefault<AsIs>>,
-    /// Pods with the list in which they were last seen.
-    pods: HashMap<ObjectKey, (PodEntry, u32)>,
     /// Services that changed since the last publication.
     pending: HashMap<Slot, Pending>,
     /// Those of them that were never published.
@@ -74,6 +77,10 @@ pub struct Writer {
     moved: bool,
     /// Kinds whose first list ended since the last publication.
     ended: Vec<Kind>,
+    /// Whether anything else changed that a snapshot has.
+    touched: bool,
+    /// The snapshot that is held, until it is confirmed or renounced.
+    restored: Option<Restored>,
 }
 
 impl Writer {
@@ -85,7 +92,6 @@ impl Writer {
             counts: Arc::default(),
             generations: [1; KINDS],
             slices: HashMap::default(),
-            pods: HashMap::new(),
             pending: HashMap::new(),
             coming: HashMap::new(),
             ports: Interned::default(),
@@ -95,6 +101,8 @@ impl Writer {
             claims: ClaimBook::default(),
             moved: false,
             ended: Vec::new(),
+            touched: false,
+            restored: None,
         }
     }
 
@@ -266,16 +274,20 @@ impl Writer {
         if push_label(&mut run, &object.name) {
             let namespace = self.store.named_namespace(&run);
             namespace.mark.store(self.generation(Kind::Namespaces), Ordering::Relaxed);
-            namespace.set(true, object.labels);
+            let version = Version::of(&object.revision);
+            self.touched |= !namespace.exists() || !namespace.version().is(version);
+            self.recognize(&object);
+            namespace.set(version, object.labels);
         }
     }
 
     /// Drops a Namespace: names in it are gone at once (rule K-266).
-    fn remove_namespace(&self, name: &str) {
+    fn remove_namespace(&mut self, name: &str) {
+        self.touched = true;
         let mut run = Vec::new();
         if push_label(&mut run, name) {
             if let Some(namespace) = self.store.namespaces.get(run.as_slice()) {
-                namespace.set(false, Vec::new());
+                namespace.clear();
             }
             self.store.forget_namespace(&run);
         }
@@ -285,19 +297,24 @@ impl Writer {
     fn upsert_pod(&mut self, object: &PodObject) {
         let Some(entry) = PodEntry::build(object, self.store.wanted.clients) else { return };
         let mark = self.generation(Kind::Pods);
-        match self.pods.get_mut(&object.key) {
-            Some((known, seen)) if *known == entry => *seen = mark,
-            Some((known, seen)) => {
-                // In before out, so that an address both have is never missing.
-                self.store.pods.add(&entry);
-                self.store.pods.remove(known);
-                self.moved |= known.addresses != entry.addresses;
-                *known = entry;
-                *seen = mark;
+        let version = Version::of(&object.revision);
+        let pods = &self.store.pods;
+        let Some(mut part) = pods.known().of(&object.key) else { return };
+        match part.get_mut(&object.key) {
+            Some(known) => {
+                if known.entry != entry {
+                    // In before out, so that an address both have is never missing.
+                    pods.add(&entry);
+                    pods.remove(&known.entry);
+                    self.moved |= known.entry.addresses != entry.addresses;
+                    known.entry = entry;
+                }
+                self.touched |= !known.version.is(version);
+                (known.mark, known.version) = (mark, version);
             }
             None => {
-                self.store.pods.add(&entry);
-                self.pods.insert(object.key.clone(), (entry, mark));
+                pods.add(&entry);
+                part.insert(object.key.clone(), KnownPod { entry, mark, version });
                 self.moved = true;
             }
         }
@@ -305,8 +322,9 @@ impl Writer {
 
     /// Drops a pod.
     fn remove_pod(&mut self, key: &ObjectKey) {
-        if let Some((entry, _)) = self.pods.remove(key) {
-            self.store.pods.remove(&entry);
+        let known = self.store.pods.known().of(key).and_then(|mut part| part.remove(key));
+        if let Some(known) = known {
+            self.store.pods.remove(&known.entry);
             self.moved = true;
         }
     }
@@ -355,19 +373,19 @@ impl Writer {
                 let mut gone: Vec<Box<[u8]>> = Vec::new();
                 for entry in &self.store.namespaces {
                     if entry.exists() && entry.mark.load(Ordering::Relaxed) != current {
-                        entry.set(false, Vec::new());
+                        entry.clear();
                         gone.push(entry.key().clone());
                     }
                 }
                 gone.iter().for_each(|run| self.store.forget_namespace(run));
             }
             Kind::Pods => {
-                let gone: Vec<ObjectKey> = self
-                    .pods
-                    .iter()
-                    .filter(|(_, (_, seen))| *seen != current)
-                    .map(|(key, _)| key.clone())
-                    .collect();
+                let mut gone: Vec<ObjectKey> = Vec::new();
+                self.store.pods.known().each(|key, known| {
+                    if known.mark != current {
+                        gone.push(key.clone());
+                    }
+                });
                 for key in gone {
                     self.remove_pod(&key);
                 }
@@ -375,15 +393,20 @@ impl Writer {
         }
     }
 
-    /// Publishes one Service.
+    /// Publishes one Service that changed now.
     fn publish(&mut self, slot: Slot, pending: Pending) {
+        let changed = self.clock.wall().serial();
+        self.publish_as_of(slot, pending, changed);
+    }
+
+    /// Publishes one Service that changed at this time. Unit: seconds since 1970.
+    fn publish_as_of(&mut self, slot: Slot, pending: Pending, changed: u32) {
         let key = pending.key;
         let old = self.store.service(&key);
         let endpoints = Endpoints::build(pending.parts);
         let gone = matches!(pending.definition.spec, Spec::Orphan) && endpoints.parts().is_empty();
         let kind = service_kind(&pending.definition.spec);
         let namespace = self.store.named_namespace(namespace_run(&key));
-        let changed = self.clock.wall().serial();
         let (definition, mark) = (pending.definition, pending.mark);
         let new = Arc::new(Service::build((&key, slot), namespace, definition, endpoints, mark, changed));
 
@@ -494,6 +517,8 @@ impl Sink for Writer {
                 let mark = self.generation(Kind::Hosts(hosts.kind));
                 self.claims.upsert(hosts, mark);
             }
+            // Nothing was taken in under such a name, and it is not to be taken for another.
+            Change::Remove(_, key) if key.has_capitals() => {}
             Change::Remove(Kind::Services, key) => {
                 if let Some(key) = service_key(&key.namespace, &key.name)
                     && let Some(slot) = self.known(&key)
@@ -513,11 +538,15 @@ impl Sink for Writer {
             Change::End(kind) => {
                 self.sweep(kind);
                 self.ended.push(kind);
+                if kind == Kind::Namespaces {
+                    self.namespaces_listed();
+                }
             }
         }
     }
 
     fn settle(&mut self) {
+        let mut touched = std::mem::take(&mut self.touched) | self.moved | !self.pending.is_empty();
         if std::mem::take(&mut self.moved) {
             self.store.serial.store(self.clock.wall().serial(), Ordering::Relaxed);
         }
@@ -525,16 +554,37 @@ impl Sink for Writer {
         for (slot, pending) in std::mem::take(&mut self.pending) {
             self.publish(slot, pending);
         }
+        touched |= self.imports.is_touched();
         if self.imports.settle(&self.store) {
             self.store.imports().moved(self.clock.wall().serial());
         }
         let external = self.externals.settle(&self.store);
         if self.claims.settle(&self.store, &self.counts) || external {
+            touched = true;
             self.store.externals().moved(self.clock.wall().serial());
+        }
+        if touched {
+            self.store.changes.fetch_add(1, Ordering::Release);
         }
         // Only now: whoever sees the store complete sees all that completed it.
         for kind in std::mem::take(&mut self.ended) {
             self.store.complete(kind);
         }
+    }
+
+    fn heard(&mut self, kind: Kind, heard: Heard<'_>) {
+        self.store.freshness.heard(kind, heard, self.clock.now());
+    }
+
+    fn held(&self, kind: Kind, key: &ObjectKey) -> Option<VersionId> {
+        self.version_held(kind, key).map(Into::into)
+    }
+
+    fn each_held(&self, kind: Kind, visit: &mut dyn FnMut(ObjectId)) {
+        self.visit_held(kind, visit);
+    }
+
+    fn drop_held(&mut self, kind: Kind, objects: &HashSet<ObjectId>) {
+        self.remove_held(kind, objects);
     }
 }

@@ -41,6 +41,16 @@ impl Zones {
         (!names.is_empty()).then(|| Box::new(Self { names: names.into(), places: places.into() }))
     }
 
+    /// Names and places, for a snapshot.
+    pub(super) fn parts(&self) -> (&[Box<str>], &[u16]) {
+        (&self.names, &self.places)
+    }
+
+    /// Zones as a snapshot has them; a place beyond the names is none.
+    pub(super) fn restored(names: Vec<Box<str>>, places: Box<[u16]>) -> Box<Self> {
+        Box::new(Self { names: names.into(), places })
+    }
+
     /// The zone of the member at `index`, empty for none.
     pub(super) fn of(&self, index: usize) -> &str {
         let place = self.places.get(index).copied().unwrap_or(u16::MAX);

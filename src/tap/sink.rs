@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::link::{Door, Link, connect};
 use super::outlet::{Outlet, Side};
+use crate::panics::{attempt, keep};
 
 /// The longest that a message waits for others to go with it. Source: coredns `plugin/dnstap/io.go`.
 const GATHER: Duration = Duration::from_millis(200);
@@ -34,11 +35,12 @@ impl Sink {
     /// Errors: no thread can be had.
     pub fn start(outlet: Arc<Outlet>) -> io::Result<Self> {
         let own = outlet.clone();
+        let empty = move || match own.spec().side {
+            Side::Connect { .. } => send_out(&own),
+            Side::Listen { .. } => hand_out(&own),
+        };
         let thread =
-            std::thread::Builder::new().name("dnstap".to_owned()).spawn(move || match own.spec().side {
-                Side::Connect { .. } => send_out(&own),
-                Side::Listen { .. } => hand_out(&own),
-            })?;
+            std::thread::Builder::new().name("dnstap".to_owned()).spawn(move || keep("dnstap", empty))?;
         Ok(Self { outlet, thread: Some(thread) })
     }
 }
@@ -146,11 +148,11 @@ fn hand_out(outlet: &Arc<Outlet>) {
             // Who is slow to open must not keep the others waiting.
             let arrived = fresh.clone();
             let opened = std::thread::Builder::new().name("dnstap".to_owned()).spawn(move || {
-                let link = guest.receive();
-                if let Err(fault) = &link {
+                let link = attempt("dnstap", || guest.receive());
+                if let Some(Err(fault)) = &link {
                     tracing::warn!(target: "plugin/dnstap", "a collector that came is not served: {fault}");
                 }
-                arrived.lock().push(link.ok());
+                arrived.lock().push(link.and_then(Result::ok));
             });
             opening += usize::from(opened.is_ok());
         }

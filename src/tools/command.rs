@@ -7,6 +7,8 @@ use super::compare::{CompareArgs, compare};
 use super::doctor::{DoctorArgs, doctor};
 use super::exit::Exit;
 use super::explain::{ExplainArgs, explain};
+use super::tap::{TapArgs, tap};
+use super::top::{TopArgs, top};
 
 /// A command beside serving.
 #[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
@@ -19,9 +21,13 @@ pub enum Command {
     Compare(CompareArgs),
     /// Look for what is wrong or wasteful here
     Doctor(DoctorArgs),
+    /// Show who asks most, for what, in vain and slowly
+    Top(TopArgs),
+    /// Show queries one by one, as they are answered or as they were recorded
+    Tap(TapArgs),
 }
 
-/// Does what a command says; what is to be printed, and how it ended.
+/// Does what a command says; what is to be printed at its end, and how it ended.
 #[must_use]
 pub fn run(command: &Command) -> (String, Exit) {
     match command {
@@ -29,5 +35,7 @@ pub fn run(command: &Command) -> (String, Exit) {
         Command::Explain(args) => explain(args),
         Command::Compare(args) => compare(args),
         Command::Doctor(args) => doctor(args),
+        Command::Top(args) => top(args),
+        Command::Tap(args) => tap(args),
     }
 }

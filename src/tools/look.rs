@@ -8,8 +8,10 @@ use crate::app::{CorefileSource, Placeholders, configmap, interfaces, read_kubed
 use crate::chain::{
     self, BuildOptions, Hosts, HostsSpec, KubeDnsConfig, Parts, Plan, StoreSource, StoreSpec,
 };
-use crate::corefile::{self, Error, Spec};
-use crate::forward::{Group, GroupSpec, ResolvFile, Target, TargetFault, Upstream, UpstreamSpec};
+use crate::corefile::{self, Error, Spec, Zone};
+use crate::forward::{
+    Group, GroupSpec, ResolvFile, Target, TargetFault, Upstream, UpstreamSpec, search_list,
+};
 use crate::metrics::Tally;
 use crate::source::cluster::{Access, AccessError};
 use crate::source::manifests::{Manifests, ManifestsOptions};
@@ -127,6 +129,14 @@ impl Parts for Looking {
             hosts.replace(&text, 0);
         }
         Arc::new(hosts)
+    }
+
+    fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
+        if !self.read_hosts {
+            return Ok(Vec::new());
+        }
+        let names = search_list(file)?;
+        Ok(names.iter().filter_map(|name| Zone::parse(name).ok()).collect())
     }
 
     fn kubedns(&mut self, path: &Path) -> Result<KubeDnsConfig, String> {

@@ -1,8 +1,9 @@
-//! The commands beside serving: check a Corefile, explain a name, compare two servers, look for what is wrong.
+//! The commands beside serving: check a Corefile, explain a name, compare two servers, look for what is wrong, show what is
+//! asked.
 //!
 //! ```text
 //! command line ─► Command ─► look (a Corefile, built and never served) ─► check, explain
-//!                       ├──► page (what a running server says on loopback) ─► explain, doctor
+//!                       ├──► page (what a running server says on loopback) ─► explain, doctor, top, tap
 //!                       └──► ask (a question to a server, decoded) ─► compare
 //! ```
 //!
@@ -16,10 +17,13 @@ mod compare;
 mod doctor;
 mod exit;
 mod explain;
+mod live;
 mod look;
 mod page;
 mod reference;
+mod tap;
 mod text;
+mod top;
 
 pub use check::CheckArgs;
 pub use command::{Command, run};
@@ -28,4 +32,6 @@ pub use doctor::DoctorArgs;
 pub use exit::Exit;
 pub use explain::ExplainArgs;
 pub use reference::reference;
+pub use tap::TapArgs;
 pub use text::Format;
+pub use top::{List, TopArgs};

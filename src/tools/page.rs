@@ -27,6 +27,26 @@ pub(super) fn fetch(addr: SocketAddr, path: &str) -> Result<(u16, String), Strin
     Ok((status, body.to_owned()))
 }
 
+/// Where the running server is looked for unless somebody says: beside `health`, then beside `prometheus`.
+pub(super) const USUAL: [u16; 2] = [8080, 9153];
+
+/// Fetches a page of the running server, and says where that is. Errors: nobody answers it with 200; in words.
+pub(super) fn find(admin: Option<SocketAddr>, path: &str) -> Result<(SocketAddr, String), String> {
+    let usual = || USUAL.map(|port| SocketAddr::from(([127, 0, 0, 1], port))).to_vec();
+    let bare = path.split('?').next().unwrap_or_default();
+    let mut faults = Vec::new();
+    for addr in admin.map_or_else(usual, |admin| vec![admin]) {
+        match fetch(addr, path) {
+            Ok((200, body)) => return Ok((addr, body)),
+            Ok((status, body)) => {
+                faults.push(format!("http://{addr}{bare} answers {status}: {}", body.trim()))
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    Err(format!("no running server tells: {} (--admin says where it is)", faults.join("; ")))
+}
+
 /// A text in the form that a query string takes.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::new();

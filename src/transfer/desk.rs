@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use super::follow::follow;
 use super::notify::notify;
 use super::replica::Replica;
+use crate::panics::{attempt, attempted, kept};
 use crate::time::Clock;
 use crate::wire::show_name;
 
@@ -65,7 +66,7 @@ impl Desk {
 
     /// Tells those who are to know that a zone has changed. Errors: no thread can be had.
     pub fn tell(&self, zone: Arc<[u8]>) -> std::io::Result<()> {
-        if (self.told)(&zone).is_empty() {
+        if attempt("notify", || (self.told)(&zone)).unwrap_or_default().is_empty() {
             return Ok(());
         }
         self.order(Order::Tell(zone))
@@ -81,7 +82,7 @@ impl Desk {
                 let (clock, told) = (self.clock.clone(), self.told.clone());
                 let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
                 std::thread::Builder::new().name("transfers".to_owned()).spawn(move || {
-                    LocalSet::new().block_on(&runtime, serve(receiver, clock, told));
+                    attempt("transfers", || LocalSet::new().block_on(&runtime, serve(receiver, clock, told)));
                 })?;
                 thread.insert(sender)
             }
@@ -100,8 +101,12 @@ async fn serve(mut orders: UnboundedReceiver<Order>, clock: Clock, told: Told) {
         match order {
             Order::Follow(replica) => {
                 let (told, places) = (told.clone(), places.clone());
-                let tell = move |zone: &Arc<[u8]>| spread(zone, &told, &places);
-                let task = spawn_local(follow(replica.clone(), clock.clone(), tell));
+                let (followed_replica, clock) = (replica.clone(), clock.clone());
+                let task = spawn_local(kept("secondary", move || {
+                    let (told, places) = (told.clone(), places.clone());
+                    let tell = move |zone: &Arc<[u8]>| spread(zone, &told, &places);
+                    follow(followed_replica.clone(), clock.clone(), tell)
+                }));
                 followed.insert(Arc::as_ptr(&replica), (replica, task.abort_handle()));
             }
             Order::Leave(replica) => {
@@ -119,15 +124,44 @@ async fn serve(mut orders: UnboundedReceiver<Order>, clock: Clock, told: Told) {
 
 /// Tells all who are to know of a zone.
 fn spread(zone: &Arc<[u8]>, told: &Told, places: &Rc<Semaphore>) {
-    for (source, to) in told(zone) {
+    for (source, to) in attempt("notify", || told(zone)).unwrap_or_default() {
         let (zone, places) = (zone.clone(), places.clone());
-        spawn_local(async move {
+        spawn_local(attempted("notify", async move {
             // It is never closed.
             let _place = places.acquire().await;
             if let Err(why) = notify(&zone, source, to).await {
                 let name = show_name(&zone);
                 tracing::warn!(target: "plugin/transfer", "notify for zone {name} was not accepted by {to}: {why}");
             }
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn p11_a_list_of_those_to_be_told_that_panics_once_is_asked_for_again() {
+        let secondary = UdpSocket::bind("127.0.0.1:0").unwrap();
+        secondary.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let to = secondary.local_addr().unwrap();
+        let asked = AtomicUsize::new(0);
+        let told: Told = Arc::new(move |_| {
+            // The first time it is looked at before there is a thread.
+            assert!(asked.fetch_add(1, Ordering::Relaxed) != 1, "the second time goes wrong");
+            vec![(None, to)]
         });
+        let desk = Desk::new(Clock::system(), told);
+        let zone: Arc<[u8]> = Arc::from(&b"\x01a\x04test\x00"[..]);
+        desk.tell(zone.clone()).unwrap();
+        desk.tell(zone).unwrap();
+        let mut bytes = [0; 512];
+        let (length, _) = secondary.recv_from(&mut bytes).unwrap();
+        assert!(length > 12 && bytes[2] >> 3 & 15 == 4, "a NOTIFY");
     }
 }

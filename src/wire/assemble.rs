@@ -65,8 +65,9 @@ pub struct Head {
     pub ede: Option<Ede>,
     /// Flags that are as somebody wants them, whatever all of the above says.
     pub forced: Flags,
-    /// The name of this server (RFC 5001), for a client that asked for it; left out where it does not fit.
-    pub nsid: Option<Arc<[u8]>>,
+    /// The name of this server (RFC 5001), for a client that asked for it; left out where it does not fit. One pointer, since a
+    /// reply is moved often.
+    pub nsid: Option<Arc<Box<[u8]>>>,
 }
 
 impl Head {
@@ -120,6 +121,9 @@ impl Shape {
 /// The length that padded replies are a multiple of. Unit: bytes. Source: RFC 8467 §4.1.
 const PADDING_BLOCK: usize = 468;
 
+/// Where the question's name stands, as the second byte of a pointer.
+const HEADER_BYTE: u8 = 12;
+
 /// Bytes of our OPT without options.
 const OPT: usize = 11;
 
@@ -144,7 +148,11 @@ pub fn assemble(
     let ede = head.ede.as_ref().filter(|_| edns.is_some());
     let ede_size = ede.map_or(0, |ede| 6 + ede.text.len());
     let fixed = HEADER + question.typed().len() + 4 + OPT + ede_size;
-    let nsid = head.nsid.as_deref().filter(|nsid| edns.is_some() && fixed + 4 + nsid.len() <= shape.limit);
+    let nsid = head
+        .nsid
+        .as_deref()
+        .map(|nsid| &**nsid)
+        .filter(|nsid| edns.is_some() && fixed + 4 + nsid.len() <= shape.limit);
     let options = ede_size + nsid.map_or(0, |nsid| 4 + nsid.len());
     let opt_size = if edns.is_some() { OPT + options } else { 0 };
     let mut writer =
@@ -236,9 +244,9 @@ pub fn bare(header: Header, rcode: Rcode, out: &mut [u8]) -> usize {
 
 /// Fills in the header.
 fn write_header(out: &mut [u8], id: u16, flags: u16, questions: u16, counts: [u16; 3]) {
-    let words = [id, flags, questions, counts[0], counts[1], counts[2]];
-    for (to, word) in out.chunks_exact_mut(2).zip(words) {
-        to.copy_from_slice(&word.to_be_bytes());
+    let words = [id, flags, questions, counts[0], counts[1], counts[2]].map(u16::to_be_bytes);
+    if let Some(to) = out.first_chunk_mut::<HEADER>() {
+        to.copy_from_slice(words.as_flattened());
     }
 }
 
@@ -308,7 +316,8 @@ impl Writer<'_> {
     /// Appends a record; false if it doesn't fit.
     fn record(&mut self, record: &super::Record, question: &Question, sections: &Sections) -> bool {
         let owner = match record.owner {
-            Owner::Question => self.pointer(HEADER),
+            // Goes with what is fixed.
+            Owner::Question => true,
             Owner::Suffix(label) => self.pointer(HEADER + question.start(usize::from(label))),
             Owner::Stored(at) => {
                 let name = sections.stored(at);
@@ -348,7 +357,12 @@ impl Writer<'_> {
         // Every record of a reply is of the class that was asked for: IN, and CH for what `chaos` says.
         let [c0, c1] = question.qclass.to_be_bytes();
         let [d0, d1] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
-        if !(owner && self.bytes(&[t0, t1, c0, c1, l0, l1, l2, l3, d0, d1])) {
+        let fixed = [0xc0, HEADER_BYTE, t0, t1, c0, c1, l0, l1, l2, l3, d0, d1];
+        let fixed = match record.owner {
+            Owner::Question => self.bytes(&fixed),
+            _ => owner && self.bytes(&fixed[2..]),
+        };
+        if !fixed {
             return false;
         }
         if let Some(place) = self.targets.get_mut(usize::from(record.id)) {

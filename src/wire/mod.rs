@@ -163,6 +163,10 @@ impl Ede {
     /// Stale Answer (RFC 8914 §4.4): kept beyond its time, since nobody can be asked.
     pub const STALE: Self = Self { code: 3, text: Cow::Borrowed("") };
 
+    /// Stale Answer (RFC 8914 §4.4): made of what no API server has confirmed lately.
+    pub const UNCONFIRMED: Self =
+        Self { code: 3, text: Cow::Borrowed("the cluster's API server has not confirmed this lately") };
+
     /// An extended error with a text of this moment.
     ///
     /// Cost: allocates where `text` is owned; for failures, not for answers.

@@ -11,6 +11,12 @@ pub const MAX_NAME: usize = 255;
 /// The most labels that a legal name has, the root not counted.
 pub const MAX_LABELS: usize = 127;
 
+/// Room for a name, in whole blocks. Unit: bytes.
+const ROOM: usize = 256;
+
+/// How many bytes of a name are made lower case at once.
+const BLOCK: usize = 32;
+
 /// Why a name could not be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NameFault {
@@ -42,9 +48,9 @@ impl NameFault {
 #[derive(Clone)]
 pub struct Question {
     /// The name as the client typed it.
-    typed: [u8; MAX_NAME],
+    typed: [u8; ROOM],
     /// The name in lower case (RFC 4343: ASCII only).
-    lower: [u8; MAX_NAME],
+    lower: [u8; ROOM],
     /// Where each label starts.
     starts: [u8; MAX_LABELS + 1],
     /// Bytes of the name in wire form.
@@ -61,8 +67,8 @@ impl Default for Question {
     /// The root, type 0.
     fn default() -> Self {
         Self {
-            typed: [0; MAX_NAME],
-            lower: [0; MAX_NAME],
+            typed: [0; ROOM],
+            lower: [0; ROOM],
             starts: [0; MAX_LABELS + 1],
             len: 1,
             labels: 0,
@@ -100,10 +106,13 @@ impl Question {
         let source = bytes.get(..taken).ok_or(NameFault::Cut)?;
         let typed = self.typed.get_mut(..taken).ok_or(NameFault::Long)?;
         typed.copy_from_slice(source);
-        let lower = self.lower.get_mut(..taken).ok_or(NameFault::Long)?;
-        for (to, from) in lower.iter_mut().zip(source) {
-            // A length byte is at most 63, so it is never a capital letter.
-            *to = from.to_ascii_lowercase();
+        // Whole blocks, whose size the compiler knows; what stands behind the name is never looked at. A length byte is at most
+        // 63, so it is never a capital letter.
+        let typed = self.typed.as_chunks::<BLOCK>().0;
+        for (to, from) in
+            self.lower.as_chunks_mut::<BLOCK>().0.iter_mut().zip(typed).take(taken.div_ceil(BLOCK))
+        {
+            *to = from.map(|byte| byte.to_ascii_lowercase());
         }
         self.len = u8::try_from(taken).unwrap_or(u8::MAX);
         self.labels = u8::try_from(labels).unwrap_or(u8::MAX);
@@ -171,6 +180,10 @@ impl Question {
     #[must_use]
     pub fn below(&self, zone: &[u8], zone_labels: usize) -> Option<usize> {
         let left = self.labels().checked_sub(zone_labels)?;
+        if zone_labels == 0 {
+            // All names are below the root.
+            return Some(left);
+        }
         (self.lower().get(self.start(left)..) == Some(zone)).then_some(left)
     }
 }

@@ -60,10 +60,17 @@ impl Record {
 ///
 /// Shape: records stand in the order of their sections; RDATA is in wire form and whole, names in it uncompressed, except
 /// for pointers into the question that `zone_name` writes when the question goes out as it came in.
-/// Cost: two buffers that are reused from query to query; no allocation once they have grown.
+/// Cost: a pointer to two buffers that are reused from query to query; no allocation once they have grown.
 /// Source: DESIGN section 3, rules K-003, K-007.
 #[derive(Clone, Default, Debug)]
 pub struct Sections {
+    /// What was drafted; none before the first record. On its way a reply is moved often, so it is one pointer.
+    drafted: Option<Box<Drafted>>,
+}
+
+/// What was drafted.
+#[derive(Clone, Default, Debug)]
+struct Drafted {
     /// The records.
     records: Vec<Record>,
     /// RDATA and stored names.
@@ -75,38 +82,61 @@ pub struct Sections {
 impl Sections {
     /// Empties the draft; `pointers` says whether RDATA may point into the question section.
     pub fn clear(&mut self, pointers: bool) {
-        self.records.clear();
-        self.buffer.clear();
-        self.pointers = pointers;
+        // What was never drafted on has nothing to keep, unless it is to be told about pointers.
+        if self.drafted.is_some() || pointers {
+            let drafted = self.drafted_mut();
+            drafted.records.clear();
+            drafted.buffer.clear();
+            drafted.pointers = pointers;
+        }
+    }
+
+    /// Whether it holds buffers that are worth keeping for another draft.
+    #[must_use]
+    pub(crate) fn has_buffers(&self) -> bool {
+        self.drafted.is_some()
+    }
+
+    /// What was drafted, made if nothing was.
+    fn drafted_mut(&mut self) -> &mut Drafted {
+        self.drafted.get_or_insert_default()
+    }
+
+    /// The buffer.
+    fn buffer(&self) -> &[u8] {
+        self.drafted.as_deref().map_or(&[], |drafted| &drafted.buffer)
     }
 
     /// The records, in order.
     #[must_use]
     pub fn records(&self) -> &[Record] {
-        &self.records
+        self.drafted.as_deref().map_or(&[], |drafted| &drafted.records)
     }
 
     /// The records, to reorder within a section or to change owner and TTL.
     pub fn records_mut(&mut self) -> &mut [Record] {
-        &mut self.records
+        self.drafted.as_deref_mut().map_or(&mut [], |drafted| &mut drafted.records)
     }
 
     /// Keeps the records for which `keep` says so.
     pub fn retain(&mut self, keep: impl FnMut(&Record) -> bool) {
-        self.records.retain(keep);
+        if let Some(drafted) = &mut self.drafted {
+            drafted.records.retain(keep);
+        }
     }
 
     /// Whether RDATA may point into the question.
     #[must_use]
     pub fn pointers(&self) -> bool {
-        self.pointers
+        self.drafted.as_ref().is_some_and(|drafted| drafted.pointers)
     }
 
     /// Where the records of `section` stand.
     #[must_use]
     pub fn range(&self, section: Section) -> Range<usize> {
-        let start = self.records.partition_point(|record| record.section < section);
-        let end = self.records.partition_point(|record| record.section <= section);
+        let records = self.records();
+        let start = records.partition_point(|record| record.section < section);
+        let end = records.partition_point(|record| record.section <= section);
         start..end
     }
 
@@ -114,12 +144,12 @@ impl Sections {
     #[must_use]
     pub fn rdata(&self, record: &Record) -> &[u8] {
         let start = usize::try_from(record.start).unwrap_or(usize::MAX);
-        self.buffer.get(start..start.saturating_add(usize::from(record.len))).unwrap_or_default()
+        self.buffer().get(start..start.saturating_add(usize::from(record.len))).unwrap_or_default()
     }
 
     /// A stored name, from its place to the end of the buffer.
     pub(crate) fn stored(&self, at: u32) -> &[u8] {
-        self.buffer.get(usize::try_from(at).unwrap_or(usize::MAX)..).unwrap_or_default()
+        self.buffer().get(usize::try_from(at).unwrap_or(usize::MAX)..).unwrap_or_default()
     }
 
     /// The name inside the RDATA of a record, uncompressed: the target of CNAME, NS, PTR or SRV.
@@ -131,16 +161,18 @@ impl Sections {
     /// The record with this id.
     pub(crate) fn by_id(&self, id: u16) -> Option<&Record> {
         // Nearly always records stand where they were drafted.
-        self.records
+        let records = self.records();
+        records
             .get(usize::from(id))
             .filter(|record| record.id == id)
-            .or_else(|| self.records.iter().find(|record| record.id == id))
+            .or_else(|| records.iter().find(|record| record.id == id))
     }
 
     /// Stores a whole name for `Owner::Stored`.
     pub fn store_name(&mut self, name: &[u8]) -> Owner {
-        let at = u32::try_from(self.buffer.len()).unwrap_or(u32::MAX);
-        self.buffer.extend_from_slice(name);
+        let buffer = &mut self.drafted_mut().buffer;
+        let at = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
+        buffer.extend_from_slice(name);
         Owner::Stored(at)
     }
 
@@ -157,20 +189,21 @@ impl Sections {
         write: impl FnOnce(&mut Rdata<'_>),
     ) -> u16 {
         debug_assert!(
-            self.records.last().is_none_or(|last| last.section <= section),
+            self.records().last().is_none_or(|last| last.section <= section),
             "records are drafted in the order of their sections"
         );
-        let start = self.buffer.len();
-        write(&mut Rdata { buffer: &mut self.buffer, pointers: self.pointers });
-        let index = u16::try_from(self.records.len()).unwrap_or(u16::MAX);
-        self.records.push(Record {
+        let Drafted { records, buffer, pointers } = self.drafted_mut();
+        let start = buffer.len();
+        write(&mut Rdata { buffer, pointers: *pointers });
+        let index = u16::try_from(records.len()).unwrap_or(u16::MAX);
+        records.push(Record {
             section,
             rtype,
             ttl,
             owner,
             id: index,
             start: u32::try_from(start).unwrap_or(u32::MAX),
-            len: u16::try_from(self.buffer.len() - start).unwrap_or(u16::MAX),
+            len: u16::try_from(buffer.len() - start).unwrap_or(u16::MAX),
         });
         index
     }
@@ -179,12 +212,13 @@ impl Sections {
     ///
     /// The old RDATA stays in the buffer, so that owners that stand there stay whole. Errors: none; no record, no change.
     pub fn replace(&mut self, index: usize, rtype: u16, write: impl FnOnce(&mut Rdata<'_>)) {
-        let Some(record) = self.records.get_mut(index) else { return };
-        let start = self.buffer.len();
-        write(&mut Rdata { buffer: &mut self.buffer, pointers: self.pointers });
+        let Drafted { records, buffer, pointers } = self.drafted_mut();
+        let Some(record) = records.get_mut(index) else { return };
+        let start = buffer.len();
+        write(&mut Rdata { buffer, pointers: *pointers });
         record.rtype = rtype;
         record.start = u32::try_from(start).unwrap_or(u32::MAX);
-        record.len = u16::try_from(self.buffer.len() - start).unwrap_or(u16::MAX);
+        record.len = u16::try_from(buffer.len() - start).unwrap_or(u16::MAX);
     }
 
     /// Adds an A or AAAA record, by the length of `address` (4 or 16 bytes).
@@ -203,7 +237,7 @@ impl Sections {
 
     /// The same for the records of one section; sections are appended in their order.
     pub fn append(&mut self, other: &Self, question: &Question, section: Section) {
-        for record in other.records.iter().filter(|record| record.section == section) {
+        for record in other.records().iter().filter(|record| record.section == section) {
             let mut owner = [0_u8; MAX_NAME];
             let length = other.owner_name(record, question, &mut owner);
             let owner = self.store_name(owner.get(..length).unwrap_or_default());
@@ -243,8 +277,8 @@ impl Kept {
     /// The records of a draft that was made without pointers. Cost: two allocations.
     #[must_use]
     pub fn new(sections: &Sections) -> Self {
-        debug_assert!(!sections.pointers, "RDATA that points into a question can't be kept");
-        Self { records: sections.records.as_slice().into(), buffer: sections.buffer.as_slice().into() }
+        debug_assert!(!sections.pointers(), "RDATA that points into a question can't be kept");
+        Self { records: sections.records().into(), buffer: sections.buffer().into() }
     }
 
     /// The records, in order.
@@ -263,11 +297,12 @@ impl Kept {
 impl Sections {
     /// Makes the draft a copy of `kept`. Cost: two copies of memory.
     pub fn load(&mut self, kept: &Kept) {
-        self.records.clear();
-        self.records.extend_from_slice(&kept.records);
-        self.buffer.clear();
-        self.buffer.extend_from_slice(&kept.buffer);
-        self.pointers = false;
+        let drafted = self.drafted_mut();
+        drafted.records.clear();
+        drafted.records.extend_from_slice(&kept.records);
+        drafted.buffer.clear();
+        drafted.buffer.extend_from_slice(&kept.buffer);
+        drafted.pointers = false;
     }
 }
 

@@ -53,11 +53,21 @@ impl From<std::io::Result<()>> for After {
 /// Answers one request.
 pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &Head) -> After {
     let is = |name: &str| matches!(head.query.get(name).map(String::as_str), Some("true" | "1"));
-    let resource = Resource::ALL.into_iter().find(|one| one.path() == head.path);
+    let (resource, inside) = match about(&head.path) {
+        Some((resource, inside)) => (Some(resource), inside),
+        None => (None, None),
+    };
+    let accept = head.headers.get("accept").map_or("", String::as_str);
+    let names =
+        accept.split(',').next().is_some_and(|first| first.contains(";as=PartialObjectMetadataList;"));
     let call = match (head.method == "GET" && resource.is_some(), is("watch")) {
         (false, _) => Call::Other,
         (true, true) if is("sendInitialEvents") => Call::InitialWatch,
         (true, true) => Call::Watch,
+        (true, false) if names => Call::Names,
+        (true, false) if inside.is_some() || text_of(head, "fieldSelector").contains("metadata.name=") => {
+            Call::One
+        }
         (true, false) if head.query.contains_key("continue") => Call::Page,
         (true, false) => Call::List,
     };
@@ -73,7 +83,6 @@ pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &He
         status: 0,
     });
     let speaks = *shared.speaks.lock();
-    let accept = head.headers.get("accept").map_or("", String::as_str);
     let wants_protobuf =
         accept.split(',').next().is_some_and(|first| first.trim().starts_with(protobuf::CONTENT_TYPE));
     connection.content_type =
@@ -131,9 +140,10 @@ pub async fn answer(shared: &Arc<Shared>, connection: &mut Connection, head: &He
         }
     }
     let text = |name: &str| head.query.get(name).map_or("", String::as_str);
-    let selectors = Selectors::new(text("labelSelector"), text("fieldSelector"));
+    let mut selectors = Selectors::new(text("labelSelector"), text("fieldSelector"));
+    selectors.fields.extend(inside.map(|namespace| format!("metadata.namespace={namespace}")));
     match call {
-        Call::List | Call::Page => {
+        Call::List | Call::Page | Call::Names | Call::One => {
             list(shared, connection, number, resource, head, &selectors, &faults).await
         }
         _ => {
@@ -245,6 +255,9 @@ async fn list(
         metadata["remainingItemCount"] = json!(all.len() - to);
     }
     let body = match connection.content_type {
+        JSON if text_of_header(head, "accept").contains(";as=PartialObjectMetadataList;") => {
+            names_list(&metadata, &all[from..to]).into_bytes()
+        }
         JSON => json_list(shared, resource, &metadata, &all[from..to]).into_bytes(),
         _ => {
             let items: Vec<_> =
@@ -261,6 +274,47 @@ async fn list(
         };
     }
     connection.reply(200, "", &body).await.into()
+}
+
+/// The resource that a path is about, and the namespace that it is in, if it is in one.
+fn about(path: &str) -> Option<(Resource, Option<String>)> {
+    Resource::ALL.into_iter().find_map(|one| {
+        if one.path() == path {
+            return Some((one, None));
+        }
+        let (group, plural) = one.path().rsplit_once('/')?;
+        let namespace = path.strip_prefix(group)?.strip_prefix("/namespaces/")?.strip_suffix(plural)?;
+        let namespace = namespace.strip_suffix('/').filter(|namespace| !namespace.contains('/'))?;
+        Some((one, Some(namespace.to_owned())))
+    })
+}
+
+/// A parameter of a request.
+fn text_of<'a>(head: &'a Head, name: &str) -> &'a str {
+    head.query.get(name).map_or("", String::as_str)
+}
+
+/// A header of a request.
+fn text_of_header<'a>(head: &'a Head, name: &str) -> &'a str {
+    head.headers.get(name).map_or("", String::as_str)
+}
+
+/// A list of names and versions.
+fn names_list(metadata: &Value, objects: &[Arc<Value>]) -> String {
+    let item = |object: &Arc<Value>| {
+        // What an API server adds, and what a client has no use for.
+        let mut fields = object["metadata"].clone();
+        if fields.is_object() {
+            fields["managedFields"] =
+                json!([{"manager": "kube-controller-manager", "fieldsV1": {"f:spec": {}}}]);
+        }
+        json!({"metadata": fields})
+    };
+    json!({
+        "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList",
+        "metadata": metadata, "items": objects.iter().map(item).collect::<Vec<_>>(),
+    })
+    .to_string()
 }
 
 /// A list in JSON.
@@ -426,7 +480,9 @@ impl Watch {
                 connection.chunk(&self.spell("BOOKMARK", &self.bookmark(version, false))).await?;
             }
             let end = ends.map_or(started + Duration::from_secs(3600), |(after, _)| started + after);
+            // In this order, so that a run in memory can be repeated.
             tokio::select! {
+                biased;
                 _ = changed.changed() => {}
                 () = tokio::time::sleep_until(bookmarked + every) => {}
                 read = connection.more() => if read.is_none() {

@@ -217,6 +217,14 @@ impl Cluster {
         true
     }
 
+    /// Does something of which no watch is ever told: versions move, events are lost.
+    pub fn swallow<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
+        let told = self.history.len();
+        let done = change(self);
+        self.history.truncate(told);
+        done
+    }
+
     /// Tells all open watches something.
     pub fn tell(&mut self, event: Event) {
         self.history.push(event);

@@ -13,11 +13,12 @@ use tokio_rustls::server::TlsStream;
 /// The content type of JSON.
 pub const JSON: &str = "application/json";
 
-/// Plain TCP or TLS.
+/// Plain TCP, TLS, or a pipe in memory.
 pub trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
 
 impl Stream for TcpStream {}
 impl Stream for TlsStream<TcpStream> {}
+impl Stream for tokio::io::DuplexStream {}
 
 /// The head of a request.
 #[derive(Clone, Default, Debug)]

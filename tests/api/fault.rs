@@ -11,6 +11,10 @@ pub enum Call {
     List,
     /// A further page of a list.
     Page,
+    /// A list, or a page of it, of names and versions alone (PartialObjectMetadataList).
+    Names,
+    /// A list of one object, by its namespace and its name.
+    One,
     /// A watch from a version.
     Watch,
     /// A watch that begins with all objects (WatchList).
@@ -23,7 +27,7 @@ impl Call {
     /// The verb that RBAC checks.
     pub fn verb(self) -> &'static str {
         match self {
-            Self::List | Self::Page => "list",
+            Self::List | Self::Page | Self::Names | Self::One => "list",
             Self::Watch | Self::InitialWatch => "watch",
             Self::Other => "other",
         }

@@ -11,9 +11,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::Value;
 use socket2::{SockFilter, SockRef};
+use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -92,6 +93,33 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What the connections of a fake with these options share, and who signs its certificates.
+    fn new(options: StartOptions) -> (Arc<Self>, Authority) {
+        let authority = Authority::new("fake authority 1");
+        let acceptor = options.tls.then(|| authority.acceptor(options.client_certificates));
+        let shared = Arc::new(Self {
+            start: Instant::now(),
+            cluster: Mutex::new(Cluster::default()),
+            faults: Mutex::new(Faults::default()),
+            token: Mutex::new(None),
+            snapshots: Mutex::new(Vec::new()),
+            texts: Mutex::new(HashMap::new()),
+            changed: watch::Sender::new(0),
+            speaks: Mutex::new(options.speaks),
+            sent: Arc::default(),
+            bookmark_every: Mutex::new(Duration::from_millis(500)),
+            muted: AtomicUsize::new(0),
+            watching: Mutex::new(HashMap::new()),
+            requests: Mutex::new(Vec::new()),
+            accepted: AtomicUsize::new(0),
+            slam: AtomicBool::new(false),
+            dark: AtomicBool::new(false),
+            sockets: Mutex::new(HashMap::new()),
+            acceptor: Mutex::new(acceptor),
+        });
+        (shared, authority)
+    }
+
     /// An object as text, without its kind and version.
     pub fn text(&self, object: &Arc<Value>) -> Arc<str> {
         // What is in the table is alive, so no other object is at its place.
@@ -128,6 +156,30 @@ fn bare(object: &Value) -> String {
         fields.remove("apiVersion");
     }
     object.to_string()
+}
+
+/// Connections in memory.
+#[derive(Default)]
+struct Memory {
+    /// Nobody listens.
+    down: AtomicBool,
+    /// Who serves the connections.
+    tasks: Mutex<Vec<AbortHandle>>,
+}
+
+impl Memory {
+    /// Does what the accept loop would do.
+    fn obey(&self, command: &Command) {
+        match command {
+            Command::Up => self.down.store(false, Ordering::SeqCst),
+            Command::Down => self.down.store(true, Ordering::SeqCst),
+            Command::Cut | Command::End => {}
+            Command::Dark(_) => panic!("in memory whoever dials makes packets vanish"),
+        }
+        if !matches!(command, Command::Up) {
+            self.tasks.lock().drain(..).for_each(|task| task.abort());
+        }
+    }
 }
 
 /// What the accept loop is told.
@@ -171,6 +223,8 @@ pub struct FakeApi {
     commands: mpsc::UnboundedSender<(Command, std::sync::mpsc::Sender<()>)>,
     /// The thread.
     thread: Option<JoinHandle<()>>,
+    /// The connections, where there is no thread.
+    memory: Option<Memory>,
 }
 
 impl FakeApi {
@@ -181,28 +235,7 @@ impl FakeApi {
 
     /// Starts.
     pub fn start_with(options: StartOptions) -> Self {
-        let authority = Authority::new("fake authority 1");
-        let acceptor = options.tls.then(|| authority.acceptor(options.client_certificates));
-        let shared = Arc::new(Shared {
-            start: Instant::now(),
-            cluster: Mutex::new(Cluster::default()),
-            faults: Mutex::new(Faults::default()),
-            token: Mutex::new(None),
-            snapshots: Mutex::new(Vec::new()),
-            texts: Mutex::new(HashMap::new()),
-            changed: watch::Sender::new(0),
-            speaks: Mutex::new(options.speaks),
-            sent: Arc::default(),
-            bookmark_every: Mutex::new(Duration::from_millis(500)),
-            muted: AtomicUsize::new(0),
-            watching: Mutex::new(HashMap::new()),
-            requests: Mutex::new(Vec::new()),
-            accepted: AtomicUsize::new(0),
-            slam: AtomicBool::new(false),
-            dark: AtomicBool::new(false),
-            sockets: Mutex::new(HashMap::new()),
-            acceptor: Mutex::new(acceptor),
-        });
+        let (shared, authority) = Shared::new(options);
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -218,12 +251,48 @@ impl FakeApi {
                 });
             })
             .unwrap();
-        let this =
-            Self { shared, addr, options, authority: Mutex::new(authority), commands, thread: Some(thread) };
+        let this = Self {
+            shared,
+            addr,
+            options,
+            authority: Mutex::new(authority),
+            commands,
+            thread: Some(thread),
+            memory: None,
+        };
         if options.down {
             this.down();
         }
         this
+    }
+
+    /// Starts without a thread and without a port: connections are those of `dial`, on the runtime of who dials.
+    pub fn in_memory(speaks: Speaks) -> Self {
+        let options = StartOptions { speaks, ..StartOptions::default() };
+        let (shared, authority) = Shared::new(options);
+        Self {
+            shared,
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            options,
+            authority: Mutex::new(authority),
+            commands: mpsc::unbounded_channel().0,
+            thread: None,
+            memory: Some(Memory::default()),
+        }
+    }
+
+    /// Makes a connection in memory. Errors: nobody listens.
+    pub fn dial(&self) -> std::io::Result<DuplexStream> {
+        let memory = self.memory.as_ref().expect("a fake in memory");
+        if memory.down.load(Ordering::SeqCst) {
+            return Err(std::io::ErrorKind::ConnectionRefused.into());
+        }
+        self.shared.accepted.fetch_add(1, Ordering::SeqCst);
+        let (theirs, ours) = tokio::io::duplex(64 << 10);
+        let shared = self.shared.clone();
+        let task = tokio::spawn(async move { speak(&shared, Box::new(ours)).await });
+        memory.tasks.lock().push(task.abort_handle());
+        Ok(theirs)
     }
 
     /// `http://ADDRESS` or `https://ADDRESS`.
@@ -455,6 +524,9 @@ impl FakeApi {
 
     /// Says something to the accept loop and waits until it is done.
     fn command(&self, command: Command) {
+        if let Some(memory) = &self.memory {
+            return memory.obey(&command);
+        }
         let (done, wait) = std::sync::mpsc::channel();
         self.commands.send((command, done)).ok();
         wait.recv_timeout(Duration::from_secs(10)).unwrap();
@@ -582,6 +654,11 @@ async fn serve(shared: &Arc<Shared>, stream: TcpStream) -> After {
             Err(_) => return After::Close,
         },
     };
+    speak(shared, stream).await
+}
+
+/// Answers the requests that come on a stream.
+async fn speak(shared: &Arc<Shared>, stream: Box<dyn Stream>) -> After {
     let mut connection = Connection::new(stream, shared.sent.clone());
     while let Some(head) = connection.request().await {
         let after = answer(shared, &mut connection, &head).await;

@@ -267,3 +267,20 @@ fn a_stdout_that_nobody_reads_holds_no_query_up() {
     assert!(took < Duration::from_secs(4), "{took:?}");
     drop(unread);
 }
+
+#[test]
+fn p9_a_full_disk_behind_stdout_stops_nothing() {
+    let port = free_port();
+    let folder = Folder::new(&corefile(port, "    log\n    errors\n"));
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert!(full().write_all(b"x").is_err(), "nothing fits there");
+    let mut command = binary();
+    command.arg("-conf").arg(folder.path("Corefile")).stdout(full()).stderr(full());
+    let mut server = Server::of_child(command.spawn().unwrap(), port);
+    for _ in 0..200 {
+        server.wait_for("web.shop.svc.cluster.local.", &["10.96.0.1"], PATIENCE);
+    }
+    assert_eq!(server.ask("example.org."), Some((2, Vec::new())), "an error that is told nowhere");
+    server.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.end(PATIENCE).1.code(), Some(0));
+}

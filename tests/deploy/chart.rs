@@ -551,9 +551,14 @@ fn values_that_the_documents_set_are_known_to_the_schema() {
     let schema = std::fs::read_to_string(path("charts/signpost/values.schema.json")).unwrap();
     let schema: Value = serde_json::from_str(&schema).unwrap();
     let mut set = 0;
-    for document in
-        ["README.md", "charts/signpost/README.md", "docs/migrate.md", "docs/scale.md", "docs/release.md"]
-    {
+    for document in [
+        "README.md",
+        "charts/signpost/README.md",
+        "docs/migrate.md",
+        "docs/operate.md",
+        "docs/scale.md",
+        "docs/release.md",
+    ] {
         let text = std::fs::read_to_string(path(document)).unwrap();
         for (_, rest) in text.match_indices("--set ").map(|(at, word)| text[at..].split_at(word.len())) {
             let list = rest.split([' ', '\n', '`']).next().unwrap();

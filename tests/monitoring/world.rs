@@ -84,7 +84,7 @@ pub(crate) struct World {
     /// The server.
     pub(crate) running: Running,
     /// Where its names come from.
-    _api: FakeApi,
+    api: FakeApi,
     /// Whom it asks.
     _upstream: Upstream,
     /// Where its file of hosts lies.
@@ -126,7 +126,7 @@ impl World {
              template IN A unmade.example {{\n  answer \"{{{{ .Name }}}} 60 IN A {{{{ .Name }}}}\"\n }}\n \
              template IN A undone.example {{\n  answer \"{{{{ parseInt .Name 10 64 }}}} 60 IN A 192.0.2.5\"\n }}\n \
              dns64 {{\n  allow_ipv4\n }}\n autopath {search}\n hosts {hosts} {{\n  fallthrough\n }}\n \
-             kubernetes cluster.local in-addr.arpa {{\n  endpoint {api}\n  startup_timeout 0s\n  fallthrough in-addr.arpa\n }}\n \
+             kubernetes cluster.local in-addr.arpa {{\n  endpoint {api}\n  startup_timeout 0s\n  fallthrough in-addr.arpa\n  audit 1s\n  snapshot {snapshot}\n }}\n \
              k8s_external apps.example {{\n  ingress\n }}\n \
              cache 30\n loop\n forward . {up} {silent} {{\n  policy sequential\n }}\n}}\n\
              https://.:0 https3://.:0 quic://.:0 {{\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n tls {cert} {key}\n whoami\n}}\n",
@@ -134,13 +134,20 @@ impl World {
             cert = cert.display(),
             key = key.display(),
             tap = folder.path().join("tap").display(),
+            snapshot = folder.path().join("snapshot").display(),
             hosts = hosts.display(),
             api = api.url(),
             up = upstream.addr,
         );
         let running = serve(ServeOptions { text, ..ServeOptions::default() }).unwrap();
-        let world = Self { running, _api: api, _upstream: upstream, _folder: folder };
+        let world = Self { running, api, _upstream: upstream, _folder: folder };
         until("the first lists", || world.running.synced());
+        // One change that is told, one that is not: the audit finds it.
+        until("the watches", || world.api.is_watched());
+        world.api.apply(service("shop", "told", "10.96.0.2"));
+        world
+            .api
+            .edit(|cluster| cluster.swallow(|cluster| cluster.apply(service("shop", "lost", "10.96.0.3"))));
         world.ask();
         // Dropped: no reply comes.
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -158,6 +165,16 @@ impl World {
         until("a loop is looked for", || world.scrape().contains("\nsignpost_loop_detected{"));
         until("a look at /health", || {
             !world.scrape().contains("\ncoredns_health_request_duration_seconds_count 0")
+        });
+        until("an audit found something", || {
+            world.scrape().contains("\nsignpost_audit_healed_total{resource=\"services\"} 1")
+        });
+        until("a snapshot was written", || world.scrape().contains("\nsignpost_snapshot_age_seconds{"));
+        until("a bookmark and an event", || {
+            let text = world.scrape();
+            ["bookmark", "event"]
+                .iter()
+                .all(|what| text.contains(&format!("\nsignpost_watch_last_{what}_age_seconds{{")))
         });
         until("a change was served", || {
             world.scrape().contains("\ncoredns_kubernetes_rest_client_requests_total{code=\"200\"")

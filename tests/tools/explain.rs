@@ -332,6 +332,113 @@ fn what_is_explained_is_what_is_answered() {
     assert!(asked > 200, "{asked}");
 }
 
+/// What is said of a name by a Corefile of its own with these manifests, JSON; `HERE` in the lines is the folder.
+fn of(lines: &str, manifests: &[(&str, &str)], args: &[&str]) -> Value {
+    let folder = Folder::new("");
+    let here = folder.dir.path().to_string_lossy().into_owned();
+    folder.write("Corefile", &format!(".:53 {{\n{}\n}}\n", lines.replace("HERE", &here)));
+    for (name, text) in manifests {
+        folder.write(name, text);
+    }
+    let path = folder.path("Corefile");
+    let mut all = vec!["explain", "--format", "json", "--conf", path.to_str().unwrap()];
+    all.extend(args);
+    json(".", &all).0
+}
+
+#[test]
+fn autopath_says_each_candidate_and_what_came_of_it() {
+    let lines = "    autopath cluster.local HERE/resolv.conf\n    hosts {\n        192.0.2.7 www.example.org\n        fallthrough\n    }\n    \
+                 kubernetes cluster.local {\n        manifests HERE/manifests\n    }";
+    let search = "search shop.svc.cluster.local svc.cluster.local cluster.local\n";
+    let story = of(lines, &[("resolv.conf", search)], &["www.example.org.shop.svc.cluster.local.", "A"]);
+    let account = last(&story);
+    assert_eq!(
+        (&account["decided"], &account["rcode"]),
+        (&"autopath".into(), &"NOERROR".into()),
+        "{account}"
+    );
+    let said: Vec<&str> = account["said"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|said| said["word"] == "autopath" && said["rules"][0] == "K-255")
+        .map(|said| said["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        said[1..],
+        [
+            "candidate www.example.org.shop.svc.cluster.local.: NXDOMAIN by `kubernetes`",
+            "candidate www.example.org.svc.cluster.local.: NXDOMAIN by `kubernetes`",
+            "candidate www.example.org.cluster.local.: NXDOMAIN by `kubernetes`",
+            "candidate www.example.org.: NOERROR by `hosts`",
+        ],
+        "{account}"
+    );
+    assert_eq!(account["behalf"]["decided"], "hosts", "{account}");
+    assert!(account["answers"].to_string().contains("192.0.2.7"), "{account}");
+}
+
+#[test]
+fn who_asks_counts_where_a_word_looks_at_it() {
+    let lines = "    acl {\n        block net 10.9.0.0/16\n    }\n    kubernetes cluster.local {\n        manifests HERE/manifests\n    }";
+    for (client, rcode, decided) in [("10.9.1.2", "REFUSED", "acl"), ("10.8.1.2", "NOERROR", "kubernetes")] {
+        let story = of(lines, &[], &["web.shop.svc.cluster.local.", "A", "--client", client]);
+        let account = last(&story);
+        assert_eq!((&account["rcode"], &account["decided"]), (&rcode.into(), &decided.into()), "{account}");
+    }
+}
+
+#[test]
+fn a_name_of_a_clusterset_says_its_import() {
+    let lines = "    kubernetes cluster.local clusterset.local {\n        manifests HERE/manifests\n        multicluster clusterset.local\n    }";
+    let import = "apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\nmetadata: {name: pay, namespace: shop}\n\
+                  spec: {type: ClusterSetIP, ips: [10.42.0.7], ports: [{name: http, protocol: TCP, port: 80}]}\n";
+    let manifests = [("manifests/import.yaml", import)];
+    let story = of(lines, &manifests, &["pay.shop.svc.clusterset.local.", "A"]);
+    let account = last(&story);
+    let (rules, _) = why(&account);
+    assert_eq!(rules, ["K-211"], "{account}");
+    let object = &account["said"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|said| said["word"] == "kubernetes")
+        .unwrap()["object"];
+    assert_eq!((&object["kind"], &object["name"]), (&"ServiceImport".into(), &"pay".into()), "{account}");
+    let story = of(lines, &manifests, &["web.shop.svc.clusterset.local.", "A"]);
+    let (rules, near) = why(&last(&story));
+    assert_eq!(
+        (rules, near),
+        (vec!["K-210".to_owned()], vec!["pay.shop.svc.clusterset.local.".to_owned()]),
+        "{story}"
+    );
+}
+
+#[test]
+fn a_zonal_name_says_how_many_endpoints_are_there() {
+    let lines = "    kubernetes cluster.local {\n        manifests HERE/manifests\n        zonal\n    }";
+    let db = "apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: {clusterIP: None}\n---\n\
+              apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: db-a\n  namespace: shop\n  labels: {kubernetes.io/service-name: db}\n\
+              addressType: IPv4\nendpoints:\n- {addresses: [10.0.0.1], zone: eu-a, conditions: {ready: true}}\n\
+              - {addresses: [10.0.0.2], zone: eu-b, conditions: {ready: true}}\nports: []\n";
+    for (name, rule, words) in [
+        ("eu-a.pin._zone.db.shop.svc.cluster.local.", "K-220", "1 of the 2 ready endpoints"),
+        (
+            "eu-c.pin._zone.db.shop.svc.cluster.local.",
+            "K-221",
+            "no ready endpoint in the topology zone `eu-c`",
+        ),
+        ("eu-c.prefer._zone.db.shop.svc.cluster.local.", "K-222", "so all 2 are given"),
+        ("eu-a.pin._zone.web.shop.svc.cluster.local.", "K-223", "only headless Services"),
+    ] {
+        let story = of(lines, &[("manifests/db.yaml", db)], &[name, "A"]);
+        let account = last(&story);
+        assert_eq!(why(&account).0, [rule], "{name}: {account}");
+        assert!(account["said"].to_string().contains(words), "{name}: {account}");
+    }
+}
+
 #[test]
 fn every_rule_that_is_cited_is_in_the_book() {
     let book = fs::read_to_string(crate::tree("docs/behaviour.md")).unwrap();
@@ -339,6 +446,7 @@ fn every_rule_that_is_cited_is_in_the_book() {
     let mut found = 0;
     for file in [
         "src/chain/kubernetes/reason.rs",
+        "src/chain/kubernetes/wider.rs",
         "src/chain/explain.rs",
         "src/chain/cache/step.rs",
         "src/tools/compare/judge.rs",

@@ -61,24 +61,3 @@ fn every_code_of_a_remark_is_explained() {
     }
     assert!(found > 30, "{found}");
 }
-
-#[test]
-fn the_readme_shows_what_is_said() {
-    let path = crate::tree("README.md");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let mut written = String::new();
-    let mut rest = text.as_str();
-    let mut shown = 0;
-    while let Some((before, after)) = rest.split_once("```\n$ signpost ") {
-        let (command, after) = after.split_once('\n').unwrap();
-        let (_, after) = after.split_once("```\n").unwrap();
-        let words: Vec<&str> = command.split(' ').collect();
-        let (out, _) = crate::run(".", &words);
-        written.push_str(&format!("{before}```\n$ signpost {command}\n{}\n```\n", out.trim_end()));
-        rest = after;
-        shown += 1;
-    }
-    written.push_str(rest);
-    assert!(shown >= 2, "{shown}");
-    golden("README.md", &written);
-}

@@ -147,3 +147,45 @@ fn requests_say_who_asks_and_in_which_languages() {
         assert_eq!(request.resource.map(Resource::path), Some(request.path.as_str()));
     }
 }
+
+/// The rights that `signpost check` says a Corefile needs.
+fn said(corefile: &str) -> BTreeSet<Right> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Corefile");
+    std::fs::write(&file, corefile).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_signpost"));
+    let output = command.args(["check", "--format", "json"]).arg(&file).output().unwrap();
+    let reports: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let mut all = BTreeSet::new();
+    for rule in reports[0]["rights"].as_array().unwrap_or_else(|| panic!("{reports}")) {
+        for resource in texts(&rule["resources"]) {
+            all.extend(texts(&rule["verbs"]).into_iter().map(|verb| (verb, resource.clone())));
+        }
+    }
+    all
+}
+
+#[test]
+fn what_check_says_about_rights_is_what_an_api_server_is_asked_for() {
+    let external = |option: &str| format!("k8s_external example.org {{\n{option}\n}}");
+    let cases: [(&[&str], Vec<String>); 6] = [
+        (&[], Vec::new()),
+        (&["pods verified"], Vec::new()),
+        (&["noendpoints"], Vec::new()),
+        (&["multicluster cluster.local", "pods verified"], Vec::new()),
+        (&[], vec![external("ingress")]),
+        (&[], vec![external("gateway")]),
+    ];
+    for (options, words) in cases {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let setup = words.iter().fold(Setup::new(options), |setup, word| setup.word(word));
+        let mut used = used_beside(options, &words);
+        // Versions of a kind that are not there are asked for by their path.
+        used.retain(|(_, resource)| !resource.starts_with('/'));
+        let api = FakeApi::start();
+        assert_eq!(said(&setup.corefile(&api)), used, "{options:?} {words:?}");
+    }
+}

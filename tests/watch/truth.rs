@@ -1,4 +1,5 @@
-//! What a DNS server must answer, computed from the API server's state alone: the judge of `converge`.
+//! What a DNS server must answer, computed from the API server's state alone: the judge of `converge`, and of
+//! tests/simulation.rs.
 //!
 //! It knows the small universe that `converge` moves in: a few namespaces, Services of every kind, their slices, pods.
 
@@ -43,6 +44,59 @@ pub(crate) fn pod_address(at: usize) -> String {
     format!("10.2.0.{}", at + 1)
 }
 
+/// What a name of the universe is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// A namespace.
+    Namespace(&'static str),
+    /// A Service, asked for a type.
+    Service(&'static str, &'static str, &'static str),
+    /// Port `http` of a Service.
+    Port(&'static str, &'static str),
+    /// An endpoint of a Service.
+    Endpoint(&'static str, &'static str, String),
+    /// A pod, by its address.
+    Pod(&'static str, String),
+    /// An address.
+    Address(String),
+}
+
+/// Every name of the universe, as it is asked for.
+pub(crate) fn asks() -> Vec<(String, Asked)> {
+    let mut asks = Vec::new();
+    let mut ask = |ask: String, name: Asked| asks.push((ask, name));
+    for ns in NAMESPACES {
+        ask(format!("{ns}.svc.Z A"), Asked::Namespace(ns));
+        for service in SERVICES {
+            let name = format!("{service}.{ns}.svc.Z");
+            for qtype in ["A", "AAAA", "SRV", "CNAME"] {
+                ask(format!("{name} {qtype}"), Asked::Service(ns, service, qtype));
+            }
+            ask(format!("_http._tcp.{name} SRV"), Asked::Port(ns, service));
+            for host in
+                HOSTS.map(str::to_owned).into_iter().chain((0..ADDRESSES).map(|at| dashed(&address(at))))
+            {
+                ask(format!("{host}.{name} A"), Asked::Endpoint(ns, service, host));
+            }
+        }
+        for at in 0..PODS {
+            ask(format!("{}.{ns}.pod.Z A", dashed(&pod_address(at))), Asked::Pod(ns, pod_address(at)));
+        }
+    }
+    for at in 0..ADDRESSES {
+        ask(format!("arpa:{} PTR", address(at)), Asked::Address(address(at)));
+    }
+    for ns in 0..NAMESPACES.len() {
+        for service in 0..SERVICES.len() {
+            for at in 0..CLUSTER_ADDRESSES {
+                let address = cluster_address(ns, service, at);
+                ask(format!("arpa:{address} PTR"), Asked::Address(address));
+            }
+        }
+    }
+    asks
+}
+
 /// A ready endpoint: its name and its address.
 type Endpoint = (String, String);
 
@@ -75,43 +129,39 @@ impl Truth {
         }
     }
 
+    /// A state of these objects.
+    #[allow(dead_code, reason = "the tests of the watch know whole states only")]
+    pub(crate) fn of(objects: &[(Resource, Arc<Value>)]) -> Self {
+        let all = |resource: Resource| -> Vec<Arc<Value>> {
+            objects.iter().filter(|(of, _)| *of == resource).map(|(_, object)| object.clone()).collect()
+        };
+        Self {
+            namespaces: all(Resource::Namespaces)
+                .iter()
+                .map(|object| text(object, "/metadata/name").to_owned())
+                .collect(),
+            services: all(Resource::Services),
+            slices: all(Resource::EndpointSlices),
+            pods: all(Resource::Pods),
+        }
+    }
+
     /// Every name of the universe, with what it must be answered with.
+    #[allow(dead_code, reason = "a simulation asks for one name at a time")]
     pub(crate) fn rows(&self) -> Vec<(String, String)> {
-        let mut rows = Vec::new();
-        let mut row = |ask: String, short: String| rows.push((ask, short));
-        for ns in NAMESPACES {
-            row(
-                format!("{ns}.svc.Z A"),
-                if self.namespaces.contains(ns) { "NODATA" } else { "NX" }.to_owned(),
-            );
-            for service in SERVICES {
-                let name = format!("{service}.{ns}.svc.Z");
-                for qtype in ["A", "AAAA", "SRV", "CNAME"] {
-                    row(format!("{name} {qtype}"), self.service(ns, service, qtype));
-                }
-                row(format!("_http._tcp.{name} SRV"), self.port(ns, service));
-                for host in
-                    HOSTS.map(str::to_owned).into_iter().chain((0..ADDRESSES).map(|at| dashed(&address(at))))
-                {
-                    row(format!("{host}.{name} A"), self.endpoint(ns, service, &host));
-                }
-            }
-            for at in 0..PODS {
-                row(format!("{}.{ns}.pod.Z A", dashed(&pod_address(at))), self.pod(ns, &pod_address(at)));
-            }
+        asks().into_iter().map(|(ask, name)| (ask, self.answer(&name))).collect()
+    }
+
+    /// What a name must be answered with.
+    pub(crate) fn answer(&self, name: &Asked) -> String {
+        match name {
+            Asked::Namespace(ns) => if self.namespaces.contains(*ns) { "NODATA" } else { "NX" }.to_owned(),
+            Asked::Service(ns, service, qtype) => self.service(ns, service, qtype),
+            Asked::Port(ns, service) => self.port(ns, service),
+            Asked::Endpoint(ns, service, host) => self.endpoint(ns, service, host),
+            Asked::Pod(ns, address) => self.pod(ns, address),
+            Asked::Address(address) => self.reverse(address),
         }
-        for at in 0..ADDRESSES {
-            row(format!("arpa:{} PTR", address(at)), self.reverse(&address(at)));
-        }
-        for ns in 0..NAMESPACES.len() {
-            for service in 0..SERVICES.len() {
-                for at in 0..CLUSTER_ADDRESSES {
-                    let address = cluster_address(ns, service, at);
-                    row(format!("arpa:{address} PTR"), self.reverse(&address));
-                }
-            }
-        }
-        rows
     }
 
     /// A Service that has names: it exists, and so does its namespace.

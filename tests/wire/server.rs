@@ -175,8 +175,13 @@ impl Server {
 
     /// A server over every transport.
     fn start_everywhere(manifests: &Path, folder: Option<tempfile::TempDir>) -> Self {
+        Self::over_everything(&corefile(manifests, ""), folder)
+    }
+
+    /// A server of its own over every transport, with this Corefile of one block for `.`.
+    pub(crate) fn over_everything(text: &str, folder: Option<tempfile::TempDir>) -> Self {
         let certificate = Certificate::new();
-        let server = Self::start(&everywhere(&corefile(manifests, ""), &certificate), folder, |_| {});
+        let server = Self::start(&everywhere(text, &certificate), folder, |_| {});
         server.wait();
         let askers = Over::all().into_iter().map(|over| Asker::new(over, server.running(), &certificate));
         *server.askers.lock().unwrap_or_else(PoisonError::into_inner) = askers.collect();
@@ -251,6 +256,28 @@ impl Server {
         let mut outcome = self.probe_via(message, &[Via::Udp, Via::Tcp]);
         outcome.0.extend(self.probe_encrypted(message).0);
         outcome
+    }
+
+    /// As `probe`, for a message whose reply waits for an upstream: it must come, and comes behind that of a plain query.
+    pub(crate) fn probe_waiting(&self, message: &Message) -> Outcome {
+        let mut exchanges = Vec::new();
+        for &server in &self.addresses {
+            let socket = udp(server);
+            socket.send(&message.bytes()).expect("sending to loopback");
+            let mut buffer = vec![0; 65_536];
+            let length = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("no reply to {message:?}: {e}"));
+            let mut stream = Stream::open(server);
+            stream.send_all(&message.frame());
+            let streamed = stream.receive().unwrap_or_else(|| panic!("no reply to {message:?}"));
+            for (via, bytes) in [(Via::Udp, &buffer[..length]), (Via::Tcp, &streamed)] {
+                let reply = Reply::read(bytes);
+                check(message, via, &reply);
+                exchanges.push(Exchange { via, server, reply: Some(reply) });
+            }
+            assert!(plain(server), "I1: a plain query is answered after {message:?}");
+        }
+        exchanges.extend(self.probe_encrypted(message).0);
+        Outcome(exchanges)
     }
 
     /// Asks over each encrypted transport; nothing where it is served over none.

@@ -124,3 +124,21 @@ fn w57_two_servers_do_not_talk_to_each_other() {
         assert!((1..=2).contains(&others), "{others} messages out of one");
     }
 }
+
+#[test]
+fn p12_clients_that_are_gone_when_their_answer_comes_end_nothing() {
+    let server = Server::demo_with(|_| {});
+    let before = server.counter("queries");
+    for round in 0..500_u16 {
+        // The answer meets a closed port, and an ICMP message comes back to the server's socket.
+        let gone = udp_from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), server.v4()).expect("a socket");
+        let query = Message::query("web.shop.svc.cluster.local", A).id(round).bytes();
+        rustix::net::send(&gone, &query, SendFlags::empty()).expect("sending to loopback");
+        drop(gone);
+        if round % 50 == 0 {
+            assert!(plain(server.v4()), "I1");
+        }
+    }
+    let plain = settle(&server);
+    assert!(server.counter("queries") - before >= 500 + plain, "all of them came");
+}

@@ -132,6 +132,10 @@ spec:
         - name: config
           mountPath: /etc/coredns
           readOnly: true
+        {{- if .Values.snapshot.enabled }}
+        - name: snapshot
+          mountPath: {{ .Values.snapshot.path }}
+        {{- end }}
         {{- range .Values.extraSecrets }}
         - name: {{ .name }}
           mountPath: {{ .mountPath }}
@@ -154,6 +158,17 @@ spec:
           - key: {{ .filename }}
             path: {{ .filename }}
           {{- end }}
+    {{- if .Values.snapshot.enabled }}
+    - name: snapshot
+      {{- if .Values.snapshot.hostPath }}
+      hostPath:
+        path: {{ .Values.snapshot.hostPath }}
+        type: Directory
+      {{- else }}
+      emptyDir:
+        sizeLimit: {{ .Values.snapshot.sizeLimit }}
+      {{- end }}
+    {{- end }}
     {{- range .Values.extraSecrets }}
     - name: {{ .name }}
       secret:

@@ -160,6 +160,7 @@ impl Acl {
     pub(super) fn turn_away(&self, asked: &Asked, context: &Context<'_>) -> Option<Flow> {
         let (action, zone) = self.decide(asked);
         let counts = self.counts.get().and_then(|all| all.get(asked.client.listener)?.as_ref());
+        let counts = counts.filter(|_| !asked.only_looked);
         match (counts, action.family()) {
             (Some(counts), None) => counts.allowed.add(context.worker, 1),
             (Some(counts), Some(family)) => {

@@ -191,7 +191,9 @@ impl Step for Autopath {
         let Some(search) = self.search(asked) else { return Flow::Reply(memo.first.unwrap_or(reply)) };
         let at = memo.tried;
         if ends(&reply) {
-            self.completions.count(context.server(asked));
+            if !asked.only_looked {
+                self.completions.count(context.server(asked));
+            }
             if at == 0 {
                 return Flow::Reply(reply);
             }

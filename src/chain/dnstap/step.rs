@@ -133,8 +133,8 @@ impl Step for Dnstap {
     }
 
     fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
-        // Questions on behalf of others are nobody's.
-        if asked.frames.is_empty() {
+        // Questions on behalf of others are nobody's, and where it is only looked there is none.
+        if asked.frames.is_empty() && !asked.only_looked {
             let age = context.clock.now().since(asked.arrived);
             asked.since_1970 = context.clock.since_1970().saturating_sub(age);
             let chain = context.plan.and_then(|plan| plan.chains.get(asked.chain));

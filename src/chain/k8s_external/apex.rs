@@ -17,7 +17,7 @@ impl Look<'_> {
             },
             1 => {}
             2 if self.first_is("ns1") => {
-                let ttl = self.step.line.ttl;
+                let ttl = self.ttl;
                 for ip in self.own_addresses() {
                     let (octets, length) = crate::store::octets(ip);
                     if self.question.qtype == if length == 4 { rtype::A } else { rtype::AAAA } {
@@ -41,13 +41,13 @@ impl Look<'_> {
             false => store.externals().serial(),
         };
         let zone = Owner::Suffix(u8::try_from(self.left).unwrap_or(0));
-        sections.push(section, zone, rtype::SOA, line.ttl, |rdata| {
+        sections.push(section, zone, rtype::SOA, self.ttl, |rdata| {
             for name in [&b"ns1"[..], b"hostmaster"] {
                 rdata.label(name);
                 rdata.label(&line.apex);
                 rdata.zone_pointer(self.question, self.left);
             }
-            for number in [serial, 7200, 1800, 86_400, line.ttl] {
+            for number in [serial, 7200, 1800, 86_400, self.ttl] {
                 rdata.long(number);
             }
         });
@@ -56,7 +56,7 @@ impl Look<'_> {
     /// Drafts the zone's one NS with its addresses.
     fn name_server(&self, sections: &mut Sections) {
         let line = &self.step.line;
-        let id = sections.push(Section::Answer, Owner::Question, rtype::NS, line.ttl, |rdata| {
+        let id = sections.push(Section::Answer, Owner::Question, rtype::NS, self.ttl, |rdata| {
             rdata.label(b"ns1");
             rdata.label(&line.apex);
             rdata.zone(self.question, self.left);
@@ -64,7 +64,7 @@ impl Look<'_> {
         for ip in self.own_addresses() {
             let (octets, length) = crate::store::octets(ip);
             let address = octets.get(..length).unwrap_or_default();
-            sections.push_address(Section::Additional, Owner::Target(id), line.ttl, address);
+            sections.push_address(Section::Additional, Owner::Target(id), self.ttl, address);
         }
     }
 

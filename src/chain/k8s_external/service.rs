@@ -68,7 +68,7 @@ impl Look<'_> {
         let ports: Vec<u16> =
             external.ports().iter().filter(|port| wished(port, wish)).map(|port| port.port).collect();
         let entries = ports.len() * external.listed();
-        let ttl = self.step.line.ttl;
+        let ttl = self.ttl;
         let mut first = None;
         for (at, number) in ports.iter().enumerate() {
             // tcp and udp of one number are one record: target and port are the same (K-110).
@@ -136,7 +136,7 @@ impl Look<'_> {
 
     /// Drafts the records of endpoints.
     fn draft(&mut self, listed: Vec<Listed<'_>>, run: &[u8], wish: Wish<'_>, sections: &mut Sections) {
-        let ttl = self.step.line.ttl;
+        let ttl = self.ttl;
         match self.question.qtype {
             qtype @ (rtype::A | rtype::AAAA) => {
                 let mut ips: Vec<_> = listed.iter().map(|endpoint| endpoint.ip).collect();

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::super::asked::Asked;
-use super::super::kubernetes::{Options, join_target, port};
+use super::super::build::Parts;
+use super::super::kubernetes::{Options, Stale, join_target, port, stale_ttl};
 use super::super::signal::Signal;
-use super::super::step::{Answer, Ask, Context, Flow, Reply, Step};
+use super::super::step::{Answer, Ask, Context, Flow, Reply, Stand, Step};
 use super::parse::Line;
 use crate::store::{Addresses, ServiceKey};
 use crate::wire::{
@@ -31,6 +32,8 @@ pub(in crate::chain) struct K8sExternal {
     pub(super) options: Arc<Options>,
     /// Comes when what the stanza shows is known.
     synced: Arc<Signal>,
+    /// What becomes of answers while the store is stale.
+    stale: Stale,
 }
 
 /// One question on its way.
@@ -45,6 +48,8 @@ pub(super) struct Look<'a> {
     pub(super) limit: usize,
     /// For random starts.
     pub(super) rng: &'a mut fastrand::Rng,
+    /// TTL of what is made: the stanza's, or less while the store is stale (K-269). Unit: seconds.
+    pub(super) ttl: u32,
 }
 
 impl K8sExternal {
@@ -54,7 +59,7 @@ impl K8sExternal {
         let signal = synced.clone();
         let need = line.need();
         options.store.when_known(need, move || signal.fire());
-        Self { line, options, synced }
+        Self { line, options, synced, stale: Stale::default() }
     }
 
     /// Whether the answer for a name depends on what the cluster says: not where no name has that form (K-016).
@@ -82,7 +87,9 @@ impl K8sExternal {
         };
         let mut sections = asked.draft();
         let question = &asked.question;
-        let mut look = Look { step: self, question, left, limit: asked.shape.limit, rng: &mut *context.rng };
+        let ttl = stale_ttl(&self.options.store, self.line.need(), context.now, self.line.ttl);
+        let mut look =
+            Look { step: self, question, left, limit: asked.shape.limit, rng: &mut *context.rng, ttl };
         let own = left.checked_sub(1).is_none_or(|at| question.label(at) == &*self.line.apex);
         let found = if own {
             look.apex(&mut sections)
@@ -155,16 +162,10 @@ impl Look<'_> {
                 for key in externals.with_address(ip).iter().filter(|key| shown(key)) {
                     found = Found::Here;
                     if self.question.qtype == rtype::PTR {
-                        sections.push(
-                            Section::Answer,
-                            Owner::Question,
-                            rtype::PTR,
-                            self.step.line.ttl,
-                            |rdata| {
-                                rdata.bytes(key);
-                                rdata.bytes(self.step.line.primary.wire());
-                            },
-                        );
+                        sections.push(Section::Answer, Owner::Question, rtype::PTR, self.ttl, |rdata| {
+                            rdata.bytes(key);
+                            rdata.bytes(self.step.line.primary.wire());
+                        });
                     }
                 }
                 found
@@ -180,7 +181,7 @@ impl Look<'_> {
 
     /// Drafts where a name leads: addresses of the asked family, or an alias.
     pub(super) fn lead(&self, addresses: &Addresses, sections: &mut Sections) -> Found {
-        let ttl = self.step.line.ttl;
+        let ttl = self.ttl;
         let qtype = self.question.qtype;
         if let Some(alias) = addresses.alias() {
             if !matches!(qtype, rtype::A | rtype::AAAA | rtype::CNAME) {
@@ -237,11 +238,13 @@ impl Step for K8sExternal {
     }
 
     fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
-        self.answer(asked, context, true)
+        let mut flow = self.answer(asked, context, true);
+        self.stale.tell(&mut flow, (&self.options.store, self.line.need()), asked, context);
+        flow
     }
 
     fn resume(&self, asked: &mut Asked, answer: Answer, context: &mut Context<'_>) -> Flow {
-        match answer {
+        let mut flow = match answer {
             Answer::Signalled => self.answer(asked, context, true),
             Answer::TimedOut | Answer::Upstream(_) => self.answer(asked, context, false),
             // No step could know the target: the alias alone (K-144).
@@ -251,7 +254,13 @@ impl Step for K8sExternal {
             Answer::Reply { reply, question, held } => join_target(asked, reply, &question, held),
             // Nothing is asked behind this step.
             Answer::Behind { reply, .. } => Flow::Reply(reply),
-        }
+        };
+        self.stale.tell(&mut flow, (&self.options.store, self.line.need()), asked, context);
+        flow
+    }
+
+    fn placed(&self, _place: &Stand<'_>, parts: &mut dyn Parts) {
+        self.stale.count(parts);
     }
 
     fn ready(&self) -> bool {

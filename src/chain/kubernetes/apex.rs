@@ -56,7 +56,7 @@ impl Lookup<'_> {
         let (octets, length) = crate::store::octets(ip);
         if self.qtype == if length == 4 { rtype::A } else { rtype::AAAA } {
             let address = octets.get(..length).unwrap_or_default();
-            sections.push_address(Section::Answer, self.owner, self.options.ttl, address);
+            sections.push_address(Section::Answer, self.owner, self.ttl, address);
         }
     }
 
@@ -70,7 +70,7 @@ impl Lookup<'_> {
 
     /// Drafts the zone's SOA (K-006).
     pub(super) fn soa(&self, section: Section, sections: &mut Sections) {
-        let ttl = self.options.ttl;
+        let ttl = self.ttl;
         let zone = Owner::Suffix(u8::try_from(self.left).unwrap_or(0));
         sections.push(section, zone, rtype::SOA, ttl.min(300), |rdata| {
             rdata.bytes(b"\x02ns\x03dns");
@@ -129,7 +129,7 @@ impl Lookup<'_> {
             }
         }
         if sections.records().is_empty() && !self.options.own.is_empty() {
-            let id = sections.push(Section::Answer, self.owner, rtype::NS, self.options.ttl, |rdata| {
+            let id = sections.push(Section::Answer, self.owner, rtype::NS, self.ttl, |rdata| {
                 rdata.bytes(b"\x02ns\x03dns");
                 rdata.zone(self.question, self.left);
             });
@@ -138,13 +138,13 @@ impl Lookup<'_> {
         for (id, ip) in glue {
             let (octets, length) = crate::store::octets(ip);
             let address = octets.get(..length).unwrap_or_default();
-            sections.push_address(Section::Additional, Owner::Target(id), self.options.ttl, address);
+            sections.push_address(Section::Additional, Owner::Target(id), self.ttl, address);
         }
     }
 
     /// Drafts one NS record for `[endpoint.]SVC.NS.svc.Z`.
     fn name_server_record(&self, run: &[u8], endpoint: Option<&[u8]>, sections: &mut Sections) -> u16 {
-        sections.push(Section::Answer, self.owner, rtype::NS, self.options.ttl, |rdata| {
+        sections.push(Section::Answer, self.owner, rtype::NS, self.ttl, |rdata| {
             if let Some(label) = endpoint {
                 rdata.label(label);
             }

@@ -47,7 +47,7 @@ impl Lookup<'_> {
 
     /// Drafts one CNAME; returns its id.
     fn alias(&self, owner: Owner, target: &[u8], sections: &mut Sections) -> u16 {
-        sections.push(Section::Answer, owner, rtype::CNAME, self.options.ttl, |rdata| rdata.bytes(target))
+        sections.push(Section::Answer, owner, rtype::CNAME, self.ttl, |rdata| rdata.bytes(target))
     }
 
     /// Follows an alias: inside the zone at once (K-132 to K-135), outside through a question of its own (K-131).
@@ -92,6 +92,7 @@ impl Lookup<'_> {
                 limit: self.limit,
                 rng: &mut *self.rng,
                 forms: self.forms,
+                ttl: self.ttl,
             };
             let found = inner.forward(grammar::read(&question, left, self.forms), sections);
             let has_data = matches!(found, Found::Here) && sections.records().len() > before;

@@ -16,9 +16,12 @@ mod pod;
 mod reason;
 mod reverse;
 mod service;
+mod snapshot;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod whole;
+mod wider;
 mod zonal;
 
 use std::net::IpAddr;
@@ -26,9 +29,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::Asked;
+use super::build::Parts;
 use super::explain::Said;
 use super::signal::Signal;
-use super::step::{Answer, Ask, Context, Flow, Reply, Step};
+use super::step::{Answer, Ask, Context, Flow, Reply, Stand, Step};
 use super::transfer::Whole;
 use crate::corefile::Zone;
 use crate::source::Selector;
@@ -42,6 +46,9 @@ pub(in crate::chain) use grammar::{Below, port, protocol};
 pub(in crate::chain) use listed::{Listed, services};
 pub(super) use parse::{HELP, SYNTAX, parse};
 pub(in crate::chain) use service::{matches_port, weight};
+pub use snapshot::SnapshotSpec;
+pub use stale::{Kept, StalePolicy};
+pub(in crate::chain) use stale::{Stale, ttl as stale_ttl};
 
 /// Which names pods have (K-150 to K-152).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,6 +125,8 @@ pub struct Options {
     pub fallthrough: Fallthrough,
     /// How long a query may wait for the first sync (K-230).
     pub startup_timeout: Duration,
+    /// `stale` (K-270).
+    pub stale: StalePolicy,
     /// Our own addresses (K-052, K-059a).
     pub own: Vec<IpAddr>,
 }
@@ -190,12 +199,13 @@ struct Lookup<'a> {
     rng: &'a mut fastrand::Rng,
     /// Which names the zone has beside the usual ones.
     forms: Forms,
+    /// TTL of what is made: the stanza's, or less while the store is stale (K-005, K-269). Unit: seconds.
+    ttl: u32,
 }
 
 impl<'a> Lookup<'a> {
     /// Answers a name below a forward zone; the store is complete.
     fn forward(&mut self, name: Name<'a>, sections: &mut Sections) -> Found {
-        let store = &self.options.store;
         match name {
             Name::Apex => self.apex(true, sections),
             Name::Bare => Found::Here,
@@ -209,13 +219,13 @@ impl<'a> Lookup<'a> {
             },
             Name::Service { run, below } if self.forms.multicluster => self.import(run, below, sections),
             Name::Service { run, below } => {
-                match store.service(run).filter(|service| self.options.exposes(service.namespace())) {
-                    Some(service) => {
-                        self.run = run;
-                        self.service(&service, below, sections)
-                    }
-                    None => Found::Missing,
-                }
+                let options = self.options;
+                let found = options.store.with_service(run, |service| {
+                    let exposed = options.exposes(service.namespace());
+                    self.run = run;
+                    exposed.then(|| self.service(service, below, sections))
+                });
+                found.flatten().unwrap_or(Found::Missing)
             }
             Name::Pod { namespace, label, run, hostname, more } => match self.namespace(namespace) {
                 Found::Here if !more && self.pod_hostname(hostname, run, sections) => Found::Here,
@@ -261,6 +271,8 @@ pub struct Kubernetes {
     synced: Arc<Signal>,
     /// Comes when those of the clusterset are known too.
     imported: Arc<Signal>,
+    /// What becomes of answers while the store is stale.
+    stale: Stale,
 }
 
 impl Kubernetes {
@@ -279,7 +291,7 @@ impl Kubernetes {
             signal
         };
         let (synced, imported) = (when(Need::Cluster), when(Need::Imports));
-        Self { options, synced, imported }
+        Self { options, synced, imported, stale: Stale::default() }
     }
 
     /// The stanza.
@@ -293,7 +305,9 @@ impl Kubernetes {
     #[must_use]
     pub fn resolve(&self, question: &Question, context: &mut Context<'_>) -> Option<Reply> {
         let mut asked = Asked::detached(question);
-        match self.answer(&mut asked, context, false) {
+        let mut flow = self.answer(&mut asked, context, false);
+        self.tell_stale(&mut flow, &asked, context);
+        match flow {
             Flow::Reply(reply) => Some(reply),
             Flow::Wait(Ask::Question { held, .. }) => {
                 Some(Reply::new(Rcode::NOERROR, held.unwrap_or_default()).authoritative())
@@ -315,6 +329,7 @@ impl Kubernetes {
     /// Answers, or says why not; `may_wait` is false once the query waited for the sync.
     fn answer(&self, asked: &mut Asked, context: &mut Context<'_>, may_wait: bool) -> Flow {
         let Some((served, left)) = self.zone(&asked.question) else { return Flow::Next };
+        let ttl = stale::ttl(&self.options.store, served.forms.need(), context.now, self.options.ttl);
         let mut sections = asked.draft();
         let question = &asked.question;
         let mut lookup = Lookup {
@@ -328,6 +343,7 @@ impl Kubernetes {
             limit: asked.shape.limit,
             rng: &mut *context.rng,
             forms: served.forms,
+            ttl,
         };
         let found = if served.zone.is_reverse() {
             let own_names = left == 0
@@ -355,11 +371,8 @@ impl Kubernetes {
             }
         } else {
             let name = grammar::read(question, left, served.forms);
-            let (need, signal) = match served.forms.multicluster {
-                true => (Need::Imports, &self.imported),
-                false => (Need::Cluster, &self.synced),
-            };
-            if !self.options.store.knows(need) && needs_data(&self.options, name) {
+            let signal = if served.forms.multicluster { &self.imported } else { &self.synced };
+            if !self.options.store.knows(served.forms.need()) && needs_data(&self.options, name) {
                 return self.unsynced(asked, context, sections, (left, signal), may_wait);
             }
             lookup.forward(name, &mut sections)
@@ -381,6 +394,16 @@ impl Kubernetes {
                 Flow::Reply(Reply::new(Rcode::NXDOMAIN, sections).authoritative())
             }
             Found::Outside(question) => Flow::Wait(Ask::Question { question, held: Some(sections) }),
+        }
+    }
+
+    /// Says with a reply that the store is stale (K-269).
+    fn tell_stale(&self, flow: &mut Flow, asked: &Asked, context: &Context<'_>) {
+        let store = &self.options.store;
+        // Nothing is stale unless something of all is: one look for nearly every question.
+        if store.freshness().stale(Need::All, context.now) {
+            let need = self.zone(&asked.question).map_or(Need::Cluster, |(served, _)| served.forms.need());
+            self.stale.tell(flow, (store, need), asked, context);
         }
     }
 
@@ -409,6 +432,7 @@ impl Kubernetes {
             limit: asked.shape.limit,
             rng: &mut *context.rng,
             forms: self.zone(&asked.question).map_or_else(Forms::default, |(served, _)| served.forms),
+            ttl: self.options.ttl,
         };
         lookup.soa(Section::Authority, &mut sections);
         Flow::Reply(Reply::new(Rcode::SERVFAIL, sections).authoritative().because(Ede::NOT_READY))
@@ -421,11 +445,13 @@ impl Step for Kubernetes {
     }
 
     fn ask(&self, asked: &mut Asked, context: &mut Context<'_>) -> Flow {
-        self.answer(asked, context, true)
+        let mut flow = self.answer(asked, context, true);
+        self.tell_stale(&mut flow, asked, context);
+        flow
     }
 
     fn resume(&self, asked: &mut Asked, answer: Answer, context: &mut Context<'_>) -> Flow {
-        match answer {
+        let mut flow = match answer {
             Answer::Signalled => self.answer(asked, context, true),
             Answer::TimedOut | Answer::Upstream(_) => self.answer(asked, context, false),
             // No step could know the target: the alias alone (K-144).
@@ -435,7 +461,29 @@ impl Step for Kubernetes {
             Answer::Reply { reply, question, held } => external::join_target(asked, reply, &question, held),
             // Nothing is asked behind this step.
             Answer::Behind { reply, .. } => Flow::Reply(reply),
-        }
+        };
+        self.tell_stale(&mut flow, asked, context);
+        flow
+    }
+
+    fn placed(&self, _place: &Stand<'_>, parts: &mut dyn Parts) {
+        self.stale.count(parts);
+    }
+
+    fn kept(&self) -> Option<Kept<'_>> {
+        Some(Kept {
+            zone: &self.options.primary,
+            store: &self.options.store,
+            unready: self.options.stale.unready(),
+        })
+    }
+
+    fn foresee(&self, run: &[u8]) {
+        self.options.store.foresee(run);
+    }
+
+    fn foresees(&self) -> bool {
+        true
     }
 
     fn whole(&self, question: &Question, known: Option<u32>) -> Whole {

@@ -133,7 +133,7 @@ impl Lookup<'_> {
         key: &[u8],
         sections: &mut Sections,
     ) {
-        let reply = (self.owner, self.options.ttl, self.limit);
+        let reply = (self.owner, self.ttl, self.limit);
         let service = [key, b"\x03svc"].concat();
         let tail = (service.as_slice(), self.question.suffix(self.left));
         services(listed, matches, reply, self.rng, tail, sections);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::build::{Draft, Parts, StoreSource, StoreSpec};
 use super::super::k8s_external::K8sExternal;
-use super::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone};
+use super::{Fallthrough, Forms, Kubernetes, Options, PodMode, ServedZone, SnapshotSpec, StalePolicy};
 use crate::corefile::{Directive, Error, Zone};
 use crate::source::Selector;
 use crate::source::cluster::{Access, ThrottleOptions};
@@ -30,6 +30,9 @@ kubernetes [ZONES…] {
     fallthrough [ZONES…]
     startup_timeout DURATION
     apiserver_qps N, apiserver_burst N, apiserver_max_inflight N
+    stale serve  |  stale unready AFTER
+    audit INTERVAL|off
+    snapshot FILE [INTERVAL [MAX_AGE]]
 }";
 
 /// What it does.
@@ -58,6 +61,9 @@ const OPTIONS: &[&str] = &[
     "kubeconfig",
     "multicluster",
     "zonal",
+    "stale",
+    "audit",
+    "snapshot",
 ];
 
 /// TTL unless the stanza says (K-005). Unit: seconds.
@@ -68,6 +74,12 @@ const LONGEST_TTL: u32 = 3600;
 
 /// How long queries wait for the first sync unless the stanza says (K-230).
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often each resource is audited unless the stanza says (K-271).
+const AUDIT: Duration = Duration::from_secs(600);
+
+/// The shortest interval of audits; less would be a list without an end.
+const SHORTEST_AUDIT: Duration = Duration::from_secs(1);
 
 /// The highest `apiserver_qps`; more is no limit in fact.
 const MOST_QPS: f64 = 1e9;
@@ -110,8 +122,14 @@ struct Stanza {
     startup_timeout: Duration,
     /// Options that throttle an API client (K-231).
     throttle: ThrottleOptions,
-    /// Their words, for a warning: manifests have no API client.
-    throttles: Vec<String>,
+    /// `stale`.
+    stale: StalePolicy,
+    /// `audit`; `None` where it is off.
+    audit: Option<Duration>,
+    /// `snapshot`.
+    snapshot: Option<SnapshotSpec>,
+    /// Words that say something about an API server, for a warning: manifests have none.
+    about_server: Vec<String>,
 }
 
 /// Reads the stanza and adds its step.
@@ -141,14 +159,27 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
     let searches = std::mem::take(&mut draft.searches);
     let source = source(directive, &stanza, draft.parts)?;
     if matches!(source, StoreSource::Manifests(_)) {
-        for option in &stanza.throttles {
+        for option in &stanza.about_server {
             draft.warnings.push(format!(
-                "{}: `{option}` has no effect with `manifests`: there is no API server to spare",
+                "{}: `{option}` has no effect with `manifests`: there is no API server",
                 directive.word.at
             ));
         }
     }
-    let spec = StoreSpec { source, labels: stanza.labels, throttle: stanza.throttle };
+    let spec = StoreSpec {
+        source,
+        labels: stanza.labels,
+        throttle: stanza.throttle,
+        audit: stanza.audit,
+        snapshot: stanza.snapshot,
+    };
+    if let Some(line) = directive.lines().iter().find(|line| line.word.text == "snapshot")
+        && draft.wants.share_a_snapshot(&spec)
+    {
+        return Err(line
+            .error("another `kubernetes` that is fed differently keeps its snapshot in this file")
+            .hint("name a file for each, or give both the same API server, `labels` and options about it"));
+    }
     let pods = stanza.pods == PodMode::Verified;
     let imports = !stanza.multicluster.is_empty();
     let wanted = Wanted {
@@ -181,6 +212,7 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
         namespace_labels: stanza.namespace_labels,
         fallthrough: stanza.fallthrough,
         startup_timeout: stanza.startup_timeout,
+        stale: stanza.stale,
         own,
     });
     for line in externals {
@@ -200,6 +232,11 @@ fn source(directive: &Directive, stanza: &Stanza, parts: &dyn Parts) -> Result<S
     if let Some(dir) = &stanza.manifests {
         if stanza.endpoint.is_some() || stanza.kubeconfig.is_some() || stanza.tls.is_some() {
             return Err(directive.error("`manifests` and an API server exclude each other"));
+        }
+        if stanza.snapshot.is_some() {
+            return Err(directive
+                .error("`snapshot` has no use with `manifests`: the folder is there at each start")
+                .hint("leave `snapshot` out"));
         }
         return Ok(StoreSource::Manifests(dir.clone()));
     }
@@ -269,7 +306,10 @@ fn read(directive: &Directive) -> Result<Stanza, Error> {
         fallthrough: Fallthrough::None,
         startup_timeout: STARTUP_TIMEOUT,
         throttle: ThrottleOptions::default(),
-        throttles: Vec::new(),
+        stale: StalePolicy::default(),
+        audit: Some(AUDIT),
+        snapshot: None,
+        about_server: Vec::new(),
     };
     for line in directive.lines() {
         line.no_block()?;
@@ -350,7 +390,7 @@ fn option(line: &Directive, stanza: &mut Stanza) -> Result<(), Error> {
                 "apiserver_burst" => stanza.throttle.burst = arg.number(0..=u32::MAX)?,
                 _ => stanza.throttle.in_flight = arg.number(0..=u32::MAX)?,
             }
-            stanza.throttles.push(name.to_owned());
+            stanza.about_server.push(name.to_owned());
         }
         "endpoint" => {
             // CoreDNS uses the first of several, too.
@@ -377,9 +417,33 @@ fn option(line: &Directive, stanza: &mut Stanza) -> Result<(), Error> {
             none()?;
             stanza.zonal = true;
         }
+        name @ "stale" => {
+            stanza.stale = StalePolicy::read(line)?;
+            stanza.about_server.push(name.to_owned());
+        }
+        name @ "audit" => {
+            stanza.audit = audit(line)?;
+            stanza.about_server.push(name.to_owned());
+        }
+        "snapshot" => stanza.snapshot = Some(SnapshotSpec::read(line)?),
         _ => return Err(line.word.unknown("an option of `kubernetes`", OPTIONS)),
     }
     Ok(())
+}
+
+/// How often each resource is audited; `None` for never (K-271).
+fn audit(line: &Directive) -> Result<Option<Duration>, Error> {
+    let arg = line.only_arg()?;
+    if arg.text == "off" {
+        return Ok(None);
+    }
+    let interval = arg.duration()?;
+    if interval < SHORTEST_AUDIT {
+        return Err(arg
+            .error(format!("an audit every {} is too often", arg.text))
+            .hint("name at least `1s`, or `audit off` for none"));
+    }
+    Ok(Some(interval))
 }
 
 /// The label selector that a line's arguments spell together.

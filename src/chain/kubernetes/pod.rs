@@ -27,7 +27,7 @@ impl Lookup<'_> {
         let address = octets.get(..length).unwrap_or_default();
         let wanted = if length == 4 { rtype::A } else { rtype::AAAA };
         if self.qtype == wanted && !has_rdata(sections, 0, address) {
-            sections.push_address(Section::Answer, self.owner, self.options.ttl, address);
+            sections.push_address(Section::Answer, self.owner, self.ttl, address);
         }
     }
 

@@ -27,9 +27,9 @@ fn rest(run: &[u8]) -> &[u8] {
 }
 
 /// One look at why.
-struct Reason<'a> {
+pub(super) struct Reason<'a> {
     /// The stanza.
-    options: &'a Options,
+    pub(super) options: &'a Options,
     /// The question.
     question: &'a Question,
     /// How many labels stand left of the zone.
@@ -47,25 +47,29 @@ impl Kubernetes {
         let now = context.clock.wall().serial();
         let reason = Reason { options: &self.options, question, left, served, now };
         let mut said = reason.say();
+        if self.options.store.freshness().stale(served.forms.need(), context.now) {
+            said.text.push_str("; nothing has confirmed it lately, so it is told with a short TTL and EDE 3");
+            said.rules.push("K-269".to_owned());
+        }
         said.near.truncate(NEAR);
         Some(said)
     }
 }
 
 /// What is said.
-fn said(text: impl Into<String>, rules: &[&str]) -> Said {
+pub(super) fn said(text: impl Into<String>, rules: &[&str]) -> Said {
     Said::new(WORD, text, rules)
 }
 
 /// Addresses in words.
-fn list(addresses: &[IpAddr]) -> String {
+pub(super) fn list(addresses: &[IpAddr]) -> String {
     let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     if texts.is_empty() { "none".to_owned() } else { texts.join(" ") }
 }
 
 impl Reason<'_> {
     /// The forward zone as names end in it.
-    fn zone(&self) -> &str {
+    pub(super) fn zone(&self) -> &str {
         if self.served.zone.is_reverse() { self.options.primary.text() } else { self.served.zone.text() }
     }
 
@@ -96,9 +100,7 @@ impl Reason<'_> {
                 }
                 self.namespace(namespace)
             }
-            Name::Service { .. } if self.served.forms.multicluster => {
-                said("a name of the clusterset, which ServiceImports give", &["K-210"])
-            }
+            Name::Service { run, below } if self.served.forms.multicluster => self.import(run, below),
             Name::Service { run, below } => self.service(run, below),
             Name::Pod { namespace, label, run, hostname, more } => {
                 self.pod(namespace, label, run, hostname, more)
@@ -150,7 +152,7 @@ impl Reason<'_> {
     }
 
     /// Whether a namespace is there, in words; nothing where all is well with it.
-    fn no_namespace(&self, run: &[u8]) -> Option<Said> {
+    pub(super) fn no_namespace(&self, run: &[u8]) -> Option<Said> {
         let name = show_label(first(run));
         match self.options.store.namespace(run) {
             Some(namespace) if self.options.exposes(&namespace) => None,
@@ -311,10 +313,10 @@ impl Reason<'_> {
                 said("an endpoint of another cluster, which only Services of a clusterset have", &["K-212"])
             }
             Below::AboveZones => said("a name above the names of topology zones", &["K-220"]),
-            Below::Zone { .. } => said(
-                "the ready endpoints of a topology zone, if the Service is headless and has any there",
-                &["K-220"],
-            ),
+            Below::Zone { .. } if !headless => {
+                said("only headless Services have names of topology zones", &["K-223"])
+            }
+            Below::Zone { zone, prefer } => self.in_zone(service, zone, prefer),
         }
     }
 
@@ -326,7 +328,10 @@ impl Reason<'_> {
             _ => (service.endpoints().v4().len(), service.endpoints().v6().len()),
         };
         let what = match headless {
-            true => format!("a headless Service with {} ready endpoints", service.endpoints().len()),
+            true => match service.endpoints().len() {
+                1 => "a headless Service with 1 ready endpoint".to_owned(),
+                count => format!("a headless Service with {count} ready endpoints"),
+            },
             false => format!("a Service with cluster addresses: {}", list(&service.cluster_ips())),
         };
         let family = if headless { "K-101" } else { "K-073" };

@@ -63,7 +63,7 @@ impl Lookup<'_> {
             return;
         }
         let before = sections.records().len();
-        sections.push(Section::Answer, self.owner, rtype::PTR, self.options.ttl, |rdata| {
+        sections.push(Section::Answer, self.owner, rtype::PTR, self.ttl, |rdata| {
             if let Some(label) = endpoint {
                 rdata.label(label);
             }

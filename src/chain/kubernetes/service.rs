@@ -84,20 +84,10 @@ impl Lookup<'_> {
                 }
                 if let Some(id) = first {
                     for address in v4 {
-                        sections.push_address(
-                            Section::Additional,
-                            Owner::Target(id),
-                            self.options.ttl,
-                            address,
-                        );
+                        sections.push_address(Section::Additional, Owner::Target(id), self.ttl, address);
                     }
                     for address in v6 {
-                        sections.push_address(
-                            Section::Additional,
-                            Owner::Target(id),
-                            self.options.ttl,
-                            address,
-                        );
+                        sections.push_address(Section::Additional, Owner::Target(id), self.ttl, address);
                     }
                 }
             }
@@ -111,7 +101,7 @@ impl Lookup<'_> {
         let start = if set.len() > most { self.rng.usize(..set.len()) } else { 0 };
         let (tail, head) = set.split_at_checked(start).unwrap_or((&[], set));
         for address in head.iter().chain(tail).take(most) {
-            sections.push_address(Section::Answer, self.owner, self.options.ttl, address);
+            sections.push_address(Section::Answer, self.owner, self.ttl, address);
         }
     }
 
@@ -167,7 +157,7 @@ impl Lookup<'_> {
             let address = octets.get(..length).unwrap_or_default();
             let wanted = if length == 4 { rtype::A } else { rtype::AAAA };
             if wanted == self.qtype && !has_rdata(sections, from, address) {
-                sections.push_address(Section::Answer, self.owner, self.options.ttl, address);
+                sections.push_address(Section::Answer, self.owner, self.ttl, address);
             }
         }
     }
@@ -186,7 +176,8 @@ impl Lookup<'_> {
             return Found::Missing;
         }
         let endpoints = service.endpoints();
-        let members = || endpoints.named(label, self.options.naming);
+        let found = endpoints.named(label, self.options.naming);
+        let members = || found.clone();
         if members().next().is_none() {
             return Found::Missing;
         }
@@ -292,7 +283,7 @@ impl Lookup<'_> {
             let (octets, length) = crate::store::octets(member.ip());
             let address = octets.get(..length).unwrap_or_default();
             if !has_rdata(sections, from, address) {
-                sections.push_address(Section::Additional, Owner::Target(id), self.options.ttl, address);
+                sections.push_address(Section::Additional, Owner::Target(id), self.ttl, address);
             }
         }
     }
@@ -306,7 +297,7 @@ impl Lookup<'_> {
         run: &[u8],
         sections: &mut Sections,
     ) -> u16 {
-        sections.push(Section::Answer, self.owner, rtype::SRV, self.options.ttl, |rdata: &mut Rdata<'_>| {
+        sections.push(Section::Answer, self.owner, rtype::SRV, self.ttl, |rdata: &mut Rdata<'_>| {
             rdata.word(0);
             rdata.word(weight);
             rdata.word(port);

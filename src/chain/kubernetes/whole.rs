@@ -112,6 +112,7 @@ impl Kubernetes {
                 limit: usize::MAX,
                 rng: &mut rng,
                 forms: served.forms,
+                ttl: self.options.ttl,
             };
             lookup.apex(true, &mut draft);
             for record in draft.records() {

@@ -55,7 +55,7 @@ impl Lookup<'_> {
 }
 
 /// Whether labels in wire form spell a zone's name, which may have dots.
-fn spells(mut labels: &[u8], name: &str) -> bool {
+pub(super) fn spells(mut labels: &[u8], name: &str) -> bool {
     let mut rest = name.as_bytes();
     while let Some((&length, tail)) = labels.split_first() {
         let Some((label, after)) = tail.split_at_checked(usize::from(length)) else { return false };

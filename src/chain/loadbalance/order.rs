@@ -41,6 +41,10 @@ pub(super) fn shuffle(records: &mut [Record], rng: &mut fastrand::Rng) {
     if records.len() < 2 {
         return;
     }
+    if records.iter().all(|record| rank(record) == 2) {
+        rng.shuffle(records);
+        return;
+    }
     sort(records, rank);
     let addresses = records.partition_point(|record| rank(record) < 2);
     let exchanges = records.partition_point(|record| rank(record) < 3);

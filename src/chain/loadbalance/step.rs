@@ -44,11 +44,9 @@ impl Step for LoadBalance {
         let sections = &mut reply.sections;
         match &self.policy {
             Policy::Shuffle => {
-                for section in [Section::Answer, Section::Authority, Section::Additional] {
-                    let range = sections.range(section);
-                    if let Some(records) = sections.records_mut().get_mut(range) {
-                        shuffle(records, context.rng);
-                    }
+                let records = sections.records_mut();
+                for section in records.chunk_by_mut(|one, next| one.section == next.section) {
+                    shuffle(section, context.rng);
                 }
             }
             Policy::Weighted(weights) => {

@@ -150,6 +150,10 @@ impl Step for Rewrite {
         Flow::Next
     }
 
+    fn asks_more(&self) -> bool {
+        true
+    }
+
     fn follow(&self, asked: &mut Asked, reply: &Reply) -> Option<Box<Question>> {
         let (depth, chain) = (asked.frames.len(), asked.chain);
         let rewritten =

@@ -164,14 +164,15 @@ impl Templates {
         }
         let view = context.view(asked);
         let labels = [context.server(asked), data.zone, view, data.class, data.rtype];
-        if first {
+        let counted = !asked.only_looked;
+        if first && counted {
             self.counts.count(Counted::Match, &labels);
         }
         if rule.rcode == Rcode::SERVFAIL {
             return Err("the Corefile says so".to_owned());
         }
         let all = |lines: &[Line], section: &str| -> Result<Vec<TextRecord>, String> {
-            lines.iter().map(|line| self.record(line, &data, &labels, section)).collect()
+            lines.iter().map(|line| self.record(line, &data, counted.then_some(&labels), section)).collect()
         };
         Ok(Made {
             answer: all(&rule.answer, "answer")?,
@@ -180,12 +181,12 @@ impl Templates {
         })
     }
 
-    /// Makes one record.
+    /// Makes one record; failures are counted by `labels`, where there are any.
     fn record(
         &self,
         line: &Line,
         data: &Data<'_>,
-        labels: &[&str],
+        labels: Option<&[&str; 5]>,
         section: &str,
     ) -> Result<TextRecord, String> {
         let template = match line {
@@ -193,9 +194,11 @@ impl Templates {
             Line::Made(template) => template,
         };
         let failed = |what: Counted, why: &dyn std::fmt::Display| {
-            let mut all = labels.to_vec();
-            all.extend([section, template.source()]);
-            self.counts.count(what, &all);
+            if let Some(labels) = labels {
+                let mut all = labels.to_vec();
+                all.extend([section, template.source()]);
+                self.counts.count(what, &all);
+            }
             format!("a template of the {section} makes no record: {why}")
         };
         let text = template.run(data).map_err(|fault| failed(Counted::TemplateFailure, &fault))?;

@@ -16,6 +16,10 @@ impl Step for Joiner {
         Flow::Next
     }
 
+    fn asks_more(&self) -> bool {
+        true
+    }
+
     fn also(&self, asked: &Asked, reply: &Reply) -> Option<u16> {
         (asked.question.qtype == rtype::A && reply.head.rcode == Rcode::NOERROR).then_some(rtype::AAAA)
     }

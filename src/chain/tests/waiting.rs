@@ -270,3 +270,71 @@ fn a_step_that_asks_to_wait_until_a_moment_that_has_passed_spins_nothing() {
         resumed.load(Ordering::Relaxed)
     );
 }
+
+/// A client of the flood.
+const FLOOD: [u8; 4] = [10, 0, 0, 1];
+
+#[test]
+fn s52_who_fills_the_table_makes_room_for_others_and_its_oldest_query_goes_first() {
+    let (mut desk, _, signal) = desk(64);
+    for _ in 0..64 {
+        assert!(matches!(desk.ask_from(FLOOD, "wait."), Got::Waiting));
+        desk.pass(1);
+    }
+    // All places are taken: who holds them is refused, and what waits already comes to its end.
+    for _ in 0..100 {
+        let reply = desk.ask_from(FLOOD, "wait.").reply();
+        assert_eq!((code(&reply), ede(&reply)), (2, Some(23)));
+    }
+    desk.expect(false, &[]);
+    for client in 2..22 {
+        assert!(matches!(desk.ask_from([10, 0, 0, client], "wait."), Got::Waiting), "{client}");
+    }
+    assert_eq!(desk.pipeline.next_deadline(), Some(Tick::default()), "they are told at once");
+    let told = desk.poll(false);
+    assert_eq!(told.len(), 20);
+    for (number, got) in told {
+        assert!(number <= 50, "{number} is among those that waited longest");
+        // What the step makes of it that its wait is over.
+        assert_eq!(code(&got.reply()), Rcode::NXDOMAIN.0);
+    }
+    assert_eq!((desk.pipeline.waiting(), desk.counters.table_full.read()), (64, 120));
+    desk.check_counters();
+    // The others have their answers, and 44 of the flood.
+    signal.fire();
+    let ended = desk.poll(true);
+    let others = ended.iter().filter(|(number, _)| *number > 164).count();
+    assert_eq!((ended.len(), others), (64, 20));
+    assert!(ended.into_iter().all(|(_, got)| code(&got.reply()) == 0));
+    desk.check_counters();
+}
+
+#[test]
+fn s52_a_table_that_many_share_refuses_the_newest() {
+    let (mut desk, _, _) = desk(64);
+    for client in 0..64 {
+        assert!(matches!(desk.ask_from([10, 0, 1, client], "wait."), Got::Waiting));
+    }
+    assert_eq!(ede(&desk.ask_from([10, 0, 2, 1], "wait.").reply()), Some(23));
+    desk.expect(false, &[]);
+    assert_eq!((desk.pipeline.waiting(), desk.counters.table_full.read()), (64, 1));
+    desk.check_counters();
+}
+
+#[test]
+fn s52_so_many_make_room_before_they_are_told_and_no_more() {
+    let most = crate::chain::crowd::SPARE;
+    let (mut desk, _, _) = desk(2 * most);
+    for _ in 0..2 * most {
+        assert!(matches!(desk.ask_from(FLOOD, "wait."), Got::Waiting));
+    }
+    let mut waiting = 0;
+    for client in 0..most + 10 {
+        let [high, low] = u16::try_from(client).unwrap().to_be_bytes();
+        waiting += usize::from(matches!(desk.ask_from([10, 1, high, low], "wait."), Got::Waiting));
+    }
+    assert_eq!((waiting, desk.pipeline.waiting()), (most, 3 * most));
+    assert_eq!(desk.poll(false).len(), most);
+    assert_eq!(desk.pipeline.waiting(), 2 * most);
+    desk.check_counters();
+}

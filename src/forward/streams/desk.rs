@@ -18,6 +18,7 @@ use super::fault::ours;
 use super::lane::Lane;
 use super::task::{Task, refuse};
 use super::tls::TlsConfigs;
+use crate::panics::attempt;
 use crate::time::Clock;
 
 /// The bounds of streams to upstreams.
@@ -72,7 +73,7 @@ impl Desk {
         let (options, clock) = (self.options.clone(), self.clock.clone());
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         std::thread::Builder::new().name("upstreams".to_owned()).spawn(move || {
-            LocalSet::new().block_on(&runtime, serve(receiver, options, clock));
+            attempt("upstreams", || LocalSet::new().block_on(&runtime, serve(receiver, options, clock)));
         })?;
         Ok(sender)
     }
@@ -150,7 +151,8 @@ async fn serve(mut receiver: UnboundedReceiver<Task>, options: DeskOptions, cloc
             }
             let lane =
                 lanes.entry(key).or_insert_with(|| Lane::new(upstream.clone(), protocol, room.clone()));
-            lane.take(task);
+            // One that is our undoing ends in a fault, as each task does that is dropped; the others go on.
+            attempt("upstreams", || lane.take(task));
         }
     }
 }

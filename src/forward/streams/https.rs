@@ -24,6 +24,7 @@ use super::fault::{fault, of_io, of_tls, seconds};
 use super::lane::{End, Lane};
 use super::many::{self, Asker, Trouble};
 use super::tls::Alpn;
+use crate::panics::attempted;
 
 /// What queries and replies are called.
 const MESSAGE: &str = "application/dns-message";
@@ -49,7 +50,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+        tokio::task::spawn_local(attempted("connection to an upstream", future));
     }
 }
 
@@ -94,12 +95,12 @@ async fn open(lane: &Lane) -> Result<Https, StreamFault> {
     let (tell, ended) = watch::channel(());
     let why = Rc::new(RefCell::new(None));
     let said = why.clone();
-    tokio::task::spawn_local(async move {
+    tokio::task::spawn_local(attempted("connection to an upstream", async move {
         if let Err(error) = driver.await {
             *said.borrow_mut() = Some(of_hyper(&error));
         }
         drop(tell);
-    });
+    }));
     Ok(Https { sender, resource: resource(spec).into(), get: spec.get, ended, why })
 }
 

@@ -14,6 +14,7 @@ use super::desk::{Room, TOO_MANY};
 use super::fault::ours;
 use super::task::Task;
 use super::{dial, framed, https};
+use crate::panics::attempted;
 use crate::time::Tick;
 
 /// Queries under way on a connection from which on a second one is opened: what usual servers work on side by side.
@@ -169,7 +170,8 @@ impl Lane {
         let connection = Rc::new(Connection::new(now));
         self.connections.borrow_mut().push(connection.clone());
         if let Some(lane) = self.this.upgrade() {
-            tokio::task::spawn_local(live(Guard { lane, connection: connection.clone() }));
+            let guard = Guard { lane, connection: connection.clone() };
+            tokio::task::spawn_local(attempted("connection to an upstream", live(guard)));
         }
         connection
     }

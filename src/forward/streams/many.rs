@@ -10,6 +10,7 @@ use super::fault::fault;
 use super::framed::LOOK;
 use super::lane::{End, Lane};
 use super::task::Task;
+use crate::panics::attempted;
 
 /// Why a query got no reply.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ type Outcome = (Task, Option<Result<Vec<u8>, Trouble>>);
 pub(super) async fn serve<A: Asker>(asker: A, connection: &Connection, lane: &Lane) -> End {
     connection.open(lane.now());
     count(&lane.upstream.counts.opened);
-    let mut under_way: JoinSet<Outcome> = JoinSet::new();
+    let mut under_way: JoinSet<Option<Outcome>> = JoinSet::new();
     let mut look = std::pin::pin!(sleep(LOOK));
     let mut idle = false;
     let mut closed = false;
@@ -50,7 +51,8 @@ pub(super) async fn serve<A: Asker>(asker: A, connection: &Connection, lane: &La
                 lane.bereaved(connection, task, &gone());
                 lane.pump();
             } else {
-                under_way.spawn_local(ask(asker.clone(), task, lane.now()));
+                let asked = ask(asker.clone(), task, lane.now());
+                under_way.spawn_local(attempted("connection to an upstream", asked));
             }
         }
         if connection.life() == Life::Leaving && connection.load() == 0 {
@@ -58,7 +60,7 @@ pub(super) async fn serve<A: Asker>(asker: A, connection: &Connection, lane: &La
         }
         tokio::select! {
             Some(joined) = under_way.join_next(), if !under_way.is_empty() => {
-                if let Ok((task, result)) = joined {
+                if let Ok(Some((task, result))) = joined {
                     came(task, result, connection, lane);
                 } else {
                     lane.ended(connection);

@@ -16,6 +16,7 @@ use super::https;
 use super::room::{Peer, Room};
 use crate::chain::{Entry, Socket, Treatment};
 use crate::metrics::Traffic;
+use crate::panics::attempted;
 use crate::tls::Alpn;
 
 /// How long a listener rests after the process ran out of descriptors.
@@ -70,7 +71,7 @@ impl Door {
     }
 
     /// Takes connections over TCP until the listener goes.
-    pub(super) async fn serve(self: Rc<Self>, listener: TcpListener) {
+    pub(super) async fn serve(self: Rc<Self>, listener: Rc<TcpListener>) {
         let _stay = self.room.stay();
         loop {
             let accepted = tokio::select! {
@@ -81,7 +82,7 @@ impl Door {
                 Ok((stream, addr)) => {
                     let Some(entry) = self.room.entry(self.socket) else { continue };
                     let door = self.clone();
-                    tokio::task::spawn_local(async move { door.welcome(stream, addr, entry).await });
+                    tokio::task::spawn_local(attempted("connection", door.welcome(stream, addr, entry)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {

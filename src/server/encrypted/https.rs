@@ -23,6 +23,7 @@ use super::door::{Door, LEAVE};
 use super::guest::{Debt, Guest};
 use super::http::{Body, answer};
 use super::room::Peer;
+use crate::panics::attempted;
 
 /// Bytes of the longest head of a request.
 const HEAD: usize = 16 * 1024;
@@ -54,7 +55,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+        tokio::task::spawn_local(attempted("connection", future));
     }
 }
 

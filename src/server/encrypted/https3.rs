@@ -11,6 +11,7 @@ use super::door::Door;
 use super::guest::Guest;
 use super::http::{Body, answer};
 use super::room::Peer;
+use crate::panics::attempted;
 
 /// Bytes of the longest head of a request.
 const HEAD: u64 = 16 * 1024;
@@ -42,14 +43,14 @@ pub(super) async fn serve(door: Rc<Door>, guest: Rc<Guest>, peer: Peer, connecti
     while let Ok(Some(resolver)) = connection.accept().await {
         let (door, guest) = (door.clone(), guest.clone());
         // Never more than the streams that the peer was granted.
-        tokio::task::spawn_local(async move {
+        tokio::task::spawn_local(attempted("connection", async move {
             let partial = door.times().partial;
             let Ok(Ok((request, stream))) = timeout(partial, resolver.resolve_request()).await else {
                 return;
             };
             let (head, ()) = request.into_parts();
             respond(&door, &guest, &peer, &head, stream).await;
-        });
+        }));
     }
 }
 

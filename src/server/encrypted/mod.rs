@@ -20,7 +20,7 @@ mod https;
 mod https3;
 #[cfg(feature = "quic")]
 mod quic;
-mod request;
+pub(super) mod request;
 mod room;
 mod thread;
 

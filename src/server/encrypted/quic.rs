@@ -19,6 +19,7 @@ use super::request::may_be_query;
 use super::room::Peer;
 use crate::chain::Entry;
 use crate::corefile::Transport as Scheme;
+use crate::panics::attempted;
 use crate::tls::Alpn;
 use crate::wire::{MAX_MESSAGE, Query, Question};
 
@@ -112,7 +113,7 @@ pub(super) async fn listen<F: Future<Output = ()> + 'static>(
             continue;
         }
         let (door, serve) = (door.clone(), serve.clone());
-        tokio::task::spawn_local(async move { welcome(door, incoming, entry, serve).await });
+        tokio::task::spawn_local(attempted("connection", welcome(door, incoming, entry, serve)));
     }
     // Those that are there end by themselves; nobody new is heard.
     endpoint.set_server_config(None);
@@ -173,7 +174,7 @@ pub(super) async fn serve(
         let (door, guest, connection) = (door.clone(), guest.clone(), connection.clone());
         let pool = pool.clone();
         // Never more than the streams that the peer was granted: one is granted again when its task ends.
-        tokio::task::spawn_local(async move {
+        tokio::task::spawn_local(attempted("connection", async move {
             let code = match exchange(&door, &guest, &peer, send, receive, &pool).await {
                 Ok(()) => code::NO_ERROR,
                 Err(code) => code,
@@ -182,7 +183,7 @@ pub(super) async fn serve(
             if code == code::PROTOCOL {
                 connection.close(number(code), b"");
             }
-        });
+        }));
     }
 }
 

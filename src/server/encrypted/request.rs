@@ -12,14 +12,14 @@ use crate::wire::MAX_MESSAGE;
 const PATH: &str = "/dns-query";
 
 /// What messages are called.
-pub(super) const MESSAGE: &str = "application/dns-message";
+pub(in crate::server) const MESSAGE: &str = "application/dns-message";
 
 /// The longest value of `dns=`: a message of 65,535 bytes.
 const LONGEST: usize = MAX_MESSAGE.div_ceil(3) * 4;
 
 /// What a request asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Asks {
+pub(in crate::server) enum Asks {
     /// This message.
     Message(Vec<u8>),
     /// The message in its body.
@@ -29,7 +29,7 @@ pub(super) enum Asks {
 /// Judges the head of a request; for a body its length is still to be watched.
 ///
 /// Errors: what the client is told.
-pub(super) fn judge(head: &Parts) -> Result<Asks, StatusCode> {
+pub(in crate::server) fn judge(head: &Parts) -> Result<Asks, StatusCode> {
     if head.uri.path() != PATH {
         return Err(StatusCode::NOT_FOUND);
     }
@@ -63,7 +63,7 @@ pub(super) fn judge(head: &Parts) -> Result<Asks, StatusCode> {
 }
 
 /// Whether a message may be a query at all: no reply ever comes of less than a header, or of a response (rows W39, W40).
-pub(super) fn may_be_query(message: &[u8]) -> bool {
+pub(in crate::server) fn may_be_query(message: &[u8]) -> bool {
     message.len() >= 12 && message.get(2).is_some_and(|flags| flags & 0x80 == 0)
 }
 

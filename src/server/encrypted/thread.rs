@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +23,7 @@ use super::door::Door;
 use super::room::Room;
 use crate::chain::{PipelineOptions, Socket};
 use crate::corefile::Transport as Scheme;
+use crate::panics::{attempt, kept};
 use crate::time::Tick;
 
 /// Turns of the worker after which the others on the thread are looked at.
@@ -106,7 +106,7 @@ impl Encrypted {
         loop {
             turn(&room).await;
             for order in std::mem::take(&mut *orders.lock()) {
-                doors.carry_out(order);
+                attempt("encrypted", || doors.carry_out(order));
             }
             let (now, next) = {
                 let worker = room.worker.borrow();
@@ -150,19 +150,16 @@ fn register(readiness: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 /// Turns of the worker until nothing is ready.
 async fn turn(room: &Room) {
     for count in 1_usize.. {
-        let any = catch_unwind(AssertUnwindSafe(|| {
+        let any = attempt("encrypted", || {
             let mut worker = room.worker.borrow_mut();
             let now = worker.now();
             worker.turn_until(Some(now))
-        }));
+        });
         match any {
-            Ok(false) => return,
-            Ok(true) => {}
-            Err(_) => {
-                tracing::error!("a worker panicked outside of a query; it goes on");
-                // Were it to happen at every turn, it must not fill the log.
-                sleep(Duration::from_millis(100)).await;
-            }
+            Some(false) => return,
+            Some(true) => {}
+            // Were it to happen at every turn, it must not fill the log.
+            None => sleep(Duration::from_millis(100)).await,
         }
         if count % TURNS == 0 {
             yield_now().await;
@@ -204,29 +201,29 @@ impl Doors {
         match (socket.scheme, sockets) {
             (Scheme::Https, Sockets { listener: Some(listener), .. }) => {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                tokio::task::spawn_local(door.serve(listener));
+                let listener = Rc::new(listener);
+                tokio::task::spawn_local(kept("listener", move || door.clone().serve(listener.clone())));
             }
             #[cfg(feature = "quic")]
             (Scheme::Quic, Sockets { datagrams: Some(datagrams), .. }) => {
                 let endpoint = super::quic::open(datagrams, socket.scheme, &entry)?;
                 let share = entry.limits.pool().div_ceil(self.room.threads);
                 let pool = Rc::new(tokio::sync::Semaphore::new(share));
-                tokio::task::spawn_local(super::quic::listen(
-                    door,
-                    endpoint,
-                    move |door, guest, peer, connection, _| {
-                        super::quic::serve(door, guest, peer, connection, pool.clone())
-                    },
-                ));
+                let serve = move |door, guest, peer, connection, _| {
+                    super::quic::serve(door, guest, peer, connection, Rc::clone(&pool))
+                };
+                tokio::task::spawn_local(kept("listener", move || {
+                    super::quic::listen(door.clone(), endpoint.clone(), serve.clone())
+                }));
             }
             #[cfg(feature = "https3")]
             (Scheme::Https3, Sockets { datagrams: Some(datagrams), .. }) => {
                 let endpoint = super::quic::open(datagrams, socket.scheme, &entry)?;
-                tokio::task::spawn_local(super::quic::listen(
-                    door,
-                    endpoint,
-                    |door, guest, peer, connection, _| super::https3::serve(door, guest, peer, connection),
-                ));
+                let serve =
+                    |door, guest, peer, connection, _| super::https3::serve(door, guest, peer, connection);
+                tokio::task::spawn_local(kept("listener", move || {
+                    super::quic::listen(door.clone(), endpoint.clone(), serve)
+                }));
             }
             _ => return Err(io::Error::other("this build does not serve it")),
         }

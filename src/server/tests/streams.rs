@@ -66,6 +66,20 @@ fn a_message_of_no_bytes_ends_the_stream_after_the_answers_before_it() {
 }
 
 #[test]
+fn a_message_of_no_bytes_costs_no_answer_that_came_in_the_same_segment() {
+    // Found by fuzzing (`tcp_frames`): the end came before the answers were written.
+    let mut rig = Rig::usual();
+    let stream = rig.connect(peer(1, 1));
+    rig.world.write(stream, &[framed(&query(1, "now.")), framed(&query(2, "wait.")), vec![0, 0]].concat());
+    assert_eq!(rig.replies(stream), [1]);
+    assert!(!rig.world.closed(stream), "one answer is owed");
+    rig.signal.fire();
+    assert_eq!(rig.replies(stream), [2]);
+    assert!(rig.world.closed(stream));
+    rig.check_counters();
+}
+
+#[test]
 fn a_stream_without_a_query_ends_when_its_idle_time_is_up() {
     let mut rig = Rig::usual();
     let (silent, talking) = (rig.connect(peer(1, 1)), rig.connect(peer(1, 2)));

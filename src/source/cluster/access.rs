@@ -6,15 +6,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
 use super::Timing;
+use super::dial::Dial;
 use super::throttle::{Throttle, ThrottleOptions};
 use super::trouble::{Trouble, chain};
 use crate::metrics::ClusterCounts;
@@ -59,6 +60,14 @@ pub enum AccessError {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What is in it. The parser would show the lines around, and tokens stand in them.
+    #[error("the kubeconfig {} is none{place}", file.display())]
+    NoKubeconfig {
+        /// The file.
+        file: PathBuf,
+        /// Where, in words; empty where nobody knows.
+        place: String,
     },
     /// A file of `tls`.
     #[error("reading {}", file.display())]
@@ -110,7 +119,15 @@ impl Access {
                     file: file.clone(),
                     source,
                 };
-                let kubeconfig = Kubeconfig::read_from(file).map_err(|error| fail(error.into()))?;
+                let kubeconfig = Kubeconfig::read_from(file).map_err(|error| match error {
+                    KubeconfigError::Parse(error) => {
+                        let place = error
+                            .location()
+                            .map(|at| format!(": line {}, column {}", at.line(), at.column()));
+                        AccessError::NoKubeconfig { file: file.clone(), place: place.unwrap_or_default() }
+                    }
+                    other => fail(other.into()),
+                })?;
                 let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
@@ -157,6 +174,11 @@ fn read(file: &Path) -> Result<Vec<u8>, AccessError> {
 
 /// Reads an address.
 fn uri(url: &str) -> Result<http::Uri, AccessError> {
+    // What stands before an `@` may be a password, which no line may hold.
+    if let Some((_, behind)) = url.rsplit_once('@') {
+        let reason = "a user and a password do not belong there: write a kubeconfig";
+        return Err(AccessError::Url { url: format!("…@{behind}"), reason });
+    }
     let fail = |reason| AccessError::Url { url: url.to_owned(), reason };
     // CoreDNS takes `host:port` as well.
     let text = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
@@ -184,6 +206,8 @@ pub(super) struct Connection {
     timing: Timing,
     /// Where requests are counted.
     counts: Arc<ClusterCounts>,
+    /// What makes connections in place of the kernel.
+    dial: Option<Arc<dyn Dial>>,
     /// Label `host`: that of the last client that was made.
     host: RefCell<Rc<str>>,
     /// Whether this server said that it takes no request for protobuf.
@@ -214,11 +238,17 @@ impl Connection {
             throttle,
             timing,
             counts,
+            dial: None,
             host: RefCell::new("".into()),
             only_json: Cell::new(false),
             client: RefCell::new(None),
             last: RefCell::new(None),
         }
+    }
+
+    /// The same over connections that somebody else makes, if anybody does.
+    pub(super) fn over(self, dial: Option<Arc<dyn Dial>>) -> Self {
+        Self { dial, ..self }
     }
 
     /// Where what befalls this connection is counted.
@@ -234,7 +264,11 @@ impl Connection {
         let made = match self.access.config().await {
             Ok(config) => {
                 *self.host.borrow_mut() = self.access.host(&config.cluster_url).into();
-                build(&config, self.timing).map_err(|error| AccessError::Client(Box::new(error)))
+                let client = match &self.dial {
+                    None => build(&config, self.timing),
+                    Some(dial) => super::dial::build(&config, dial.clone()),
+                };
+                client.map_err(|error| AccessError::Client(Box::new(error)))
             }
             Err(error) => Err(error),
         };
@@ -296,6 +330,14 @@ pub(super) fn build(config: &Config, timing: Timing) -> kube::Result<Client> {
     connector.set_keepalive_retries(Some(3));
     connector.set_tcp_user_timeout(Some(timing.dead));
     let connector = config.rustls_https_connector_with_connector(connector)?;
+    wrap(config, connector)
+}
+
+/// A client over whatever makes connections.
+pub(super) fn wrap<C>(config: &Config, connector: C) -> kube::Result<Client>
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
     let client: hyper_util::client::legacy::Client<_, Body> =
         hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .http1_max_buf_size(READ)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::trouble::Trouble;
+use super::trouble::{GONE, Trouble};
 use crate::store::change::Object;
 
 /// An event of a watch.
@@ -49,7 +49,7 @@ pub(super) const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 /// The trouble that a status stands for.
 pub(super) fn status(code: u16, after: Option<Duration>, message: String) -> Trouble {
     match code {
-        410 => Trouble::Expired("410 Gone"),
+        410 => Trouble::Expired(GONE),
         403 => Trouble::Denied(message),
         401 => Trouble::Unauthorized(message),
         429 | 503 => Trouble::Busy { status: code, after },

@@ -3,18 +3,22 @@
 //! ```text
 //!  Access ─► Connection ─► kube's Client::send ─► bytes ─► encoding ─► object::decode ─► Change ─► Feed ─► Sink
 //!                 ▲ made anew when files or trust change   (split, protobuf)
-//!                 └───────── Reflector (one a kind): list ─► watch ─► resume, relist, back off
+//!                 ├───────── Reflector (one a kind): list ─► watch ─► resume, relist, back off
+//!                 └───────── Auditor: names and versions, compared with what is held
 //! ```
 //!
 //! Invariants: objects are decoded one at a time and never collected; one bad object harms only itself; a kind that is in
 //! trouble keeps nobody else waiting; nothing that was listed once goes because the API server is away (rule K-268).
 
 mod access;
+mod audit;
 mod backoff;
 mod body;
+mod dial;
 mod encoding;
 mod event;
 mod feed;
+mod fetch;
 mod protobuf;
 mod reflect;
 mod request;
@@ -24,14 +28,18 @@ mod start;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod track;
 mod trouble;
 
 use std::time::Duration;
 
 pub use access::{Access, AccessError};
+pub use dial::{Dial, Dialled, Pipe};
+#[cfg(feature = "fuzzing")]
+pub(crate) use reflect::fuzzed;
 pub use request::{group, resource};
 pub use review::{Review, ReviewError, review};
-pub use start::{Cluster, ClusterOptions};
+pub use start::{Cluster, ClusterOptions, watch};
 pub use throttle::ThrottleOptions;
 
 /// How long things may take; tests make them short.

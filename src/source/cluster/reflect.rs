@@ -1,12 +1,16 @@
 //! One kind's list and watch: the state machine that outlives everything an API server does.
 //!
 //! ```text
-//!         ┌────────────── expired, backwards ──────────────┐
+//!         ┌──────── expired, backwards, silent, audit ─────┐
 //!         ▼                                                │
 //!  list (by watch, or pages) ──► watch from a version ─────┤
 //!         │                            ▲     │ ended      │
 //!         └─ trouble: pause, again     └─────┘ trouble: pause, resume
 //! ```
+
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzed;
+mod suffer;
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -18,15 +22,16 @@ use tokio::time::{Instant, sleep};
 use super::Timing;
 use super::access::Connection;
 use super::backoff::Backoff;
-use super::body::{message, next_chunk};
+use super::body::next_chunk;
 use super::encoding::{Encoding, Events, Page};
 use super::event::{backwards, status, version};
 use super::feed::Feed;
+use super::fetch::fetch;
 use super::request::{self, Ask};
+use super::track::Track;
 use super::trouble::Trouble;
 use crate::source::Selector;
-use crate::source::object::Fault;
-use crate::store::change::{Change, Kind, ObjectKey};
+use crate::store::change::{Change, Heard, Kind, ObjectKey, WatchState};
 
 /// The shortest time between the starts of two lists of one kind.
 const LIST_APART: Duration = Duration::from_secs(1);
@@ -34,26 +39,8 @@ const LIST_APART: Duration = Duration::from_secs(1);
 /// A watch start that is refused so often in a row, by whatever status, makes us list anew.
 const REFUSALS: u32 = 3;
 
-/// How long "forbidden" may be the API server's own start before it is called a missing right.
-const DENIED: Duration = Duration::from_secs(10);
-
 /// The longest pause between watches that the server ends at once.
 const SHORT: Duration = Duration::from_millis(500);
-
-/// During the first part of an outage we look often, so that its end is seen within a second.
-const OUTAGE: Duration = Duration::from_secs(30);
-
-/// The longest pause during that part.
-const OFTEN: Duration = Duration::from_millis(800);
-
-/// How much longer than the longest pause we wait before we ask again for a kind that is not there.
-const ABSENT: u32 = 6;
-
-/// How often in a row a kind that was listed must not be there before it is given up.
-const ABSENCES: u32 = 10;
-
-/// Objects whose faults are remembered, so that each is told once.
-const TOLD: usize = 1024;
 
 /// What a reflector is made of.
 pub(super) struct ReflectorOptions {
@@ -63,6 +50,8 @@ pub(super) struct ReflectorOptions {
     pub(super) labels: Option<Selector>,
     /// How long things may take.
     pub(super) timing: Timing,
+    /// What it tells audits.
+    pub(super) track: Rc<Track>,
     /// Seed of the jitter.
     pub(super) seed: u64,
 }
@@ -85,6 +74,8 @@ pub(super) struct Reflector {
     protobuf: bool,
     /// The version up to which we know everything.
     version: String,
+    /// When an event, a bookmark or a complete list came last.
+    heard: Instant,
     /// Since when there is no connection.
     down_since: Option<Instant>,
     /// Since when we are told that we may not.
@@ -119,6 +110,7 @@ impl Reflector {
             feed,
             streaming: true,
             version: String::new(),
+            heard: Instant::now(),
             down_since: None,
             denied_since: None,
             denied_told: false,
@@ -139,6 +131,8 @@ impl Reflector {
                 {
                     self.absent(&message).await;
                 }
+                // Counted and told where it was noticed.
+                Err(Trouble::Drifted) => {}
                 Err(trouble) => self.suffer(&trouble, "listing").await,
             }
             // Whatever sends us back here so soon must not make us a burden.
@@ -152,34 +146,6 @@ impl Reflector {
                 .await;
             }
         }
-    }
-
-    /// No such collection (404): the next version of it, or, if there is none, the cluster does without this kind.
-    ///
-    /// Then the kind counts as listed and empty, so that the rest is served, and is asked for again now and then. What was
-    /// listed once is only given up when it stays away: an API server that starts may not know all kinds at once.
-    async fn absent(&mut self, message: &str) {
-        let kind = self.options.kind;
-        self.path += 1;
-        if self.path < request::paths(kind).len() {
-            return;
-        }
-        self.path = 0;
-        self.absences += 1;
-        if self.absences == 1 {
-            tracing::warn!(
-                target: "plugin/kubernetes",
-                "{kind:?}: the API server does not know `{}`: is its CustomResourceDefinition installed? \
-                 Nothing is served of them, everything else is; it is asked again every {:?}: {message}",
-                request::resource(kind), self.options.timing.backoff_max * ABSENT
-            );
-        }
-        if self.version.is_empty() || self.absences == ABSENCES {
-            self.version.clear();
-            self.feed.change(Change::Begin(kind));
-            self.feed.change(Change::End(kind));
-        }
-        sleep(self.options.timing.backoff_max * ABSENT).await;
     }
 
     /// Lists once, by watch (and goes on watching on the same stream) or by pages.
@@ -210,7 +176,7 @@ impl Reflector {
             Err(Trouble::Status { status: 400 | 422, message }) => return Err(Trouble::NoStreaming(message)),
             other => other?,
         };
-        self.feed.change(Change::Begin(self.options.kind));
+        self.begin_list();
         let mut stream = Stream { listing: true, heard: false };
         let ended = self.read_events(answer, &mut stream).await;
         match ended {
@@ -221,7 +187,7 @@ impl Reflector {
             // The list is complete; what ended is the watch behind it, which is resumed.
             Ok(()) => Ok(()),
             Err(trouble) if stream.listing => Err(trouble),
-            Err(Trouble::Expired(why)) => Err(Trouble::Expired(why)),
+            Err(trouble @ (Trouble::Expired(_) | Trouble::Drifted)) => Err(trouble),
             Err(trouble) => {
                 self.suffer(&trouble, "watching").await;
                 Ok(())
@@ -231,11 +197,12 @@ impl Reflector {
 
     /// Lists by pages, or in one piece.
     async fn list_by_pages(&mut self, paged: bool) -> Result<(), Trouble> {
-        let kind = self.options.kind;
-        self.feed.change(Change::Begin(kind));
         let mut token = String::new();
         loop {
             let (encoding, mut body) = self.get(if paged { Ask::Page(&token) } else { Ask::Whole }).await?;
+            if token.is_empty() {
+                self.begin_list();
+            }
             let mut page = Page::new(encoding);
             while let Some(chunk) = next_chunk(&mut body, self.options.timing.mute).await? {
                 page.push(&chunk, |item| drop(self.upsert(encoding, item)))
@@ -257,6 +224,13 @@ impl Reflector {
         }
     }
 
+    /// A list comes.
+    fn begin_list(&self) {
+        self.is(WatchState::Listing);
+        self.options.track.list_begins();
+        self.feed.change(Change::Begin(self.options.kind));
+    }
+
     /// The list is complete at `version`.
     fn listed(&mut self, version: String) {
         if backwards(&self.version, &version) {
@@ -269,6 +243,8 @@ impl Reflector {
         self.version = version;
         self.connection.counts().listed(request::resource(self.options.kind));
         self.feed.change(Change::End(self.options.kind));
+        self.options.track.listed();
+        self.hears(Heard::List(&self.version.clone()));
         self.recovered();
     }
 
@@ -283,6 +259,7 @@ impl Reflector {
             let ended = match self.get(Ask::Watch { version: &version, timeout }).await {
                 Ok(answer) => {
                     refusals = 0;
+                    self.is(WatchState::Watching);
                     self.read_events(answer, &mut stream).await
                 }
                 Err(trouble) => {
@@ -292,12 +269,21 @@ impl Reflector {
                     Err(trouble)
                 }
             };
-            if let Err(trouble @ (Trouble::Expired(_) | Trouble::Mute(_))) = &ended {
+            if let Err(trouble @ (Trouble::Expired(_) | Trouble::Mute(_) | Trouble::Drifted)) = &ended {
                 self.failed(trouble);
             }
             match ended {
                 Err(Trouble::Expired(why)) => {
                     tracing::info!(target: "plugin/kubernetes", "{:?}: listing anew: {why}", self.options.kind);
+                    return;
+                }
+                Err(Trouble::Drifted) => return,
+                Err(Trouble::Mute(_)) if self.heard.elapsed() >= self.options.timing.mute * 4 / 3 => {
+                    tracing::warn!(
+                        target: "plugin/kubernetes",
+                        "{:?}: nothing was heard for {:?}, whatever was opened: listing anew",
+                        self.options.kind, self.heard.elapsed()
+                    );
                     return;
                 }
                 Err(Trouble::Mute(pause)) => tracing::info!(
@@ -335,9 +321,14 @@ impl Reflector {
     ) -> Result<(), Trouble> {
         let mut events = Events::new(encoding);
         loop {
-            let timing = self.options.timing;
-            let patience = if stream.listing { timing.initial_bookmark } else { timing.mute };
-            let Some(chunk) = next_chunk(&mut body, patience).await? else {
+            let patience =
+                if stream.listing { self.options.timing.initial_bookmark } else { self.patience() };
+            let track = self.options.track.clone();
+            let chunk = tokio::select! {
+                chunk = next_chunk(&mut body, patience) => chunk?,
+                () = track.relist_asked(), if !stream.listing => return Err(Trouble::Drifted),
+            };
+            let Some(chunk) = chunk else {
                 // A stream that ends without a line end: the line may be whole, or be cut; only a whole one parses.
                 let rest = events.rest();
                 return if rest.is_empty() { Ok(()) } else { self.event(encoding, rest, stream) };
@@ -372,22 +363,24 @@ impl Reflector {
             "ADDED" | "MODIFIED" => {
                 self.recovered();
                 let version = self.upsert(encoding, event.object);
-                self.moved(version, stream)
+                self.moved(version, stream, |version| Heard::Event(version))
             }
             "DELETED" => {
                 self.recovered();
                 if let Ok(cut) = encoding.decode(kind, event.object)
                     && let Some(key) = cut.key
                 {
+                    self.options.track.touch(&key);
                     self.feed.change(Change::Remove(kind, key));
                 }
-                self.moved(encoding.meta(event.object).version, stream)
+                self.moved(encoding.meta(event.object).version, stream, |version| Heard::Event(version))
             }
             "BOOKMARK" => {
                 let meta = encoding.meta(event.object);
                 if stream.listing && meta.ends {
                     stream.listing = false;
                     self.listed(meta.version);
+                    self.is(WatchState::Watching);
                     return Ok(());
                 }
                 if stream.listing {
@@ -396,7 +389,7 @@ impl Reflector {
                         "a bookmark came before the end of the list".to_owned(),
                     ));
                 }
-                self.moved(meta.version, stream)
+                self.moved(meta.version, stream, |version| Heard::Bookmark(version))
             }
             "ERROR" => {
                 let (code, message) = encoding.status(event.object).unwrap_or_default();
@@ -409,16 +402,36 @@ impl Reflector {
         }
     }
 
-    /// Notes the version of an event. While a list comes, versions are in no order and only its end counts.
-    fn moved(&mut self, version: String, stream: &Stream) -> Result<(), Trouble> {
-        if stream.listing || version.is_empty() {
+    /// Notes that an event or a bookmark came, and its version. While a list comes, versions are in no order and only its end
+    /// counts.
+    fn moved(
+        &mut self,
+        version: String,
+        stream: &Stream,
+        heard: for<'v> fn(&'v str) -> Heard<'v>,
+    ) -> Result<(), Trouble> {
+        if stream.listing {
             return Ok(());
         }
         if backwards(&self.version, &version) {
             return Err(Trouble::Expired("versions ran backwards"));
         }
-        self.version = version;
+        self.hears(heard(&version));
+        if !version.is_empty() {
+            self.version = version;
+        }
         Ok(())
+    }
+
+    /// Something confirmed what is served of the kind.
+    fn hears(&mut self, heard: Heard<'_>) {
+        self.heard = Instant::now();
+        if let Heard::Event(version) | Heard::Bookmark(version) | Heard::List(version) = heard
+            && !version.is_empty()
+        {
+            self.options.track.set_version(version);
+        }
+        self.feed.heard(self.options.kind, heard);
     }
 
     /// Takes an object; returns its version, empty where it has none.
@@ -439,6 +452,9 @@ impl Reflector {
                 if !cut.faults.is_empty() {
                     self.tell_faults(cut.key.as_ref(), &cut.faults);
                 }
+                if let Some(key) = &cut.key {
+                    self.options.track.touch(key);
+                }
                 match (cut.object, cut.key) {
                     (Some(cut), _) => {
                         let version = version(&cut);
@@ -456,111 +472,9 @@ impl Reflector {
         }
     }
 
-    /// Whether nothing was told of this object yet.
-    fn first_time(&mut self, key: &ObjectKey) -> bool {
-        if self.told.len() >= TOLD {
-            self.told.clear();
-        }
-        self.told.insert(key.clone())
-    }
-
-    /// Tells the faults of an object, once.
-    fn tell_faults(&mut self, key: Option<&ObjectKey>, faults: &[Fault]) {
-        self.connection.counts().passed_over(request::resource(self.options.kind));
-        if key.is_some_and(|key| !self.first_time(key)) {
-            return;
-        }
-        let name = key.map(|key| format!(" {}/{}", key.namespace, key.name)).unwrap_or_default();
-        for fault in faults {
-            tracing::warn!(target: "plugin/kubernetes", "{:?}{name}: {fault}", self.options.kind);
-        }
-    }
-
-    /// Tells bytes that are no event.
-    fn tell_bad_event(&self, length: usize) {
-        self.connection.counts().passed_over(request::resource(self.options.kind));
-        tracing::warn!(
-            target: "plugin/kubernetes",
-            "{:?}: {length} bytes of the watch are no event and are passed over", self.options.kind
-        );
-    }
-
-    /// What came in protobuf is none, or nothing that we can read: from now on we ask for JSON.
-    fn doubt(&mut self, encoding: Encoding, trouble: Trouble) -> Trouble {
-        if encoding == Encoding::Protobuf
-            && matches!(trouble, Trouble::Nonsense(_))
-            && std::mem::replace(&mut self.protobuf, false)
-        {
-            tracing::warn!(
-                target: "plugin/kubernetes",
-                "{:?}: asking for JSON from now on, protobuf could not be read: {trouble}", self.options.kind
-            );
-        }
-        trouble
-    }
-
-    /// Something worked.
-    fn recovered(&mut self) {
-        self.backoff.reset();
-        if std::mem::take(&mut self.absences) > 0 {
-            tracing::info!(target: "plugin/kubernetes", "{:?}: the API server knows them now", self.options.kind);
-        }
-        self.down_since = None;
-        if self.denied_since.take().is_some() && std::mem::take(&mut self.denied_told) {
-            tracing::info!(target: "plugin/kubernetes", "{:?}: allowed again", self.options.kind);
-        }
-    }
-
-    /// Counts a list or a watch that failed.
-    fn failed(&self, trouble: &Trouble) {
-        self.connection.counts().failed(request::resource(self.options.kind), trouble.reason());
-    }
-
-    /// Says what went wrong where somebody has to know, and pauses.
-    async fn suffer(&mut self, trouble: &Trouble, doing: &str) {
-        self.failed(trouble);
-        let kind = self.options.kind;
-        let mut pause = self.backoff.pause(&mut self.rng);
-        match trouble {
-            Trouble::Busy { after, .. } => {
-                if let Some(after) = after {
-                    pause = pause.max((*after).min(Duration::from_secs(30)));
-                }
-                tracing::info!(target: "plugin/kubernetes", "{kind:?}: {doing}: {trouble}; again in {pause:?}");
-            }
-            Trouble::Denied(message) => {
-                // Right after its start an API server forbids everything for a moment.
-                let since = *self.denied_since.get_or_insert_with(Instant::now);
-                if since.elapsed() < DENIED {
-                    pause = pause.min(Duration::from_secs(1));
-                } else if !std::mem::replace(&mut self.denied_told, true) {
-                    tracing::error!(
-                        target: "plugin/kubernetes",
-                        "{kind:?}: forbidden: the account needs {}: {message}", request::rule(kind)
-                    );
-                }
-            }
-            Trouble::Unauthorized(_) | Trouble::Connection(_) => {
-                // Token, CA, address: whatever changed is read anew for the next try.
-                self.connection.renew();
-                if self.down_since.get_or_insert_with(Instant::now).elapsed() < OUTAGE {
-                    pause = pause.min(OFTEN);
-                }
-                tracing::warn!(target: "plugin/kubernetes", "{kind:?}: {doing}: {trouble}; again in {pause:?}");
-            }
-            Trouble::Expired(_)
-            | Trouble::NoStreaming(_)
-            | Trouble::Status { .. }
-            | Trouble::Mute(_)
-            | Trouble::Nonsense(_) => {
-                tracing::warn!(target: "plugin/kubernetes", "{kind:?}: {doing}: {trouble}; again in {pause:?}");
-            }
-        }
-        sleep(pause).await;
-    }
-
     /// Sends a request; returns the body of a good answer, and how it is written.
-    async fn get(&self, ask: Ask<'_>) -> Result<(Encoding, Body), Trouble> {
+    async fn get(&mut self, ask: Ask<'_>) -> Result<(Encoding, Body), Trouble> {
+        self.is(WatchState::Connecting);
         loop {
             let asked = match self.protobuf && self.connection.takes_protobuf() {
                 true => Encoding::Protobuf,
@@ -569,28 +483,26 @@ impl Reflector {
             let kind = self.options.kind;
             let path = request::paths(kind).get(self.path).copied().unwrap_or_default();
             let target = request::target(kind, path, self.options.labels.as_ref(), ask);
-            let request = http::Request::get(target)
-                .header(http::header::ACCEPT, asked.accept())
-                .header(http::header::USER_AGENT, concat!("signpost/", env!("CARGO_PKG_VERSION")))
-                .body(Body::empty())
-                .map_err(|error| Trouble::Connection(error.to_string()))?;
-            let answer = self.connection.send(request).await?;
-            let encoding = Encoding::of(answer.headers().get(http::header::CONTENT_TYPE));
-            if answer.status().is_success() {
-                return Ok((encoding, answer.into_body()));
+            match fetch(&self.connection, target, asked.accept()).await {
+                Err(Trouble::Status { status: 406 | 415, .. }) if asked == Encoding::Protobuf => {
+                    self.connection.only_json();
+                }
+                answer => return answer,
             }
-            let code = answer.status().as_u16();
-            if matches!(code, 406 | 415) && asked == Encoding::Protobuf {
-                self.connection.only_json();
-                continue;
-            }
-            let after = answer
-                .headers()
-                .get(http::header::RETRY_AFTER)
-                .and_then(|value| value.to_str().ok()?.parse().ok())
-                .map(Duration::from_secs);
-            let message = message(encoding, answer.into_body()).await;
-            return Err(status(code, after, message));
         }
+    }
+
+    /// Says what the watch does now.
+    fn is(&self, state: WatchState) {
+        if self.options.track.set_state(state) {
+            self.feed.heard(self.options.kind, Heard::State(state));
+        }
+    }
+
+    /// How long a watch may bring nothing: less and less where the ones before brought nothing either, so that the next list
+    /// comes before what is served becomes stale.
+    fn patience(&self) -> Duration {
+        let mute = self.options.timing.mute;
+        (mute * 5 / 3).saturating_sub(self.heard.elapsed()).clamp(mute / 3, mute)
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::source::Selector;
-use crate::store::change::{HostKind, Kind};
+use crate::store::change::{HostKind, Kind, ObjectKey};
 
 /// Items of a page.
 const PAGE: usize = 500;
@@ -52,18 +52,7 @@ pub fn group(kind: Kind) -> &'static str {
 /// The plural name of a kind, as in its path.
 #[must_use]
 pub fn resource(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Services => "services",
-        Kind::EndpointSlices => "endpointslices",
-        Kind::Namespaces => "namespaces",
-        Kind::Pods => "pods",
-        Kind::Imports => "serviceimports",
-        Kind::Hosts(HostKind::Ingresses) => "ingresses",
-        Kind::Hosts(HostKind::Gateways) => "gateways",
-        Kind::Hosts(HostKind::HttpRoutes) => "httproutes",
-        Kind::Hosts(HostKind::GrpcRoutes) => "grpcroutes",
-        Kind::Hosts(HostKind::TlsRoutes) => "tlsroutes",
-    }
+    kind.resource()
 }
 
 /// Whether a cluster may do without a kind: it comes with a CustomResourceDefinition that nobody may have installed.
@@ -96,6 +85,8 @@ pub(super) enum Ask<'a> {
     Page(&'a str),
     /// A whole list in one.
     Whole,
+    /// One object, as a list of it alone: reading it by its name would be a right more (`get`).
+    One(&'a ObjectKey),
     /// A list by watch, and the watch behind it.
     Stream {
         /// When the server is to end it. Unit: seconds.
@@ -113,6 +104,7 @@ pub(super) enum Ask<'a> {
 /// Path and query of a request (rules K-158, K-208, K-260); `path` is one of `paths`.
 pub(super) fn target(kind: Kind, path: &str, labels: Option<&Selector>, ask: Ask<'_>) -> String {
     let mut query = Query { text: format!("{path}?") };
+    let mut fields = String::new();
     match ask {
         Ask::Page(token) => {
             query.add("limit", &PAGE.to_string());
@@ -121,6 +113,14 @@ pub(super) fn target(kind: Kind, path: &str, labels: Option<&Selector>, ask: Ask
             }
         }
         Ask::Whole => {}
+        Ask::One(key) => {
+            if let Some((before, plural)) = path.rsplit_once('/')
+                && !key.namespace.is_empty()
+            {
+                query.text = format!("{before}/namespaces/{}/{plural}?", key.namespace);
+            }
+            fields = format!("metadata.name={}", key.name);
+        }
         Ask::Stream { timeout } => {
             query.add("watch", "true");
             query.add("allowWatchBookmarks", "true");
@@ -136,7 +136,11 @@ pub(super) fn target(kind: Kind, path: &str, labels: Option<&Selector>, ask: Ask
         }
     }
     if kind == Kind::Pods {
-        query.add("fieldSelector", "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown");
+        fields.push_str(if fields.is_empty() { "" } else { "," });
+        fields.push_str("status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown");
+    }
+    if !fields.is_empty() {
+        query.add("fieldSelector", &fields);
     }
     // Namespaces are not filtered (K-208).
     if let Some(labels) = labels

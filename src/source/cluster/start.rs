@@ -4,16 +4,20 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use super::Timing;
 use super::access::{Access, Connection};
+use super::audit::{AuditOptions, Auditor};
+use super::dial::Dial;
 use super::feed::Feed;
 use super::reflect::{Reflector, ReflectorOptions};
 use super::throttle::ThrottleOptions;
+use super::track::Track;
 use crate::metrics::ClusterCounts;
+use crate::panics::{attempt, kept};
 use crate::source::Selector;
 use crate::store::change::{Kind, Sink};
 
@@ -36,6 +40,10 @@ pub struct ClusterOptions {
     pub timing: Timing,
     /// Where requests, lists and failures are counted.
     pub counts: Arc<ClusterCounts>,
+    /// How often each kind is audited; `None` for never (rule K-271).
+    pub audit: Option<Duration>,
+    /// A number that differs from replica to replica, so that their audits don't come together.
+    pub replica: u64,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -43,7 +51,7 @@ pub struct ClusterOptions {
 /// A running source; dropping it ends it.
 pub struct Cluster {
     /// Ends the thread.
-    end: watch::Sender<bool>,
+    end: tokio::sync::watch::Sender<bool>,
     /// The thread.
     thread: Option<JoinHandle<()>>,
 }
@@ -54,9 +62,9 @@ impl Cluster {
     /// Errors: no thread or no event loop; an API server that is away is none.
     pub fn start(options: ClusterOptions, sink: Box<dyn Sink + Send>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let (end, ends) = watch::channel(false);
+        let (end, ends) = tokio::sync::watch::channel(false);
         let thread = std::thread::Builder::new().name("cluster".to_owned()).spawn(move || {
-            LocalSet::new().block_on(&runtime, reflect_all(options, sink, ends));
+            attempt("cluster", || LocalSet::new().block_on(&runtime, watch(options, sink, ends, None)));
             // Connections that are being made now are not waited for.
             runtime.shutdown_background();
         })?;
@@ -68,21 +76,23 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.end.send_replace(true);
         if let Some(thread) = self.thread.take() {
-            // Had it panicked, the panic was printed; the store keeps what it has.
             let _ = thread.join();
         }
     }
 }
 
-/// Runs a reflector for each kind until told to end. One that panics is started again (RELIABILITY P11).
-async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut ends: watch::Receiver<bool>) {
+/// Runs a reflector for each kind until told to end, on the `LocalSet` that this runs on; `dial` makes the connections, where
+/// the kernel does not. One that panics is started again (RELIABILITY P11).
+pub async fn watch(
+    options: ClusterOptions,
+    sink: Box<dyn Sink + Send>,
+    mut ends: tokio::sync::watch::Receiver<bool>,
+    dial: Option<Arc<dyn Dial>>,
+) {
     let feed = Rc::new(Feed::new(sink));
-    let connection = Rc::new(Connection::new(
-        options.access.clone(),
-        options.throttle,
-        options.timing,
-        options.counts.clone(),
-    ));
+    let connection =
+        Connection::new(options.access.clone(), options.throttle, options.timing, options.counts.clone());
+    let connection = Rc::new(connection.over(dial));
     let mut kinds = vec![Kind::Services, Kind::Namespaces];
     if options.endpoints {
         kinds.push(Kind::EndpointSlices);
@@ -92,20 +102,27 @@ async fn reflect_all(options: ClusterOptions, sink: Box<dyn Sink + Send>, mut en
     }
     kinds.extend(&options.more);
     let settled = feed.clone();
-    tokio::task::spawn_local(async move { settled.settle().await });
-    for (kind, seed) in kinds.into_iter().zip(options.seed..) {
+    tokio::task::spawn_local(kept("feed", move || {
+        let settled = settled.clone();
+        async move { settled.settle().await }
+    }));
+    let tracks: Vec<(Kind, Rc<Track>)> = kinds.iter().map(|kind| (*kind, Rc::default())).collect();
+    if let Some(interval) = options.audit {
+        let (connection, feed, tracks) = (connection.clone(), feed.clone(), tracks.clone());
+        let (labels, timing, replica) = (options.labels.clone(), options.timing, options.replica);
+        tokio::task::spawn_local(kept("audit", move || {
+            let audit = AuditOptions { interval, labels: labels.clone(), timing, replica };
+            Auditor::new(audit, connection.clone(), feed.clone(), tracks.clone()).run()
+        }));
+    }
+    for ((kind, track), seed) in tracks.into_iter().zip(options.seed..) {
         let (connection, feed) = (connection.clone(), feed.clone());
         let (labels, timing) = (options.labels.clone(), options.timing);
-        tokio::task::spawn_local(async move {
-            loop {
-                let options = ReflectorOptions { kind, labels: labels.clone(), timing, seed };
-                let reflector = Reflector::new(options, connection.clone(), feed.clone());
-                if tokio::task::spawn_local(reflector.run()).await.is_err() {
-                    tracing::error!(target: "plugin/kubernetes", "{kind:?}: the watch panicked and is started again");
-                    tokio::time::sleep(timing.backoff_max).await;
-                }
-            }
-        });
+        tokio::task::spawn_local(kept("watch", move || {
+            let options =
+                ReflectorOptions { kind, labels: labels.clone(), timing, track: track.clone(), seed };
+            Reflector::new(options, connection.clone(), feed.clone()).run()
+        }));
     }
     // An error means that the owner is gone, which is the same.
     let _ = ends.wait_for(|ended| *ended).await;

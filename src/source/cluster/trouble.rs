@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Why a version is no longer known: the API server said so.
+pub(super) const GONE: &str = "410 Gone";
+
 /// A failure of a list or a watch.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
@@ -39,6 +42,9 @@ pub(super) enum Trouble {
     /// Nothing came for too long.
     #[error("nothing came for {0:?}")]
     Mute(Duration),
+    /// An audit found that what is served is not what there is: list anew.
+    #[error("an audit found that what is served is not what there is")]
+    Drifted,
     /// What came is no list or watch.
     #[error("what came is no {0}")]
     Nonsense(&'static str),
@@ -56,7 +62,23 @@ impl Trouble {
             Self::Status { .. } => "status",
             Self::Connection(_) => "connection",
             Self::Mute(_) => "mute",
+            Self::Drifted => "audit",
             Self::Nonsense(_) => "nonsense",
+        }
+    }
+
+    /// The HTTP status of a refusal, whether it came as an answer or inside a watch; `None` for other troubles.
+    pub(super) fn refusal(&self) -> Option<u16> {
+        match self {
+            Self::Expired(why) => (*why == GONE).then_some(410),
+            Self::Denied(_) => Some(403),
+            Self::Unauthorized(_) => Some(401),
+            Self::Busy { status, .. } | Self::Status { status, .. } => Some(*status),
+            Self::NoStreaming(_)
+            | Self::Connection(_)
+            | Self::Mute(_)
+            | Self::Drifted
+            | Self::Nonsense(_) => None,
         }
     }
 }

@@ -105,6 +105,11 @@ impl Model {
         }
     }
 
+    /// The process restarts: lists that are under way begin anew.
+    pub(super) fn restart(&mut self) {
+        self.lists.clear();
+    }
+
     /// Whether a list of this kind is under way.
     pub(super) fn is_listing(&self, kind: Kind) -> bool {
         self.lists.contains_key(&kind)

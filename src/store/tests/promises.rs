@@ -181,6 +181,27 @@ fn nothing_is_seen_before_it_is_published() {
 }
 
 #[test]
+fn what_is_said_of_a_name_with_capitals_is_said_of_nobody() {
+    // Found by fuzzing (`watch_protobuf`): such a DELETED took the Service of the name in lower case.
+    let (store, mut writer, _) = store(ALL);
+    feed(
+        &mut writer,
+        [
+            namespace("shop", "1"),
+            headless("shop", "web", "1"),
+            pod("shop", "p", "1", &["10.0.0.9"]),
+            Change::Remove(Kind::Services, ObjectKey::new("shop", "wEb")),
+            Change::Remove(Kind::Services, ObjectKey::new("Shop", "web")),
+            Change::Remove(Kind::Namespaces, ObjectKey::new("", "SHOP")),
+            Change::Remove(Kind::Pods, ObjectKey::new("SHOP", "p")),
+        ],
+    );
+    assert!(store.service(&run(&["web", "shop"])).is_some());
+    assert!(store.namespace(&run(&["shop"])).is_some_and(|namespace| namespace.exists()));
+    assert_eq!(store.counts().pods, 1);
+}
+
+#[test]
 fn a_slice_without_its_service_has_a_ptr_and_no_name_until_the_service_comes() {
     let (store, mut writer, _) = store(ALL);
     feed(&mut writer, [put_slice("shop", "web-1", "1", "web", &["10.0.0.1"])]);

@@ -56,6 +56,8 @@ enum Event {
     },
     /// What happened so far is published.
     Settle,
+    /// The process restarts with a snapshot of what it published.
+    Restart,
 }
 
 /// One of these texts.
@@ -197,6 +199,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => kind().prop_map(Event::End),
         2 => relist,
         4 => Just(Event::Settle),
+        1 => Just(Event::Restart),
     ]
 }
 
@@ -309,6 +312,7 @@ impl Both {
                 self.tell(Change::End(kind));
             }
             Event::Settle => self.settle()?,
+            Event::Restart => self.restart()?,
         }
         Ok(())
     }
@@ -331,6 +335,37 @@ impl Both {
         self.compare_services()?;
         self.compare_reverse()?;
         self.compare_rest()
+    }
+
+    /// Publishes, and begins anew from a snapshot: everything is as it was.
+    fn restart(&mut self) -> Result<(), TestCaseError> {
+        self.settle()?;
+        let bytes = super::snapshot::bytes(&self.store);
+        let (store, mut writer) = Store::new(self.store.wanted(), self.clock.clone());
+        super::snapshot::restore(&mut writer, &bytes);
+        prop_assert_eq!(
+            super::snapshot::records(&super::snapshot::bytes(&store)),
+            super::snapshot::records(&bytes)
+        );
+        self.synced = Arc::default();
+        let counted = self.synced.clone();
+        store.when_synced(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        (self.store, self.writer) = (store, writer);
+        self.model.restart();
+        self.published.clear();
+        prop_assert_eq!(self.store.serial(), self.serial);
+        self.compare_sync()?;
+        self.compare_services()?;
+        self.compare_reverse()?;
+        self.compare_rest()?;
+        for key in self.model.keys() {
+            if let Some(found) = self.store.service(&run(&[&key.1, &key.0])) {
+                self.published.insert(key, found);
+            }
+        }
+        Ok(())
     }
 
     /// What did not change is the same value as before.

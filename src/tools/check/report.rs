@@ -11,6 +11,7 @@ use crate::app::{Placeholders, source_text};
 use crate::chain::{Plan, StoreSource, WORDS};
 use crate::corefile::{Block, Directive, Error, print_line};
 use crate::source::cluster::{group, resource};
+use crate::time::show_duration;
 
 /// What is to be said about one Corefile.
 #[derive(Serialize)]
@@ -30,6 +31,9 @@ pub(super) struct Report {
     pub(super) watches: Vec<WatchReport>,
     /// The rights that an account needs for that.
     pub(super) rights: Vec<Right>,
+    /// Files that are written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) writes: Vec<WriteReport>,
     /// HTTP endpoints.
     pub(super) http: Vec<String>,
     /// Files that were read: the Corefile and what it imports.
@@ -98,6 +102,15 @@ pub(super) struct WatchReport {
     pub(super) labels: Option<String>,
 }
 
+/// A file that is written.
+#[derive(Serialize, PartialEq, Eq, Clone)]
+pub(super) struct WriteReport {
+    /// The file; one of this name with `.new` behind it stands beside it for a moment.
+    pub(super) file: String,
+    /// What is written, and how often.
+    pub(super) what: String,
+}
+
 /// A rule of a ClusterRole.
 #[derive(Serialize, PartialEq, Eq, Clone, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
@@ -121,6 +134,7 @@ impl Report {
             blocks: Vec::new(),
             watches: Vec::new(),
             rights: Vec::new(),
+            writes: Vec::new(),
             http: Vec::new(),
             files: vec![file.to_owned()],
         };
@@ -158,6 +172,14 @@ impl Report {
                 resources: kinds.iter().map(|kind| resource(*kind)).collect(),
                 labels: asked.spec.labels.as_ref().map(|labels| labels.as_str().to_owned()),
             });
+            self.writes.extend(asked.spec.snapshot.as_ref().map(|snapshot| WriteReport {
+                file: snapshot.file.display().to_string(),
+                what: format!(
+                    "what is known of the cluster, after changes, at most every {}; read at start up to an age of {}",
+                    show_duration(snapshot.interval),
+                    show_duration(snapshot.max_age)
+                ),
+            }));
             if matches!(asked.spec.source, StoreSource::Cluster(_)) {
                 rights.extend(kinds.iter().map(|kind| (group(*kind), resource(*kind))));
             }

@@ -45,6 +45,9 @@ pub(super) fn report(report: &Report) -> String {
             &format!("{} on {} ({group})", right.verbs.join(", "), right.resources.join(", ")),
         );
     }
+    for write in &report.writes {
+        wrap(&mut out, "writes      ", &format!("{}: {}", write.file, write.what));
+    }
     for (place, url) in report.http.iter().enumerate() {
         wrap(&mut out, if place == 0 { "http        " } else { "            " }, url);
     }

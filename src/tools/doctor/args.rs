@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::{memory, numbers::Numbers, resolv, server};
+use super::{asked, memory, numbers::Numbers, resolv, server};
 use crate::chain::StoreSource;
+use crate::chain::explain::Explained;
 use crate::source::cluster::{Review, review};
 use crate::tools::check::{Notice, notices};
 use crate::tools::exit::Exit;
@@ -97,7 +98,9 @@ pub(in crate::tools) fn doctor(args: &DoctorArgs) -> (String, Exit) {
             found.looked(format!("the metrics at {}", args.metrics));
             let numbers = Numbers::read(&text);
             server::look(&numbers, &mut found);
-            memory::look(&numbers, &memory::limit(Path::new("/sys/fs/cgroup")), &mut found);
+            let limit = memory::limit(Path::new("/sys/fs/cgroup"));
+            memory::look(&numbers, &limit, &mut found);
+            running(args.metrics, &numbers, &limit, &mut found);
         }
         Ok((status, _)) => found.blind(format!("http://{}/metrics answers {status}", args.metrics)),
         Err(error) => {
@@ -128,6 +131,29 @@ pub(in crate::tools) fn doctor(args: &DoctorArgs) -> (String, Exit) {
         Format::Text => show(&found),
     };
     (text, exit)
+}
+
+/// Asks the running server what was asked lately, and how much it holds.
+fn running(admin: SocketAddr, numbers: &Numbers, limit: &Result<Option<u64>, String>, found: &mut Findings) {
+    match fetch(admin, "/top?minutes=60&count=20") {
+        Ok((200, body)) => match serde_json::from_str(&body) {
+            Ok(page) => asked::look(&page, found),
+            Err(error) => found.blind(format!("who asks in vain: {error}")),
+        },
+        Ok((_, body)) => found.blind(format!("who asks in vain: {}", body.trim())),
+        Err(error) => found.blind(format!("who asks in vain: {error}")),
+    }
+    match fetch(admin, "/explain?name=.&type=NS") {
+        Ok((200, body)) => {
+            if let Some(holds) = serde_json::from_str::<Explained>(&body).ok().and_then(|said| said.holds) {
+                memory::by_size(&holds, numbers, limit, found);
+            }
+        }
+        Ok((status, _)) => {
+            found.blind(format!("how much the server holds: http://{admin}/explain answers {status}"))
+        }
+        Err(error) => found.blind(format!("how much the server holds: {error}")),
+    }
 }
 
 /// Looks at the Corefile.

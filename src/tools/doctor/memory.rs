@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::args::Findings;
 use super::numbers::Numbers;
+use crate::chain::explain::Holds;
 
 /// The limit of the container, from its cgroup (version 2, else 1). Unit: bytes. Errors: why it is not known, in words.
 pub(super) fn limit(root: &Path) -> Result<Option<u64>, String> {
@@ -52,6 +53,62 @@ pub(super) fn look(numbers: &Numbers, limit: &Result<Option<u64>, String>, found
     }
 }
 
+/// What a cluster of this size needs, by the formula of the chart (charts/signpost/values.yaml). Unit: MiB.
+fn need(holds: &Holds, caches: u64) -> u64 {
+    let quarters = 3 * holds.pods + 6 * holds.services + holds.endpoints;
+    24 + caches + quarters.div_ceil(4096)
+}
+
+/// Compares the limit, and what caches may take, with what a cluster of this size needs.
+pub(super) fn by_size(
+    holds: &Holds,
+    numbers: &Numbers,
+    limit: &Result<Option<u64>, String>,
+    found: &mut Findings,
+) {
+    let bytes = |family| {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a number of bytes, not below zero"
+        )]
+        let bytes = numbers.sum(family, &[]).unwrap_or(0.0).max(0.0) as u64;
+        bytes
+    };
+    let (budget, held) = (bytes("signpost_cache_budget_bytes"), bytes("signpost_cache_bytes"));
+    let caches = budget.div_ceil(1 << 20);
+    let asked = bytes("coredns_cache_requests_total");
+    if budget > 64 << 20 && held < budget / 20 && asked > 100_000 {
+        found.add(
+            "hint",
+            "cache-room",
+            format!("caches may take {caches} MiB and hold {} MiB after {asked} questions", held >> 20),
+            "write a smaller CAPACITY behind `success` and `denial` of `cache`: the room counts into the memory limit",
+        );
+    }
+    let Ok(Some(limit)) = limit else { return };
+    let (limit, wanted) = (limit >> 20, 2 * need(holds, caches));
+    let size = format!(
+        "{} Services, {} endpoints, {} pods and {caches} MiB of caches",
+        holds.services, holds.endpoints, holds.pods
+    );
+    if limit < wanted {
+        found.add(
+            "warning",
+            "memory-formula",
+            format!("the container may use {limit} MiB; {size} want a limit of {wanted} MiB by the formula of the chart"),
+            "raise the memory limit, or `memory.*` in the values of the chart: relists and queries that wait take what is beyond the usual",
+        );
+    } else if limit > 8 * wanted && limit > 512 {
+        found.add(
+            "hint",
+            "memory-ample",
+            format!("the container may use {limit} MiB; {size} want a limit of {wanted} MiB by the formula of the chart"),
+            "lower limit and request, or let caches have more",
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +127,28 @@ mod tests {
         assert_eq!(codes(Ok(Some(128 << 20))), [""; 0]);
         assert_eq!(codes(Ok(None)), [""; 0]);
         assert_eq!(codes(Err("no".to_owned())), [""; 0]);
+    }
+
+    /// The codes of what is found by the size of a cluster.
+    fn sized(limit: u64, services: u64, caches: u64) -> Vec<&'static str> {
+        let text = format!(
+            "signpost_cache_bytes 1000000\nsignpost_cache_budget_bytes {}\ncoredns_cache_requests_total{{zones=\".\"}} 200000\n",
+            caches << 20
+        );
+        let holds = Holds { services, endpoints: 5 * services, namespaces: 10, pods: 0 };
+        let mut found = Findings::default();
+        by_size(&holds, &Numbers::read(&text), &Ok(Some(limit << 20)), &mut found);
+        found.codes()
+    }
+
+    #[test]
+    fn a_limit_is_held_against_the_formula_of_the_chart() {
+        // 10,000 Services and 50,000 endpoints: 24 + 10 + 15 + 12 MiB, and twice that.
+        let holds = Holds { services: 10_000, endpoints: 50_000, namespaces: 10, pods: 0 };
+        assert_eq!(need(&holds, 10), 61);
+        assert_eq!(sized(122, 10_000, 10), [""; 0]);
+        assert_eq!(sized(121, 10_000, 10), ["memory-formula"]);
+        assert_eq!(sized(2000, 10, 10), ["memory-ample"]);
+        assert_eq!(sized(500, 10, 100), ["cache-room"]);
     }
 }

@@ -7,6 +7,7 @@
 //! What can't be looked at is said, and nothing is concluded from it.
 
 mod args;
+mod asked;
 mod memory;
 mod numbers;
 mod resolv;

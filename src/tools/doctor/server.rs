@@ -10,6 +10,7 @@ const ENOUGH: f64 = 1000.0;
 pub(super) fn look(numbers: &Numbers, found: &mut Findings) {
     upstreams(numbers, found);
     watches(numbers, found);
+    ages(numbers, found);
     caches(numbers, found);
     faults(numbers, found);
     waste(numbers, found);
@@ -93,6 +94,27 @@ fn watches(numbers: &Numbers, found: &mut Findings) {
                 format!("{resource} were listed {lists:.0} times, {expired:.0} of them since the version was too old"),
                 "an API server whose watch cache is too small compacts that quickly: look at --watch-cache-sizes and at etcd",
             );
+        }
+    }
+}
+
+/// After so long without any word a watch is told. Unit: seconds. Rule K-269.
+const SILENT: f64 = 180.0;
+
+/// Watches that nothing has confirmed for long; a quiet one gets a bookmark about once a minute.
+fn ages(numbers: &Numbers, found: &mut Findings) {
+    let family = "signpost_watch_confirmed_age_seconds";
+    for (zone, _) in numbers.by(family, "zone", &[]) {
+        for (resource, seconds) in numbers.by(family, "resource", &[("zone", &zone)]) {
+            if seconds > SILENT {
+                found.add(
+                    "warning",
+                    "watch-silent",
+                    format!("nothing has confirmed the {resource} of {zone} for {seconds:.0} s: names may be older than the cluster"),
+                    "look whether the API server is reached (a NetworkPolicy, a proxy that cuts long requests) and at errors of \
+                     `plugin/kubernetes` in the log",
+                );
+            }
         }
     }
 }
@@ -195,7 +217,7 @@ fn waste(numbers: &Numbers, found: &mut Findings) {
             "search-list",
             format!(
                 "{:.0} % of all queries are cluster names that do not exist: search lists with ndots 5 make four of them of each \
-                 name outside (which namespaces ask is not counted)",
+                 name outside (`observe` in the Corefile counts which namespaces ask)",
                 denied / all * 100.0
             ),
             "write names outside with a final dot, set ndots to 2 in dnsConfig of the pods that ask most, or let `autopath` \
@@ -234,6 +256,8 @@ mod tests {
     fn a_sound_server_has_no_findings() {
         let text = "signpost_upstream_up{to=\"10.0.0.2:53\"} 1\nsignpost_upstream_lost_ratio{to=\"10.0.0.2:53\"} 0.001\n\
                     signpost_upstream_rtt_seconds{to=\"10.0.0.2:53\"} 0.002\nsignpost_watch_lists_total{resource=\"services\"} 1\n\
+                    signpost_watch_confirmed_age_seconds{zone=\"a.\",resource=\"services\"} 100\n\
+                    signpost_watch_confirmed_age_seconds{zone=\"b.\",resource=\"services\"} 100\n\
                     coredns_panics_total 0\ncoredns_reload_failed_total 0\nsignpost_loop_detected{to=\"10.0.0.2:53\"} 0\n\
                     coredns_dns_responses_total{rcode=\"NOERROR\",plugin=\"kubernetes\"} 90000\n\
                     coredns_dns_responses_total{rcode=\"NXDOMAIN\",plugin=\"kubernetes\"} 900\n";
@@ -248,6 +272,10 @@ mod tests {
             ("signpost_upstream_rtt_seconds{to=\"10.0.0.2:53\"} 0.5\n", "upstream-slow"),
             ("signpost_loop_detected{to=\"127.0.0.53:53\"} 1\n", "loop"),
             ("signpost_watch_failures_total{resource=\"services\",reason=\"forbidden\"} 3\n", "rights"),
+            (
+                "signpost_watch_confirmed_age_seconds{zone=\"cluster.local.\",resource=\"services\"} 200\n",
+                "watch-silent",
+            ),
             ("coredns_panics_total 1\n", "panics"),
             ("coredns_reload_failed_total 2\n", "reload"),
             ("coredns_dns_responses_total{rcode=\"NXDOMAIN\",plugin=\"kubernetes\"} 90000\n", "search-list"),

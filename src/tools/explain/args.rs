@@ -40,6 +40,10 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub ndots: usize,
 
+    /// Ask from this address, for words that look at it: `acl`, `view`, `autopath`
+    #[arg(long, value_name = "IP")]
+    pub client: Option<std::net::IpAddr>,
+
     /// The HTTP endpoint of the running server
     #[arg(long, value_name = "IP:PORT")]
     pub admin: Option<SocketAddr>,
@@ -84,6 +88,7 @@ fn try_explain(args: &ExplainArgs) -> Result<(String, Exit), String> {
         server,
         manifests: args.manifests.as_deref(),
         conf: args.conf.as_deref(),
+        client: args.client,
     })?;
     let mut resolver = Resolver { ndots: args.ndots, search: args.search.clone(), note: None, asks: true };
     if let Some(from) = &args.from {

@@ -9,9 +9,6 @@ use crate::tools::look::{Looked, Looking, look, read};
 use crate::tools::{ask, page};
 use crate::wire::{Decoded, parse_name};
 
-/// Where the running server is looked for unless somebody says: beside `health`, then beside `prometheus`.
-const USUAL: [u16; 2] = [8080, 9153];
-
 /// What stands for a Corefile where only manifests are given: what kubeadm writes, with names of pods.
 const COREFILE: &str = "\
 .:53 {
@@ -37,6 +34,8 @@ pub(super) struct OracleOptions<'a> {
     pub(super) manifests: Option<&'a Path>,
     /// `--conf`.
     pub(super) conf: Option<&'a Path>,
+    /// `--client`.
+    pub(super) client: Option<IpAddr>,
 }
 
 /// Who knows.
@@ -47,6 +46,8 @@ pub(super) enum Oracle {
         admin: SocketAddr,
         /// Where it answers DNS, once known.
         server: Option<SocketAddr>,
+        /// Who is said to ask.
+        client: Option<IpAddr>,
         /// The clock that bounds questions.
         clock: Clock,
     },
@@ -56,6 +57,8 @@ pub(super) enum Oracle {
         looked: Box<Looked>,
         /// What is wrong in them.
         problems: Vec<String>,
+        /// Who is said to ask.
+        client: Option<IpAddr>,
         /// The clock of ages.
         clock: Clock,
     },
@@ -75,18 +78,19 @@ impl Oracle {
         let parts = Looking { manifests, read_hosts: true, ..Looking::default() };
         let mut looked = look(&name, &text, 53, parts).map_err(|error| error.render())?;
         let problems = looked.parts.feed()?;
-        Ok(Self::Files { looked: Box::new(looked), problems, clock: Clock::system() })
+        Ok(Self::Files { looked: Box::new(looked), problems, client: options.client, clock: Clock::system() })
     }
 
     /// Finds the running server.
     fn find(options: &OracleOptions<'_>) -> Result<Self, String> {
-        let usual = USUAL.map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+        let usual = page::USUAL.map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
         let places = options.admin.map_or_else(|| usual.to_vec(), |admin| vec![admin]);
         let mut faults = Vec::new();
         for admin in places {
             match page::fetch(admin, "/explain?name=.&type=NS") {
                 Ok((200, body)) if serde_json::from_str::<Explained>(&body).is_ok() => {
-                    return Ok(Self::Server { admin, server: options.server, clock: Clock::system() });
+                    let (server, client) = (options.server, options.client);
+                    return Ok(Self::Server { admin, server, client, clock: Clock::system() });
                 }
                 Ok((status, _)) => faults.push(format!("http://{admin}/explain answers {status}")),
                 Err(fault) => faults.push(fault),
@@ -134,8 +138,9 @@ impl Oracle {
     /// What becomes of a question.
     pub(super) fn explain(&mut self, name: &str, qtype: u16) -> Result<Explained, String> {
         match self {
-            Self::Server { admin, server, .. } => {
-                let path = format!("/explain?name={}&type=TYPE{qtype}", page::escape(name));
+            Self::Server { admin, server, client, .. } => {
+                let client = client.map(|client| format!("&client={client}")).unwrap_or_default();
+                let path = format!("/explain?name={}&type=TYPE{qtype}{client}", page::escape(name));
                 let (status, body) = page::fetch(*admin, &path)?;
                 if status != 200 {
                     return Err(format!("http://{admin}{path} answers {status}: {}", body.trim()));
@@ -147,8 +152,8 @@ impl Oracle {
                 }
                 Ok(explained)
             }
-            Self::Files { looked, clock, .. } => {
-                let explained = explain(&looked.plan, name, &format!("TYPE{qtype}"), clock);
+            Self::Files { looked, client, clock, .. } => {
+                let explained = explain(&looked.plan, (name, &format!("TYPE{qtype}")), *client, clock);
                 let mut explained = explained.ok_or_else(|| format!("`{name}` is no name"))?;
                 explained.account.forget_ages();
                 Ok(explained)

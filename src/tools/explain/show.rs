@@ -1,7 +1,7 @@
 //! A story as text for people.
 
 use super::walk::{Candidate, Outcome, Story};
-use crate::chain::explain::{Account, Fate, Known, ObjectAccount};
+use crate::chain::explain::{Account, Fate, Known, ObjectAccount, WatchAccount};
 use crate::tools::text::{plural, wrap};
 
 /// A story.
@@ -15,6 +15,9 @@ pub(super) fn story(story: &Story) -> String {
     }
     for (place, candidate) in story.candidates.iter().enumerate() {
         self::candidate(&mut out, place + 1, candidate);
+    }
+    for (place, known) in story.watches.iter().enumerate() {
+        wrap(&mut out, if place == 0 { "\nwatch   " } else { "watch   " }, &watch(known));
     }
     for problem in &story.problems {
         wrap(&mut out, "\nmanifests: ", problem);
@@ -121,6 +124,26 @@ fn object(object: &ObjectAccount) -> String {
     format!("{} {place}{version}{age}", object.kind)
 }
 
+/// A watch.
+fn watch(known: &WatchAccount) -> String {
+    let seconds = |seconds: u64| time(u32::try_from(seconds).unwrap_or(u32::MAX));
+    let mut text = format!("{}: {}", known.resource, known.state);
+    match known.confirmed_seconds {
+        Some(age) => text.push_str(&format!(", confirmed {} ago", seconds(age))),
+        None => text.push_str(", never confirmed"),
+    }
+    if !known.version.is_empty() {
+        text.push_str(&format!(", at resourceVersion {}", known.version));
+    }
+    if known.snapshot {
+        text.push_str(", from the snapshot");
+    }
+    if let Some(age) = known.stale_seconds {
+        text.push_str(&format!("; stale for {}: answers have a short TTL and say so", seconds(age)));
+    }
+    text
+}
+
 /// Seconds as people say them.
 fn time(seconds: u32) -> String {
     match seconds {
@@ -139,10 +162,39 @@ fn upstream(known: &Known) -> String {
     }
     match known.rtt_microseconds {
         Some(micros) => said.push(format!("answers in {}.{} ms", micros / 1000, micros % 1000 / 100)),
+        None if !known.up => {}
+        // Who lost something was asked.
+        None if known.lost_per_mille > 0 => said.push("has not answered yet".to_owned()),
         None => said.push("has not been asked yet".to_owned()),
     }
     if known.lost_per_mille > 0 {
         said.push(format!("{}.{} % lost", known.lost_per_mille / 10, known.lost_per_mille % 10));
     }
     format!("{}: {}", known.to, said.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_says_what_it_does_and_how_old_its_last_word_is() {
+        let mut known = WatchAccount {
+            zone: "cluster.local.".to_owned(),
+            resource: "services".to_owned(),
+            state: "watching".to_owned(),
+            confirmed_seconds: Some(12),
+            stale_seconds: None,
+            version: "4711".to_owned(),
+            snapshot: false,
+        };
+        assert_eq!(watch(&known), "services: watching, confirmed 12 s ago, at resourceVersion 4711");
+        known.state = "retrying".to_owned();
+        known.confirmed_seconds = Some(300);
+        known.stale_seconds = Some(120);
+        assert_eq!(
+            watch(&known),
+            "services: retrying, confirmed 5 min ago, at resourceVersion 4711; stale for 2 min: answers have a short TTL and say so"
+        );
+    }
 }

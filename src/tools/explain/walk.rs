@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::oracle::Oracle;
-use crate::chain::explain::{Account, Fate};
+use crate::chain::explain::{Account, Explained, Fate, WatchAccount};
 use crate::wire::Rcode;
 
 /// How the one who asks resolves names: what is in its resolv.conf.
@@ -39,6 +39,9 @@ pub(super) struct Story {
     pub(super) questions: usize,
     /// What was tried, in order.
     pub(super) candidates: Vec<Candidate>,
+    /// How fresh what the server knows of the cluster is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) watches: Vec<WatchAccount>,
     /// What is wrong with what the answers were made from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) problems: Vec<String>,
@@ -131,6 +134,7 @@ pub(super) fn walk(
         outcome: Outcome::Nowhere,
         questions: 0,
         candidates: Vec::new(),
+        watches: Vec::new(),
         problems: oracle.problems().to_vec(),
     };
     if !resolver.asks {
@@ -142,7 +146,8 @@ pub(super) fn walk(
         let mut fates = Vec::new();
         for qtype in types {
             story.questions += 1;
-            let account = oracle.explain(&name, *qtype)?.account;
+            let Explained { account, watches, .. } = oracle.explain(&name, *qtype)?;
+            story.watches = watches;
             let mut fate = account.fate;
             if fate == Fate::Asks
                 && let Some(answered) = oracle.ask(&name, *qtype)

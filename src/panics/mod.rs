@@ -1,0 +1,20 @@
+//! Panics never end the process: those of steps are caught query by query, those of tasks are counted and told, and the task
+//! begins again (rules K-017, S-50).
+//!
+//! ```text
+//! a step   ─► catch ──────────► the query's SERVFAIL          (chain)
+//! a task   ─► attempt ────────► counted, one line; its caller goes on
+//!          └► keep, kept ─────► counted, one line, a pause, and it begins anew
+//! ```
+//!
+//! Invariant: nothing that runs beside queries ends silently: whatever is spawned in `src/` goes through this room, or is
+//! named as an exception in `tests/tidy.rs`.
+
+mod caught;
+mod counts;
+mod kept;
+
+pub(crate) use caught::{Catching, catch};
+pub use counts::counted;
+pub use kept::keep;
+pub(crate) use kept::{attempt, attempted, kept};

@@ -1,0 +1,126 @@
+//! The corpora of the fuzz targets (fuzz/corpus), replayed, and changed at random for a while.
+//!
+//! What a fuzzer found is a file there whose name begins with `found`; everything else is written by this test:
+//! `UPDATE_GOLDEN=1 cargo test --test corpus`. `SEED=…` repeats the random changes of a run, `ROUNDS=…` makes more of them,
+//! `TARGET=…` chooses a target.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use signpost::fuzzing::{Mutator, TARGETS, Target};
+
+/// Random inputs for each target, unless ROUNDS says.
+const ROUNDS: usize = 400;
+
+/// The corpora.
+fn corpora() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
+}
+
+/// The inputs of a target: names and bytes, sorted.
+fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
+    let folder = corpora().join(target.name);
+    let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The targets, or the one of them that TARGET names.
+fn targets() -> impl Iterator<Item = &'static Target> {
+    let wanted = std::env::var("TARGET").ok();
+    TARGETS.iter().filter(move |target| wanted.as_ref().is_none_or(|wanted| wanted == target.name))
+}
+
+/// A number from the environment.
+fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().ok().unwrap_or_else(|| panic!("{name} is no number: {text}")))
+}
+
+/// Runs a target on an input. Errors: the input, as bytes that can be written to a file; the panic was printed.
+fn run(target: &Target, what: &str, bytes: &[u8]) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| (target.run)(bytes))).map_err(|_| {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{}: {what}: printf '{hex}' | xxd -r -p", target.name)
+    })
+}
+
+/// Fails where some target does not hold.
+fn all_hold(results: impl Iterator<Item = Result<(), String>>) {
+    let failures: Vec<String> = results.filter_map(Result::err).collect();
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn every_target_holds_on_its_corpus() {
+    all_hold(
+        TARGETS
+            .iter()
+            .flat_map(|target| corpus(target).into_iter().map(|(name, bytes)| run(target, &name, &bytes))),
+    );
+}
+
+#[test]
+fn every_target_holds_on_random_changes_of_its_corpus() {
+    let rounds = number("ROUNDS").unwrap_or(ROUNDS);
+    let seed = number("SEED").unwrap_or_else(|| fastrand::u64(..));
+    all_hold(targets().map(|target| {
+        let inputs = corpus(target).into_iter().map(|(_, bytes)| bytes).collect();
+        let mut mutator = Mutator::new(inputs, target.longest, seed);
+        // The first failure of each target is enough.
+        (0..rounds)
+            .try_for_each(|round| run(target, &format!("SEED={seed}, round {round}"), &mutator.mutant()))
+    }));
+}
+
+#[test]
+fn the_corpora_are_the_seeds_and_what_was_found() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    for target in TARGETS {
+        let folder = corpora().join(target.name);
+        let seeds = (target.seeds)();
+        let names: BTreeSet<&str> = seeds.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), seeds.len(), "{}: a name twice", target.name);
+        assert!(seeds.len() > 5, "{}: few seeds", target.name);
+        if update {
+            fs::create_dir_all(&folder).unwrap();
+            for (name, bytes) in &seeds {
+                fs::write(folder.join(name), bytes).unwrap();
+            }
+        }
+        let mut files = corpus(target);
+        files.retain(|(name, _)| !name.starts_with("found"));
+        let mut expected: Vec<(String, Vec<u8>)> =
+            seeds.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
+        expected.sort();
+        let lengths: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(lengths, names, "{}", target.name);
+        // Hashes in a snapshot are made with a key that each process chooses for itself.
+        let anew = target.name == "snapshot";
+        assert!(anew || files == expected, "{}: a seed differs from its file: UPDATE_GOLDEN=1", target.name);
+    }
+}
+
+#[test]
+fn every_target_has_its_program_and_its_line_in_the_docs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("fuzz/Cargo.toml")).unwrap();
+    let docs = fs::read_to_string(root.join("docs/fuzzing.md")).unwrap();
+    for target in TARGETS {
+        let program = fs::read_to_string(root.join(format!("fuzz/fuzz_targets/{}.rs", target.name)));
+        assert!(program.unwrap().contains(&format!("\"{}\"", target.name)), "{}", target.name);
+        assert!(manifest.contains(&format!("name = \"{}\"\n", target.name)), "{}", target.name);
+        assert!(docs.contains(&format!("`{}`", target.name)), "{}", target.name);
+    }
+    let folders = fs::read_dir(corpora()).unwrap().count();
+    assert_eq!(folders, TARGETS.len(), "a folder for each target and no other");
+}

@@ -1,0 +1,199 @@
+//! What each object was since all was known to be right: whatever is answered must be made of that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::api::{Cluster, Resource};
+use crate::harness::{Ask, expand};
+use crate::truth::{Asked, Truth};
+
+/// The stanza's TTL.
+pub(crate) const TTL: u32 = 5;
+
+/// An object's place.
+type Key = (Resource, String, String);
+
+/// An object, or that it is not there.
+type Version = Option<Arc<Value>>;
+
+/// All that an object was.
+#[derive(Default)]
+struct Past {
+    /// What it was, each once, whatever its resource version.
+    versions: Vec<Version>,
+    /// What it is.
+    now: Version,
+}
+
+impl Past {
+    /// It is this now.
+    fn turn(&mut self, now: Version) {
+        if !self.versions.contains(&now) {
+            self.versions.push(now.clone());
+        }
+        self.now = now;
+    }
+}
+
+/// The objects of the API server, each with all that it was.
+#[derive(Default)]
+pub(crate) struct History {
+    /// By place.
+    objects: BTreeMap<Key, Past>,
+}
+
+impl History {
+    /// Takes in what the API server has now.
+    pub(crate) fn note(&mut self, cluster: &Cluster) {
+        let mut there = BTreeSet::new();
+        for resource in Resource::USUAL {
+            for object in cluster.all(resource) {
+                let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+                let key = (resource, text("namespace"), text("name"));
+                let mut bare = Value::clone(&object);
+                bare["metadata"]["resourceVersion"] = Value::Null;
+                bare["metadata"]["uid"] = Value::Null;
+                let absent = || Past { versions: vec![None], now: None };
+                self.objects.entry(key.clone()).or_insert_with(absent).turn(Some(Arc::new(bare)));
+                there.insert(key);
+            }
+        }
+        for (_, past) in self.objects.iter_mut().filter(|(key, _)| !there.contains(*key)) {
+            past.turn(None);
+        }
+    }
+
+    /// All is known to be right: what was before counts no more.
+    pub(crate) fn settle(&mut self) {
+        for past in self.objects.values_mut() {
+            past.versions = vec![past.now.clone()];
+        }
+        self.objects.retain(|_, past| past.now.is_some());
+    }
+
+    /// What an object was; never there, where nothing is known of it.
+    fn of(&self, resource: Resource, ns: &str, name: &str) -> &[Version] {
+        let key = (resource, ns.to_owned(), name.to_owned());
+        self.objects.get(&key).map_or(&[None], |past| past.versions.as_slice())
+    }
+
+    /// Whether a reply, as text, can be made of what the objects were.
+    pub(crate) fn allows(&self, ask: &Ask, name: &Asked, reply: &str) -> bool {
+        let expected =
+            |objects: &[(Resource, Arc<Value>)]| expand(&Truth::of(objects).answer(name), ask, TTL);
+        let service = |ns: &str, service: &str| {
+            vec![
+                (Resource::Namespaces, self.of(Resource::Namespaces, "", ns)),
+                (Resource::Services, self.of(Resource::Services, ns, service)),
+                (Resource::EndpointSlices, self.of(Resource::EndpointSlices, ns, &format!("{service}-0"))),
+                (Resource::EndpointSlices, self.of(Resource::EndpointSlices, ns, &format!("{service}-1"))),
+            ]
+        };
+        let involved = match name {
+            Asked::Namespace(ns) => vec![(Resource::Namespaces, self.of(Resource::Namespaces, "", ns))],
+            Asked::Service(ns, name, _) | Asked::Port(ns, name) | Asked::Endpoint(ns, name, _) => {
+                service(ns, name)
+            }
+            Asked::Pod(ns, _) => return self.allows_pod(ns, reply, expected),
+            Asked::Address(address) => return self.allows_address(address, ask, reply),
+        };
+        // Every object may be at any of its versions: they come over watches of their own, and in lists one by one.
+        let mut chosen = vec![0; involved.len()];
+        loop {
+            let objects: Vec<(Resource, Arc<Value>)> = involved
+                .iter()
+                .zip(&chosen)
+                .filter_map(|((resource, versions), at)| Some((*resource, versions[*at].clone()?)))
+                .collect();
+            if expected(&objects) == reply {
+                return true;
+            }
+            let mut place = 0;
+            loop {
+                let Some((_, versions)) = involved.get(place) else { return false };
+                chosen[place] += 1;
+                if chosen[place] < versions.len() {
+                    break;
+                }
+                chosen[place] = 0;
+                place += 1;
+            }
+        }
+    }
+
+    /// A pod's name: there may be one where some pod had the address, and none where each of them was without it.
+    fn allows_pod(
+        &self,
+        ns: &str,
+        reply: &str,
+        expected: impl Fn(&[(Resource, Arc<Value>)]) -> String,
+    ) -> bool {
+        let namespaces = self.of(Resource::Namespaces, "", ns);
+        let none = expected(&[]);
+        let pods: Vec<&Vec<Version>> = self
+            .objects
+            .iter()
+            .filter(|(key, _)| key.0 == Resource::Pods && key.1 == ns)
+            .map(|(_, past)| &past.versions)
+            .collect();
+        let said = |space: &Arc<Value>, pod: &Version| {
+            let pod = pod.iter().map(|pod| (Resource::Pods, pod.clone()));
+            expected(&[(Resource::Namespaces, space.clone())].into_iter().chain(pod).collect::<Vec<_>>())
+        };
+        if reply == none {
+            let without = |space: &Arc<Value>| {
+                pods.iter().all(|versions| versions.iter().any(|pod| said(space, pod) == none))
+            };
+            return namespaces.iter().any(|space| space.as_ref().is_none_or(without));
+        }
+        namespaces
+            .iter()
+            .flatten()
+            .any(|space| pods.iter().any(|versions| versions.iter().any(|pod| said(space, pod) == reply)))
+    }
+
+    /// An address: every name that is said must have been one's, and every name that was one's all along must be said.
+    fn allows_address(&self, address: &str, ask: &Ask, reply: &str) -> bool {
+        let names = |objects: &[(Resource, Arc<Value>)]| -> BTreeSet<String> {
+            let short = Truth::of(objects).answer(&Asked::Address(address.to_owned()));
+            match short.as_str() {
+                "NX" => BTreeSet::new(),
+                short => short.split("; ").map(str::to_owned).collect(),
+            }
+        };
+        let (mut may, mut must) = (BTreeSet::new(), BTreeSet::new());
+        for ((resource, ns, _), Past { versions, .. }) in &self.objects {
+            if !matches!(resource, Resource::Services | Resource::EndpointSlices) {
+                continue;
+            }
+            let mut each = Vec::new();
+            for space in self.of(Resource::Namespaces, "", ns) {
+                for version in versions {
+                    let objects: Vec<_> = space
+                        .iter()
+                        .map(|space| (Resource::Namespaces, space.clone()))
+                        .chain(version.iter().map(|version| (*resource, version.clone())))
+                        .collect();
+                    each.push(names(&objects));
+                }
+            }
+            may.extend(each.iter().flatten().cloned());
+            let always =
+                each.iter().skip(1).fold(each.first().cloned().unwrap_or_default(), |all, one| &all & one);
+            must.extend(always);
+        }
+        if reply == expand("NX", ask, TTL) {
+            return must.is_empty();
+        }
+        // Of the names that may be said, those that are.
+        let said: BTreeSet<String> = may
+            .iter()
+            .filter(|name| expand(name, ask, TTL).lines().skip(1).all(|line| reply.contains(line)))
+            .cloned()
+            .collect();
+        let short: Vec<String> = said.iter().cloned().collect();
+        must.is_subset(&said) && !said.is_empty() && reply == expand(&short.join("; "), ask, TTL)
+    }
+}

@@ -1,0 +1,167 @@
+//! Us: the reflectors, the store and a worker, all on one thread and on one time.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use signpost::chain::{Active, BuildOptions, Parts, PipelineOptions, StoreSpec, build};
+use signpost::corefile::{self, NoImports};
+use signpost::forward::{Group, GroupSpec, Target, TargetFault, Upstream};
+use signpost::metrics::{Counters, Tally};
+use signpost::server::memory::{MemoryLink, World};
+use signpost::server::{Phase, StreamLimits, Worker, WorkerOptions};
+use signpost::source::cluster::{Access, ClusterOptions, ThrottleOptions, Timing, watch};
+use signpost::store::{Store, Wanted, Writer};
+use signpost::time::{Clock, Wall};
+
+use crate::roads::Roads;
+
+/// The upstreams.
+pub(crate) const UPSTREAMS: [IpAddr; 2] =
+    [IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2))];
+
+/// What we serve.
+const COREFILE: &str = "
+.:53 {
+    bind 0.0.0.0
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        endpoint http://192.0.2.3:6443
+        pods verified
+        ttl 5
+    }
+    loadbalance
+}
+example.org:53 {
+    bind 0.0.0.0
+    cache 30
+    forward . 192.0.2.1 192.0.2.2
+}
+";
+
+/// Times short enough for a run of some seconds.
+const TIMING: Timing = Timing {
+    mute: Duration::from_millis(1500),
+    head: Duration::from_secs(2),
+    dead: Duration::from_secs(2),
+    backoff_min: Duration::from_millis(20),
+    backoff_max: Duration::from_millis(400),
+    initial_bookmark: Duration::from_millis(500),
+};
+
+/// The parts of the plan.
+struct Shelf {
+    /// The clock.
+    clock: Clock,
+    /// The store, and who writes it.
+    fed: Option<(Arc<Store>, Writer, Wanted)>,
+}
+
+impl Parts for Shelf {
+    fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
+        let (store, writer) = Store::new(wanted, self.clock.clone());
+        self.fed = Some((store.clone(), writer, wanted));
+        store
+    }
+
+    fn group(&mut self, spec: &GroupSpec) -> Result<Arc<Group>, TargetFault> {
+        let upstreams = spec.targets.iter().map(|target| match target {
+            Target::Upstream(spec) => Arc::new(Upstream::new(spec.clone())),
+            other => panic!("addresses only: {other:?}"),
+        });
+        Ok(Arc::new(Group::new(spec.options.clone(), upstreams.collect())))
+    }
+
+    fn tallies(&mut self, _: &str, _: &str) -> Arc<[Tally]> {
+        Arc::new([])
+    }
+
+    fn interfaces(&self) -> Vec<(String, IpAddr)> {
+        Vec::new()
+    }
+}
+
+/// A running server, as far as it runs by itself.
+pub(crate) struct Rig {
+    /// The network.
+    pub(crate) world: World,
+    /// The worker.
+    pub(crate) worker: Worker<MemoryLink>,
+    /// The clock, which goes with tokio's.
+    pub(crate) clock: Clock,
+    /// The store.
+    pub(crate) store: Arc<Store>,
+    /// Replies that were looked at for the sake of another one.
+    others: Vec<(usize, SocketAddr, Vec<u8>)>,
+    /// Ends the watches.
+    _end: tokio::sync::watch::Sender<bool>,
+}
+
+impl Rig {
+    /// Starts on the `LocalSet` of the caller.
+    pub(crate) fn start(roads: Roads, seed: u64) -> Self {
+        let clock = Clock::manual(Wall(1_700_000_000));
+        let mut shelf = Shelf { clock: clock.clone(), fed: None };
+        let spec = corefile::parse("Corefile", COREFILE, &NoImports).unwrap();
+        let built = build(&spec, BuildOptions { port: 53 }, &mut shelf).unwrap();
+        let (store, writer, wanted) = shelf.fed.expect("the stanza asks for a store");
+        let (end, ends) = tokio::sync::watch::channel(false);
+        let options = ClusterOptions {
+            access: Access::Endpoint { url: "http://192.0.2.3:6443".to_owned(), tls: None },
+            labels: None,
+            endpoints: wanted.endpoints,
+            pods: wanted.pods,
+            more: wanted.more(),
+            throttle: ThrottleOptions::default(),
+            timing: TIMING,
+            counts: Arc::default(),
+            audit: None,
+            replica: 0,
+            seed,
+        };
+        tokio::task::spawn_local(watch(options, Box::new(writer), ends, Some(Arc::new(roads))));
+        let world = World::default();
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let options = WorkerOptions {
+            orders: Arc::default(),
+            pipeline: PipelineOptions {
+                active: Arc::new(Active::new(Arc::new(built.plan))),
+                waiting: 512,
+                seed,
+                clock: clock.clone(),
+                waker: world.waker(),
+                counters: Arc::new(Counters::default()),
+                worker: 0,
+                secrets: Box::new(move |bytes| rng.fill(bytes)),
+                streams: None,
+            },
+            groups: vec![SocketAddr::from(([0, 0, 0, 0], 53)).into()],
+            stream: StreamLimits::default(),
+            phase: Arc::new(Phase::default()),
+        };
+        let worker = Worker::new(world.link(clock.clone()), options);
+        Self { world, worker, clock, store, others: Vec::new(), _end: end }
+    }
+
+    /// Lets the worker do what it can do now.
+    pub(crate) fn turn(&mut self) {
+        for _ in 0..2 {
+            self.worker.turn();
+        }
+    }
+    /// Asks and takes the reply that comes at once; replies to others wait for `received`.
+    pub(crate) fn ask_now(&mut self, from: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
+        self.world.send(0, from, query);
+        self.turn();
+        let (own, others) = self.received().into_iter().partition(|(_, to, _)| *to == from);
+        self.others = others;
+        let own: Vec<(usize, SocketAddr, Vec<u8>)> = own;
+        own.into_iter().map(|(_, _, bytes)| bytes).next()
+    }
+
+    /// Takes what the worker sent to clients.
+    pub(crate) fn received(&mut self) -> Vec<(usize, SocketAddr, Vec<u8>)> {
+        let mut all = std::mem::take(&mut self.others);
+        all.extend(self.world.received());
+        all
+    }
+}
