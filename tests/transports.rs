@@ -40,6 +40,8 @@ mod quic;
 mod reload;
 #[path = "transports/rig.rs"]
 mod rig;
+#[path = "transports/walks.rs"]
+mod walks;
 
 use encrypted::{Asker, Certificate, KEYS, Over};
 use harness::{Ask, Client, block, expand, fixtures, start};

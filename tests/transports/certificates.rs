@@ -163,3 +163,13 @@ fn clients_are_asked_for_certificates_as_client_auth_says() {
     }
     assert!(tls(&Rig::new(), Scheme::Tls, &[b"dot"]).is_ok());
 }
+
+#[test]
+fn relative_names_of_certificates_lie_below_root() {
+    let certificate = Certificate::new();
+    let line = format!("root {}\n tls cert.pem key.pem", certificate.folder.path().display());
+    let text = corefile(&certificate, "").replace(&certificate.line(), &line);
+    let rig = Rig { running: serve(ServeOptions { text, ..ServeOptions::default() }).unwrap(), certificate };
+    rig.serves(Over::Tls);
+    rig.serves(Over::Post2);
+}
