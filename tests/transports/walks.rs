@@ -1,4 +1,4 @@
-//! `acl` decides about every name that `autopath` comes to, whatever brought the question (rules K-255, S-18).
+//! `acl` decides about every name that `autopath` comes to, whatever brought the question (rules K-255, S-08).
 
 use crate::encrypted::Over;
 use crate::harness::{Ask, Client, Via, text};
