@@ -8,13 +8,19 @@ use serde_json::Value;
 
 use crate::page::read;
 
-/// What cargo knows of all packages, with their features as they are built here.
+/// What cargo knows of all packages, with their features as they are built here. What no build here needed is fetched first.
 fn metadata() -> &'static Value {
     static METADATA: OnceLock<Value> = OnceLock::new();
     METADATA.get_or_init(|| {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["metadata", "--format-version", "1", "--locked", "--offline", "--all-features"]);
-        let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        let ask = |offline: &[&str]| {
+            let mut command = Command::new(env!("CARGO"));
+            command.args(["metadata", "--format-version", "1", "--locked", "--all-features"]).args(offline);
+            command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+        };
+        let mut output = ask(&["--offline"]);
+        if !output.status.success() {
+            output = ask(&[]);
+        }
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     })
