@@ -475,9 +475,12 @@ impl Watch {
                 }
             }
             let every = *shared.bookmark_every.lock();
-            if self.bookmarks && !quiet && bookmarked.elapsed() >= every {
+            if bookmarked.elapsed() >= every {
+                // Whether or not one is sent: a moment that is over would wake this for ever.
                 bookmarked = Instant::now();
-                connection.chunk(&self.spell("BOOKMARK", &self.bookmark(version, false))).await?;
+                if self.bookmarks && !quiet {
+                    connection.chunk(&self.spell("BOOKMARK", &self.bookmark(version, false))).await?;
+                }
             }
             let end = ends.map_or(started + Duration::from_secs(3600), |(after, _)| started + after);
             // In this order, so that a run in memory can be repeated.

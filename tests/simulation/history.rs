@@ -21,7 +21,7 @@ type Version = Option<Arc<Value>>;
 /// All that an object was.
 #[derive(Default)]
 struct Past {
-    /// What it was, each once, whatever its resource version.
+    /// What it was, each once, whatever its resource version; the latest first.
     versions: Vec<Version>,
     /// What it is.
     now: Version,
@@ -30,9 +30,12 @@ struct Past {
 impl Past {
     /// It is this now.
     fn turn(&mut self, now: Version) {
-        if !self.versions.contains(&now) {
-            self.versions.push(now.clone());
+        if self.now == now && !self.versions.is_empty() {
+            return;
         }
+        // The latest first: that is what is answered mostly.
+        self.versions.retain(|version| *version != now);
+        self.versions.insert(0, now.clone());
         self.now = now;
     }
 }

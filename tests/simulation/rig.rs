@@ -125,7 +125,8 @@ impl Rig {
             orders: Arc::default(),
             pipeline: PipelineOptions {
                 active: Arc::new(Active::new(Arc::new(built.plan))),
-                waiting: 512,
+                // As many as in a server: some seconds of queries wait for the first lists.
+                waiting: 16_384,
                 seed,
                 clock: clock.clone(),
                 waker: world.waker(),

@@ -157,10 +157,10 @@ impl Items {
             return Ok(MAGIC.len().saturating_sub(bytes.len()));
         }
         let Some((tag, begin)) = number(bytes)? else { return Ok(1) };
-        let Some((length, end)) = number(bytes.get(begin..).unwrap_or_default())? else { return Ok(1) };
         if tag & 7 != 2 {
             return Ok(1);
         }
+        let Some((length, end)) = number(bytes.get(begin..).unwrap_or_default())? else { return Ok(1) };
         let length = usize::try_from(length).unwrap_or(usize::MAX).min(LONGEST + 1);
         Ok((begin + end).saturating_add(length).saturating_sub(bytes.len()))
     }
@@ -217,8 +217,16 @@ impl Items {
     fn field(&mut self, bytes: &[u8], most: usize, visit: &mut impl FnMut(&[u8])) -> Result<Step, Bad> {
         let Some((tag, begin)) = number(bytes)? else { return Ok(Step::More) };
         let after = bytes.get(begin..).unwrap_or_default();
-        let Some((value, size)) = number(after)? else { return Ok(Step::More) };
         let (field, wire) = (tag >> 3, tag & 7);
+        if let 1 | 5 = wire {
+            let width = if wire == 1 { 8 } else { 4 };
+            if after.len() < width {
+                return Ok(Step::More);
+            }
+            self.leave(begin + width)?;
+            return Ok(Step::Read(begin + width));
+        }
+        let Some((value, size)) = number(after)? else { return Ok(Step::More) };
         let head = begin + size;
         match wire {
             0 => {
@@ -227,14 +235,6 @@ impl Items {
                 }
                 self.leave(head)?;
                 return Ok(Step::Read(head));
-            }
-            1 | 5 => {
-                let width = if wire == 1 { 8 } else { 4 };
-                if after.len() < width {
-                    return Ok(Step::More);
-                }
-                self.leave(begin + width)?;
-                return Ok(Step::Read(begin + width));
             }
             2 => {}
             _ => return Err(Bad::NoList),
@@ -254,6 +254,13 @@ impl Items {
             Where::Status(_) => field == 3,
         };
         if !ours {
+            // Noticed now, wherever the bytes are cut: what is longer than the list that it stands in is no part of it.
+            let needed = u64::try_from(head).unwrap_or(u64::MAX).saturating_add(value);
+            if let Where::List(left) | Where::Status(left) = self.place
+                && needed > left
+            {
+                return Err(Bad::NoList);
+            }
             self.leave(head)?;
             self.skip = value;
             return Ok(Step::Read(head));

@@ -246,6 +246,24 @@ fn a_list_that_breaks_off_has_no_end() {
 }
 
 #[test]
+fn a_field_that_is_longer_than_its_list_is_noticed_wherever_the_bytes_are_cut() {
+    // Found by fuzzing (`list_pages`): cut right at its end, the list counted as whole.
+    let meta = field(1, &[field(2, b"77")].concat());
+    let mut raw = [meta, field(90, b"four")].concat();
+    let place = raw.len() - 5;
+    raw[place] = 6;
+    let bytes = [envelope("ServiceList", &raw), vec![0; 4]].concat();
+    for size in 1..=bytes.len() {
+        let (_, end) = read_page(Encoding::Protobuf, &bytes.chunks(size).collect::<Vec<_>>());
+        assert_eq!(end, None, "in pieces of {size}");
+    }
+    // A number of fixed width is passed over whatever its bytes, the last ones of a list too.
+    let raw = [field(1, &field(2, b"77")), number(91 << 3 | 1), vec![0xff; 8]].concat();
+    let (_, end) = read_page(Encoding::Protobuf, &[&envelope("ServiceList", &raw)]);
+    assert_eq!(end.map(|end| end.version), Some("77".to_owned()));
+}
+
+#[test]
 fn what_is_too_long_is_refused_before_it_is_kept() {
     let mut events = Events::new(Encoding::Protobuf);
     assert!(events.push(&(17_u32 << 20).to_be_bytes(), |_| {}).is_err());
