@@ -72,7 +72,7 @@ fn every_target_holds_on_its_corpus() {
 #[test]
 fn every_target_holds_on_random_changes_of_its_corpus() {
     let rounds = number("ROUNDS").unwrap_or(ROUNDS);
-    let seed = number("SEED").unwrap_or_else(|| fastrand::u64(..));
+    let seed = number("SEED").unwrap_or(1);
     all_hold(targets().map(|target| {
         let inputs = corpus(target).into_iter().map(|(_, bytes)| bytes).collect();
         let mut mutator = Mutator::new(inputs, target.longest, seed);

@@ -114,8 +114,8 @@ fn whatever_fails_no_answer_is_wrong_and_in_the_end_all_are_right() {
         (Some(seed), None) => (seed, 1),
         (Some(seed), Some(count)) => (seed, count),
         (None, Some(count)) => (1, count),
-        // New ones each time: each run of the gate looks at others.
-        (None, None) => (fastrand::u64(1 << 32..1 << 40), SEEDS),
+        // Always the same: whether the gate is green depends on the code alone. `cargo simulate` looks at others.
+        (None, None) => (1, SEEDS),
     };
     let bounded = number("SEEDS").is_none();
     let mut all = Tally::default();
