@@ -65,7 +65,7 @@ pub struct Pipeline<R> {
     /// The query in hand.
     asked: Box<Asked>,
     /// Queries that wait.
-    table: Table<R>,
+    pub(super) table: Table<R>,
     /// Bytes of a resumed query's reply.
     out: Vec<u8>,
     /// Random numbers.

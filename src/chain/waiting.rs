@@ -69,6 +69,14 @@ pub(super) struct Table<R> {
     dismissed: Vec<Waiter>,
 }
 
+#[cfg(test)]
+impl<R> super::pipeline::Pipeline<R> {
+    /// How many queries beyond the bound may wait now.
+    pub(crate) fn beyond(&self) -> usize {
+        self.table.beyond()
+    }
+}
+
 impl<R> Table<R> {
     /// A table without places yet, which may have so many.
     pub(super) fn new(most: usize) -> Self {
@@ -223,6 +231,12 @@ impl<R> Table<R> {
             }
         }
         None
+    }
+
+    /// How many queries beyond its bound the table may hold now: those that were dismissed and not told so yet.
+    #[cfg(test)]
+    fn beyond(&self) -> usize {
+        self.dismissed.len()
     }
 
     /// When the next one's time is up, at the earliest.

@@ -145,17 +145,17 @@ fn descent(
     resumed: &mut Option<Answer>,
     context: &mut Context<'_>,
 ) -> Flow {
-    let mut first = resumed.is_some().then(|| resumed.take()).flatten();
     loop {
         let Some(step) = steps.get(asked.step) else {
+            *resumed = None;
             return Flow::Reply(match asked.question.qclass {
                 // The end of the chain: nobody answered (rule S-03).
                 CLASS_IN => Reply { nobody: true, ..Reply::code(ending(steps)) },
                 _ => Reply::code(Rcode::REFUSED),
             });
         };
-        let flow = if first.is_some() {
-            first.take().map_or(Flow::Next, |answer| step.resume(asked, answer, context))
+        let flow = if resumed.is_some() {
+            resumed.take().map_or(Flow::Next, |answer| step.resume(asked, answer, context))
         } else if asked.question.qclass != CLASS_IN && !step.other_classes() && !step.guards() {
             // Whoever knows only IN is not asked about other classes, and nobody else is (rule K-013).
             Flow::Next

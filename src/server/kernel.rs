@@ -1,4 +1,4 @@
-//! Batches of datagrams to and from the kernel: with `sockopt`, the files with `unsafe`.
+//! Batches of datagrams to and from the kernel: with `sockopt`, the files of this room with `unsafe`.
 //!
 //! `Batch` owns the message headers of `recvmmsg` and `sendmmsg` together with all that they point to, on the heap, at
 //! addresses that never change; outside this file there are only slices.

@@ -278,6 +278,12 @@ impl<L: Link> Worker<L> {
         self.desk.pipeline.waiting()
     }
 
+    /// How many queries beyond the bound may wait now.
+    #[cfg(test)]
+    pub(super) fn beyond(&self) -> usize {
+        self.desk.pipeline.beyond()
+    }
+
     /// Answers a message that did not come over the link.
     ///
     /// Cost: one copy of the reply.
