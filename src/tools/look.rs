@@ -1,5 +1,6 @@
 //! A Corefile looked at without serving it: read and built, with nothing bound, watched or asked.
 
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,37 @@ use crate::source::cluster::{Access, AccessError};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
 use crate::time::Clock;
+
+/// Why there are no objects to look at.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfed {
+    /// They are an API server's.
+    #[error(
+        "the Corefile reads its objects from an API server: name a folder with `--manifests DIR`, or ask the running server"
+    )]
+    Cluster,
+    /// The folder is not there, or can't be listed.
+    #[error("the folder {} cannot be listed", .0.display())]
+    Folder(PathBuf),
+    /// They cannot be read from stdin.
+    #[error("reading stdin: {0}")]
+    Stdin(#[source] std::io::Error),
+}
+
+/// Whether a path means stdin.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// The text of a file, or of stdin. Errors: it can't be read, in words.
+pub(super) fn read_text(path: &Path) -> Result<(String, String), String> {
+    let (name, text) = match is_stdin(path) {
+        true => ("stdin".to_owned(), std::io::read_to_string(std::io::stdin().lock())),
+        false => (path.display().to_string(), std::fs::read_to_string(path)),
+    };
+    let text = text.map_err(|error| format!("reading {name}: {error}"))?;
+    Ok((name, text))
+}
 
 /// A Corefile that would be served.
 pub(super) struct Looked {
@@ -72,7 +104,7 @@ pub(super) struct Looking {
     pub(super) groups: Vec<AskedGroup>,
     /// Hosts.
     pub(super) hosts: Vec<HostsSpec>,
-    /// Where all objects are read from, whatever the Corefile says.
+    /// Where all objects are read from, whatever the Corefile says: a folder, or `-` for stdin.
     pub(super) manifests: Option<PathBuf>,
     /// Whether files of hosts are read.
     pub(super) read_hosts: bool,
@@ -163,20 +195,22 @@ impl Looking {
         self.groups.iter().find(|known| Arc::ptr_eq(&known.group, group))
     }
 
-    /// Fills the stores from folders of manifests; returns what is wrong in them.
+    /// Fills the stores from folders of manifests, or from stdin; returns what is wrong in them.
     ///
     /// Errors: a store whose objects come from an API server, while no folder is given in its place; or a folder that cannot
-    /// be listed.
-    pub(super) fn feed(&mut self) -> Result<Vec<String>, String> {
+    /// be listed; or a stdin that cannot be read.
+    pub(super) fn feed(&mut self) -> Result<Vec<String>, Unfed> {
         let mut problems = Vec::new();
+        let mut stdin = None;
+        if self.manifests.as_deref().is_some_and(is_stdin) {
+            let mut bytes = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut bytes).map_err(Unfed::Stdin)?;
+            stdin = Some(bytes);
+        }
         for asked in &mut self.stores {
             let dir = match (&self.manifests, &asked.spec.source) {
                 (Some(dir), _) | (None, StoreSource::Manifests(dir)) => dir.clone(),
-                (None, StoreSource::Cluster(_)) => {
-                    return Err("the Corefile reads its objects from an API server: name a folder with \
-                                `--manifests DIR`, or ask the running server"
-                        .to_owned());
-                }
+                (None, StoreSource::Cluster(_)) => return Err(Unfed::Cluster),
             };
             let Some(mut writer) = asked.writer.take() else { continue };
             let mut manifests = Manifests::new(ManifestsOptions {
@@ -186,9 +220,12 @@ impl Looking {
                 endpoints: asked.wanted.endpoints,
                 more: asked.wanted.more(),
             });
-            let report = manifests.look(&mut writer);
+            let report = match &stdin {
+                Some(bytes) => manifests.take_text("stdin", bytes, &mut writer),
+                None => manifests.look(&mut writer),
+            };
             if !report.listed {
-                return Err(format!("the folder {} cannot be listed", dir.display()));
+                return Err(Unfed::Folder(dir));
             }
             problems.extend(report.problems.iter().map(ToString::to_string));
         }
@@ -211,13 +248,7 @@ pub(super) fn look(name: &str, text: &str, port: u16, mut parts: Looking) -> Res
 ///
 /// Errors: it can't be read, in words.
 pub(super) fn read(path: &Path) -> Result<(String, String), String> {
-    let name = path.display().to_string();
-    let text = match name.as_str() {
-        "-" => std::io::read_to_string(std::io::stdin().lock()),
-        _ => std::fs::read_to_string(path),
-    };
-    let text = text.map_err(|error| format!("reading {name}: {error}"))?;
-    let name = if name == "-" { "stdin".to_owned() } else { name };
+    let (name, text) = read_text(path)?;
     Ok(match configmap::corefile(&text) {
         Some(inside) => (format!("{name}#Corefile"), inside),
         None => (name, text),
