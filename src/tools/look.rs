@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::app::{CorefileSource, Placeholders, configmap, interfaces, read_kubedns};
+use crate::app::{CorefileSource, Placeholders, configmap, interfaces, read_kubedns, zones};
 use crate::chain::{
-    self, BuildOptions, Hosts, HostsSpec, KubeDnsConfig, Parts, Plan, StoreSource, StoreSpec,
+    self, BuildOptions, Folder, FolderSpec, Hosts, HostsSpec, KubeDnsConfig, Parts, Plan, StoreSource,
+    StoreSpec, ZoneFile,
 };
 use crate::corefile::{self, Error, Spec, Zone};
 use crate::forward::{
@@ -18,6 +19,7 @@ use crate::source::cluster::{Access, AccessError};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
 use crate::time::Clock;
+use crate::zone::Held;
 
 /// Why there are no objects to look at.
 #[derive(Debug, thiserror::Error)]
@@ -106,8 +108,8 @@ pub(super) struct Looking {
     pub(super) hosts: Vec<HostsSpec>,
     /// Where all objects are read from, whatever the Corefile says: a folder, or `-` for stdin.
     pub(super) manifests: Option<PathBuf>,
-    /// Whether files of hosts are read.
-    pub(super) read_hosts: bool,
+    /// Whether files of hosts, search lists and zones are read.
+    pub(super) read_files: bool,
     /// What stands for the placeholders of node-local-dns.
     pub(super) placeholders: Placeholders,
 }
@@ -155,7 +157,7 @@ impl Parts for Looking {
     fn hosts(&mut self, spec: &HostsSpec) -> Arc<Hosts> {
         self.hosts.push(spec.clone());
         let hosts = Hosts::new(spec.clone());
-        if self.read_hosts {
+        if self.read_files {
             // A file that is not there has no names.
             let text = std::fs::read_to_string(&spec.path).unwrap_or_default();
             hosts.replace(&text, 0);
@@ -163,8 +165,16 @@ impl Parts for Looking {
         Arc::new(hosts)
     }
 
+    fn zone_file(&mut self, spec: &ZoneFile) -> Result<Arc<Held>, String> {
+        if self.read_files { zones::read_file(spec) } else { Ok(Arc::default()) }
+    }
+
+    fn zone_folder(&mut self, spec: &FolderSpec) -> Result<Arc<Folder>, String> {
+        if self.read_files { zones::read_folder(spec) } else { Ok(Arc::new(Folder::new(spec.clone()))) }
+    }
+
     fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
-        if !self.read_hosts {
+        if !self.read_files {
             return Ok(Vec::new());
         }
         let names = search_list(file)?;

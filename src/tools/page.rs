@@ -97,8 +97,8 @@ pub(super) fn find<P: DeserializeOwned>(
     }
     let faults: Vec<String> =
         faults.iter().map(|(why, places)| format!("{}: {why}", places.join(" and "))).collect();
-    // Whoever answers says himself what to do.
-    let advice = match heard {
+    // Whoever answers says himself what to do, but for what every server of ours has.
+    let advice = match heard && instead.is_empty() {
         true => String::new(),
         false => format!(
             ". Run it where the server runs (kubectl exec), say with --admin where its `health` or `prometheus` is{instead}"

@@ -522,6 +522,7 @@ fn the_dockerfile_builds_what_cargo_image_builds() {
         "x86_64-unknown-linux-gnu",
         "aarch64-unknown-linux-gnu",
         "aarch64-linux-gnu-gcc",
+        "x86_64-linux-gnu-gcc",
     ] {
         assert!(dockerfile.contains(flag) && image.contains(flag), "{flag}");
     }

@@ -456,6 +456,37 @@ fn who_asks_counts_where_a_word_looks_at_it() {
 }
 
 #[test]
+fn whatever_word_decides_its_rule_is_said() {
+    let lines = "    chaos\n    any\n    local\n    rewrite name old.example.org www.example.org\n    acl blocked.example {\n        block\n    }\n    \
+                 template IN A made.example {\n        answer \"{{ .Name }} 60 IN A 192.0.2.9\"\n    }\n    hosts {\n        192.0.2.7 www.example.org\n        \
+                 fallthrough\n    }\n    kubernetes cluster.local {\n        manifests HERE/manifests\n    }\n    file HERE/db.zone zone.example {\n        \
+                 fallthrough\n    }\n    forward . 192.0.2.53";
+    let zone = "@ 60 IN SOA ns hostmaster 1 2 3 4 5\n@ 60 IN NS ns\nwww 60 IN A 192.0.2.8\n";
+    for (name, qtype, word, rule) in [
+        ("localhost.", "A", "local", "S-10"),
+        ("www.example.org.", "ANY", "any", "S-08"),
+        ("www.blocked.example.", "A", "acl", "S-08"),
+        ("any.made.example.", "A", "template", "S-11a"),
+        ("www.example.org.", "A", "hosts", "S-10"),
+        ("www.zone.example.", "A", "file", "Z-01"),
+        ("web.shop.svc.cluster.local.", "A", "kubernetes", "K-070"),
+        ("www.example.com.", "A", "forward", "F-01"),
+    ] {
+        let account = last(&of(lines, &[("db.zone", zone)], &[name, qtype]));
+        assert_eq!(account["decided"], word, "{account}");
+        let said = account["said"].as_array().unwrap();
+        let found = said.iter().any(|said| said["word"] == word && said["rules"][0] == rule);
+        assert!(found, "{name}: {account}");
+        // What files say is read, and nobody is asked.
+        let answered = !["acl", "forward"].contains(&word);
+        assert_eq!(account["rcode"] == "NOERROR" && account["fate"] == "records", answered, "{account}");
+    }
+    let account = last(&of(lines, &[("db.zone", zone)], &["old.example.org.", "A"]));
+    assert_eq!(account["decided"], "hosts", "{account}");
+    assert!(account["said"].to_string().contains("asks for www.example.org. A in its place"), "{account}");
+}
+
+#[test]
 fn a_name_of_a_clusterset_says_its_import() {
     let lines = "    kubernetes cluster.local clusterset.local {\n        manifests HERE/manifests\n        multicluster clusterset.local\n    }";
     let import = "apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\nmetadata: {name: pay, namespace: shop}\n\
@@ -514,6 +545,7 @@ fn every_rule_that_is_cited_is_in_the_book() {
         "src/chain/kubernetes/reason.rs",
         "src/chain/kubernetes/wider.rs",
         "src/chain/explain.rs",
+        "src/chain/why.rs",
         "src/chain/cache/step.rs",
         "src/tools/compare/judge.rs",
     ] {

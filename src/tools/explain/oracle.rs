@@ -77,7 +77,7 @@ impl Oracle {
             None => ("the usual Corefile".to_owned(), COREFILE.to_owned()),
         };
         let manifests = options.manifests.map(Path::to_owned);
-        let parts = Looking { manifests, read_hosts: true, ..Looking::default() };
+        let parts = Looking { manifests, read_files: true, ..Looking::default() };
         let mut looked = look(&name, &text, 53, parts).map_err(|error| Fault::bad(error.render()))?;
         let problems = looked.parts.feed().map_err(|unfed| match unfed {
             Unfed::Cluster => Fault::bad(unfed.to_string()),
