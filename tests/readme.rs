@@ -310,6 +310,25 @@ fn the_index_of_the_documents_has_all_of_them() {
 }
 
 #[test]
+fn each_platform_has_its_way_there_and_back_with_how_it_was_checked() {
+    let page = read("docs/migrate.md");
+    let marks = ["**[tested]**", "**[documented]**", "**[memory]**"];
+    assert!(marks.iter().all(|mark| page.contains(mark)));
+    let (_, platforms) = page.split_once("\n## Platforms\n").unwrap();
+    let sections: Vec<(&str, &str)> =
+        platforms.split("\n### ").skip(1).map(|section| section.split_once('\n').unwrap()).collect();
+    let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
+    let wanted = [
+        "kubeadm", "EKS", "GKE", "AKS", "k3s", "RKE2", "Talos", "kops", "OpenShift", "NodeLocal DNSCache", "kube-dns",
+    ];
+    assert_eq!(names, wanted);
+    for (name, text) in sections {
+        assert!(marks.iter().any(|mark| text.contains(mark)), "{name}: no fact says how it was checked");
+        assert!(text.contains("\n* Back:"), "{name}: no way back");
+    }
+}
+
+#[test]
 fn no_page_says_a_thing_twice() {
     // What two branches both carried, and a merge kept.
     // Each round of figures says anew where it was measured.
