@@ -21,10 +21,12 @@ pub(super) fn look(numbers: &Numbers, own: &[IpAddr], found: &mut Findings) {
 
 /// Upstreams that are down, lossy, slow, or lead back here: of one that is put aside only why.
 fn upstreams(numbers: &Numbers, found: &mut Findings) {
+    // By address: not every family names the protocol.
     let mut aside = BTreeSet::new();
+    let address = |to: &str| to.rsplit("://").next().unwrap_or_default().to_owned();
     for (to, looping) in numbers.by("signpost_loop_detected", "to", &[]) {
         if looping > 0.0 {
-            aside.insert(to.clone());
+            aside.insert(address(&to));
             found.add(
                 "warning",
                 "loop",
@@ -34,7 +36,7 @@ fn upstreams(numbers: &Numbers, found: &mut Findings) {
         }
     }
     for (to, up) in numbers.by("signpost_upstream_up", "to", &[]) {
-        if up < 1.0 && aside.insert(to.clone()) {
+        if up < 1.0 && aside.insert(address(&to)) {
             found.add(
                 "warning",
                 "upstream-down",
@@ -44,7 +46,7 @@ fn upstreams(numbers: &Numbers, found: &mut Findings) {
         }
     }
     for (to, lost) in numbers.by("signpost_upstream_lost_ratio", "to", &[]) {
-        if lost > 0.05 && !aside.contains(&to) {
+        if lost > 0.05 && !aside.contains(&address(&to)) {
             found.add(
                 "warning",
                 "upstream-lossy",
@@ -55,7 +57,7 @@ fn upstreams(numbers: &Numbers, found: &mut Findings) {
         }
     }
     for (to, seconds) in numbers.by("signpost_upstream_rtt_seconds", "to", &[]) {
-        if seconds > 0.2 && !aside.contains(&to) {
+        if seconds > 0.2 && !aside.contains(&address(&to)) {
             found.add(
                 "hint",
                 "upstream-slow",
@@ -319,6 +321,8 @@ mod tests {
                     signpost_upstream_rtt_seconds{to=\"10.0.0.2:53\"} 0.9\n";
         assert_eq!(codes(down), ["upstream-down"]);
         assert_eq!(codes(&format!("{down}signpost_loop_detected{{to=\"10.0.0.2:53\"}} 1\n")), ["loop"]);
+        let looping = format!("{down}signpost_loop_detected{{to=\"tls://10.0.0.2:53\"}} 1\n");
+        assert_eq!(codes(&looping), ["loop"], "whatever it is asked by");
         // Others are told beside it.
         let other = "signpost_upstream_up{to=\"10.0.0.3:53\"} 1\nsignpost_upstream_lost_ratio{to=\"10.0.0.3:53\"} 0.2\n";
         assert_eq!(codes(&format!("{down}{other}")), ["upstream-down", "upstream-lossy"]);
