@@ -21,9 +21,12 @@ pub(super) fn look(numbers: &Numbers, own: &[IpAddr], found: &mut Findings) {
 
 /// Upstreams that are down, lossy, slow, or lead back here: of one that is put aside only why.
 fn upstreams(numbers: &Numbers, found: &mut Findings) {
-    // By address: not every family names the protocol.
     let mut aside = BTreeSet::new();
-    let address = |to: &str| to.rsplit("://").next().unwrap_or_default().to_owned();
+    // Not every family names protocol and path.
+    let address = |to: &str| {
+        let bare = to.rsplit("://").next().unwrap_or_default();
+        bare.split('/').next().unwrap_or_default().to_owned()
+    };
     for (to, looping) in numbers.by("signpost_loop_detected", "to", &[]) {
         if looping > 0.0 {
             aside.insert(address(&to));
@@ -321,7 +324,7 @@ mod tests {
                     signpost_upstream_rtt_seconds{to=\"10.0.0.2:53\"} 0.9\n";
         assert_eq!(codes(down), ["upstream-down"]);
         assert_eq!(codes(&format!("{down}signpost_loop_detected{{to=\"10.0.0.2:53\"}} 1\n")), ["loop"]);
-        let looping = format!("{down}signpost_loop_detected{{to=\"tls://10.0.0.2:53\"}} 1\n");
+        let looping = format!("{down}signpost_loop_detected{{to=\"https://10.0.0.2:53/dns-query\"}} 1\n");
         assert_eq!(codes(&looping), ["loop"], "whatever it is asked by");
         // Others are told beside it.
         let other = "signpost_upstream_up{to=\"10.0.0.3:53\"} 1\nsignpost_upstream_lost_ratio{to=\"10.0.0.3:53\"} 0.2\n";
