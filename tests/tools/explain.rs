@@ -184,15 +184,16 @@ fn each_way_to_say_nothing_has_its_exit_code() {
     let path = folder.path("Corefile");
     let cluster = path.to_str().unwrap();
     let demo = "config/demo";
-    for (args, wanted, says) in [
-        (&["--conf", "/nowhere/Corefile"][..], 2, "reading /nowhere/Corefile"),
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["--conf", "/nowhere/Corefile"], 2, "reading /nowhere/Corefile"),
         (&["--manifests", "/nowhere"], 2, "the folder /nowhere cannot be listed"),
         (&["--manifests", demo, "--from", "a..b"], 2, "`a..b`, of --from, is no NAMESPACE"),
         (&["--manifests", demo, "--from", "data/nobody"], 2, "there is no Pod data/nobody"),
         (&["--manifests", demo, "--search", "a..b"], 2, "`a..b`, of --search, is no name"),
         (&["--server", "somewhere"], 2, "`somewhere` is no IP:PORT"),
         (&["--conf", cluster], 1, "name a folder with `--manifests DIR`"),
-    ] {
+    ];
+    for (args, wanted, says) in cases {
         let mut all = vec!["explain", "web.shop"];
         all.extend(args);
         let (err, code) = fault(".", &all);
