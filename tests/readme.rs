@@ -319,7 +319,17 @@ fn each_platform_has_its_way_there_and_back_with_how_it_was_checked() {
         platforms.split("\n### ").skip(1).map(|section| section.split_once('\n').unwrap()).collect();
     let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
     let wanted = [
-        "kubeadm", "EKS", "GKE", "AKS", "k3s", "RKE2", "Talos", "kops", "OpenShift", "NodeLocal DNSCache", "kube-dns",
+        "kubeadm",
+        "EKS",
+        "GKE",
+        "AKS",
+        "k3s",
+        "RKE2",
+        "Talos",
+        "kops",
+        "OpenShift",
+        "NodeLocal DNSCache",
+        "kube-dns",
     ];
     assert_eq!(names, wanted);
     for (name, text) in sections {
@@ -343,7 +353,8 @@ fn no_page_says_a_thing_twice() {
             if inside && page != "CONTRIBUTING.md" || line.starts_with('|') || line.trim().len() < 40 {
                 continue;
             }
-            let words = line.split('#').next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+            let words =
+                line.split('#').next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(words.len() < 10 || seen.insert(words.clone()), "{page} says twice: {words}");
         }
     }

@@ -153,7 +153,11 @@ fn to_look_at_an_answer_keeps_it_no_longer() {
         (0..20).filter(|number| cache.look(&key(*number), Tick(2)).is_some()).count()
     };
     assert!(outlives(|cache, key| cache.find(key, Tick(2)).is_some()) > 15, "what is used stays");
-    assert_eq!(outlives(|cache, key| cache.look(key, Tick(2)).is_some()), 0, "what is looked at goes like the others");
+    assert_eq!(
+        outlives(|cache, key| cache.look(key, Tick(2)).is_some()),
+        0,
+        "what is looked at goes like the others"
+    );
 }
 
 #[test]

@@ -485,10 +485,12 @@ fn every_value_of_the_coredns_chart_comes_through() {
     let workload = workload(&objects);
     assert_eq!(workload["spec"]["template"]["metadata"]["labels"]["example.com/tier"], "dns");
     assert!(workload["metadata"]["labels"]["example.com/tier"].is_null(), "of the pods alone");
-    let wanted = serde_json::json!({"app.kubernetes.io/name": "signpost", "app.kubernetes.io/instance": "signpost"});
+    let wanted =
+        serde_json::json!({"app.kubernetes.io/name": "signpost", "app.kubernetes.io/instance": "signpost"});
     assert_eq!(workload["spec"]["selector"]["matchLabels"], wanted);
     let is_scaler = |object: &&Value| {
-        object["kind"] == "Deployment" && object["metadata"]["name"].as_str().unwrap().ends_with("-autoscaler")
+        object["kind"] == "Deployment"
+            && object["metadata"]["name"].as_str().unwrap().ends_with("-autoscaler")
     };
     let pod = &objects.iter().find(is_scaler).unwrap()["spec"]["template"]["spec"];
     let scaler = &pod["containers"][0];

@@ -95,7 +95,8 @@ fn names_and_manifests_may_come_from_stdin() {
     let ((one, folder), (two, _keep)) = servers(true);
     let (one, two) = (one.addr.to_string(), two.addr.to_string());
     let shop = std::fs::read_to_string(folder.path("manifests/shop.yaml")).unwrap();
-    let of_folder = line(&one, &two, &["--from-manifests", folder.manifests().to_str().unwrap()]);
+    let dir = folder.manifests();
+    let of_folder = line(&one, &two, &["--from-manifests", dir.to_str().unwrap()]);
     let (expected, code) = run(".", &of_folder);
     assert_eq!(code, 0, "{expected}");
     let (out, err, code) = piped(&line(&one, &two, &["--from-manifests", "-"]), &shop);
@@ -106,6 +107,7 @@ fn names_and_manifests_may_come_from_stdin() {
     let (_, err, code) = piped(&line(&one, &two, &["--names", "-", "--from-manifests", "-"]), "");
     assert!(code == 2 && err.contains("cannot both be stdin"), "{err}");
     // What can't be read is not asked for, and that is said.
-    let (out, _, code) = piped(&line(&one, &two, &["--from-manifests", "-"]), &format!("{shop}---\nkind: [Service\n"));
+    let (out, _, code) =
+        piped(&line(&one, &two, &["--from-manifests", "-"]), &format!("{shop}---\nkind: [Service\n"));
     assert!(code == 0 && out.contains("not asked for: stdin:"), "{out}");
 }

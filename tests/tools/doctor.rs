@@ -73,7 +73,11 @@ fn where_nothing_can_be_looked_at_that_is_said() {
     assert_eq!(found["not_looked_at"].as_array().unwrap().len(), 4, "{found}");
     let said = run(&tree("."), &args.map(|arg| if arg == "json" { "text" } else { arg }));
     assert!(said.err.starts_with("signpost: nothing could be looked at: "), "{}", said.err);
-    assert!(said.out.starts_with("not looked at: ") && !said.out.contains("nothing was found"), "{}", said.out);
+    assert!(
+        said.out.starts_with("not looked at: ") && !said.out.contains("nothing was found"),
+        "{}",
+        said.out
+    );
 }
 
 #[test]
@@ -89,10 +93,22 @@ fn a_corefile_that_is_refused_and_a_server_that_is_not_ready_are_found() {
     wait("a server that waits", PATIENCE, || fetch(ready, "/ready").filter(|(status, _)| *status == 503));
     folder.write("refused", &text.replace("endpoint", "endpiont"));
     let path = |name: &str| folder.path(name).to_str().unwrap().to_owned();
-    let (conf, ready, nobody) = (path("refused"), format!("127.0.0.1:{ready}"), format!("127.0.0.1:{nobody}"));
+    let (conf, ready, nobody) =
+        (path("refused"), format!("127.0.0.1:{ready}"), format!("127.0.0.1:{nobody}"));
     let resolv = "/nowhere/resolv.conf";
-    let args =
-        ["doctor", "--format", "json", "--conf", &conf, "--metrics", &nobody, "--ready", &ready, "--resolv", resolv];
+    let args = [
+        "doctor",
+        "--format",
+        "json",
+        "--conf",
+        &conf,
+        "--metrics",
+        &nobody,
+        "--ready",
+        &ready,
+        "--resolv",
+        resolv,
+    ];
     let (found, code) = json(".", &args);
     assert_eq!(code, 3, "{found}");
     let findings = found["findings"].as_array().unwrap();

@@ -157,7 +157,13 @@ fn nobody_is_asked_offline() {
 fn manifests_may_come_from_stdin() {
     let manifest = fs::read(crate::tree("config/demo/shop.yaml")).unwrap();
     let mut command = crate::process::binary();
-    command.stdin(std::process::Stdio::piped()).args(["explain", "web.shop.svc.cluster.local", "A", "--manifests", "-"]);
+    command.stdin(std::process::Stdio::piped()).args([
+        "explain",
+        "web.shop.svc.cluster.local",
+        "A",
+        "--manifests",
+        "-",
+    ]);
     let mut child = command.spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), &manifest).unwrap();
     let said = child.wait_with_output().unwrap();
@@ -180,7 +186,9 @@ fn what_is_no_name_and_no_type_is_said() {
 
 #[test]
 fn each_way_to_say_nothing_has_its_exit_code() {
-    let folder = Folder::new(".:53 {\n    kubernetes cluster.local {\n        endpoint http://127.0.0.1:9\n    }\n}\n");
+    let folder = Folder::new(
+        ".:53 {\n    kubernetes cluster.local {\n        endpoint http://127.0.0.1:9\n    }\n}\n",
+    );
     let path = folder.path("Corefile");
     let cluster = path.to_str().unwrap();
     let demo = "config/demo";
@@ -200,7 +208,10 @@ fn each_way_to_say_nothing_has_its_exit_code() {
         assert!(code == wanted && err.contains(says), "{args:?}: {code} {err}");
     }
     // A Corefile that is refused is shown with its line.
-    let said = crate::process::run(&crate::tree("."), &["explain", "a.b", "--conf", "tests/readme/refused.corefile"]);
+    let said = crate::process::run(
+        &crate::tree("."),
+        &["explain", "a.b", "--conf", "tests/readme/refused.corefile"],
+    );
     assert!(said.code == Some(1) && said.out.is_empty() && said.err.contains("max_fails"), "{}", said.err);
 }
 
@@ -231,7 +242,9 @@ fn where_no_server_runs_it_is_said_where_it_was_looked_for() {
     assert_eq!(err, wanted);
     // Somebody else is there, who knows nothing of it.
     let other = free_port();
-    let folder = Folder::new(&format!(".:{port} {{\n    bind 127.0.0.1\n    ready 127.0.0.1:{other}\n    whoami\n}}\n"));
+    let folder = Folder::new(&format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    ready 127.0.0.1:{other}\n    whoami\n}}\n"
+    ));
     let mut command = crate::process::binary();
     command.arg("-conf").arg(folder.path("Corefile"));
     let _server = Server::start(command, port);

@@ -86,8 +86,14 @@ fn look(health: u16, name: &str, qtype: &str, times: usize) -> Value {
 }
 
 /// Families that move without any question: the process's own, the server's look at itself, upstreams that `loop` tries.
-const MOVE: [&str; 6] =
-    ["process_", "coredns_health_", "coredns_proxy_", "coredns_forward_", "signpost_upstream_", "signpost_loop_"];
+const MOVE: [&str; 6] = [
+    "process_",
+    "coredns_health_",
+    "coredns_proxy_",
+    "coredns_forward_",
+    "signpost_upstream_",
+    "signpost_loop_",
+];
 
 /// All numbers but those that move by themselves, by series.
 fn numbers(metrics: u16) -> BTreeMap<String, String> {

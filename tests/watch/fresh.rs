@@ -91,8 +91,7 @@ fn k269_a_watch_that_goes_silent_is_stale_after_three_minutes_and_its_answers_sa
 
     clock.advance(Duration::from_secs(1));
     // Who only looks is told too, and counts as no answer.
-    let (status, told) =
-        fetch(world.running.metrics()[0], "/explain?name=web.shop.svc.cluster.local&type=A");
+    let (status, told) = fetch(world.running.metrics()[0], "/explain?name=web.shop.svc.cluster.local&type=A");
     assert!(status == 200 && told.contains("extended error 3"), "{told}");
     assert_eq!(value(&world, "signpost_stale_answers_total"), Some(0.0));
     assert_eq!(world.ask(here), "NOERROR aa\nedns 1232 ede=3\nanswer @ 5 A 10.96.0.1\n");

@@ -88,7 +88,12 @@ mod tests {
     #[test]
     fn a_loop_that_a_line_of_the_corefile_has_is_told_once() {
         let mut found = Findings::default();
-        found.add("warning", "resolv-loop", "resolv.conf names 127.0.0.53, which inside a pod is the pod itself", "name others");
+        found.add(
+            "warning",
+            "resolv-loop",
+            "resolv.conf names 127.0.0.53, which inside a pod is the pod itself",
+            "name others",
+        );
         look(Path::new("resolv.conf"), "nameserver 127.0.0.53\nnameserver 127.0.0.5\n", &mut found);
         assert_eq!(found.codes(), ["resolv-loop", "resolv-loop"]);
         assert!(found.told("resolv-loop", |text| text.contains("names 127.0.0.5,")));

@@ -84,7 +84,9 @@ pub(super) fn resolver(
     let Some(pod) = pod else { return Ok(resolver) };
     let Some(dir) = manifests else {
         // A server knows nothing of what pods say about DNS.
-        resolver.note = Some(format!("{note}; what Pod {namespace}/{pod} says of its own is known from a folder of manifests alone"));
+        resolver.note = Some(format!(
+            "{note}; what Pod {namespace}/{pod} says of its own is known from a folder of manifests alone"
+        ));
         return Ok(resolver);
     };
     let spec = find(dir, namespace, pod).ok_or_else(|| {
