@@ -114,7 +114,7 @@ fn moved(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) ->
 
 /// The names of the tests, each met by another word: the word, the name.
 const NAMES: [(&str, &str); 8] = [
-    ("local", "localhost."),
+    ("local", "localhost.example.org."),
     ("rewrite", "old.example.org."),
     ("autopath", "www.example.org.shop.svc.cluster.local."),
     ("acl", "www.blocked.example."),
