@@ -147,9 +147,11 @@ fn to_look_at_an_answer_keeps_it_no_longer() {
         let keep = |number| {
             cache.keep(&key(number), verdict, Rcode::NOERROR, false, &addresses(1, 3600), Tick(1));
         };
+        // A cache that is full, in which what is new has to show that it is used.
+        (100_000..140_000).for_each(keep);
         (0..20).for_each(keep);
         assert!((0..20).all(|number| reads(&cache, &key(number))));
-        (1000..40_000).for_each(keep);
+        (1000..21_000).for_each(keep);
         (0..20).filter(|number| cache.look(&key(*number), Tick(2)).is_some()).count()
     };
     assert!(outlives(|cache, key| cache.find(key, Tick(2)).is_some()) > 15, "what is used stays");
