@@ -486,7 +486,12 @@ fn entries_without_a_port_count_in_the_weights_of_srv_records() {
 
 /// What a text is refused with.
 fn refused(text: String, path: &std::path::Path) -> String {
-    let options = ServeOptions { text, path: Some(path.to_owned()), name: path.display().to_string(), ..ServeOptions::default() };
+    let options = ServeOptions {
+        text,
+        path: Some(path.to_owned()),
+        name: path.display().to_string(),
+        ..ServeOptions::default()
+    };
     serve(options).err().unwrap_or_else(|| panic!("it is refused")).to_string()
 }
 
@@ -499,10 +504,14 @@ fn coredns_7802_coredns_7567_expressions_and_imports_of_a_corefile_are_bounded()
     for pattern in ["(a{1000}){1000}".to_owned(), "((a?b?){100}){100}".repeat(20), "a".repeat(10_001)] {
         let text = format!(".:0 {{\n bind 127.0.0.1\n rewrite name regex {pattern} b.test\n whoami\n}}\n");
         let why = refused(text, &file);
-        assert!(why.contains("too large when compiled") || why.contains("at most 10000 bytes"), "{pattern:.20}: {why}");
+        assert!(
+            why.contains("too large when compiled") || why.contains("at most 10000 bytes"),
+            "{pattern:.20}: {why}"
+        );
     }
     // What is no matter for an engine without backtracking costs what it should.
-    let slow = ".:0 {\n bind 127.0.0.1\n rewrite name regex ^(a+)+$ b.test\n hosts {\n 10.0.0.1 a.test\n }\n}\n";
+    let slow =
+        ".:0 {\n bind 127.0.0.1\n rewrite name regex ^(a+)+$ b.test\n hosts {\n 10.0.0.1 a.test\n }\n}\n";
     let running = start(slow);
     let name = format!("{0}.{0}.{0}.", "a".repeat(60));
     assert_eq!(ask("127.0.0.1", running.addresses()[0], &name).0, ResponseCode::NXDomain);

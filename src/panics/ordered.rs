@@ -46,7 +46,8 @@ mod orders {
     pub(super) fn take(task: &str) {
         let mut due = false;
         for order in ORDERS.iter().filter(|order| order.task == task) {
-            let before = order.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            let before =
+                order.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
             due |= before == Ok(1);
         }
         assert!(!due, "ordered by {VARIABLE}");

@@ -36,7 +36,8 @@ fn p11_streams_to_upstreams_that_panic_are_begun_anew() {
         at(Scheme::Tls),
         at(Scheme::Https)
     );
-    let mut names = vec![("a.tcp.test.", "10.0.0.1"), ("a.tls.test.", "10.0.0.2"), ("a.https.test.", "10.0.0.3")];
+    let mut names =
+        vec![("a.tcp.test.", "10.0.0.1"), ("a.tls.test.", "10.0.0.2"), ("a.https.test.", "10.0.0.3")];
     if cfg!(feature = "quic") {
         corefile += &format!(" forward quic.test quic://{} {secured}\n", at(Scheme::Quic));
         names.push(("a.quic.test.", "10.0.0.4"));
@@ -62,7 +63,9 @@ fn p11_streams_to_upstreams_that_panic_are_begun_anew() {
 fn p11_a_secondary_that_panics_and_its_thread_go_on_following() {
     let (files, port) = (folder(), free_port());
     let zone = |serial: u32, more: &str| {
-        let text = format!("@ 60 IN SOA ns hostmaster {serial} 7200 600 86400 60\n@ 60 IN NS ns\nns 60 IN A 192.0.2.53\n{more}");
+        let text = format!(
+            "@ 60 IN SOA ns hostmaster {serial} 7200 600 86400 60\n@ 60 IN NS ns\nns 60 IN A 192.0.2.53\n{more}"
+        );
         std::fs::write(files.path().join("db"), text).unwrap();
     };
     zone(1, "web 60 IN A 192.0.2.80\n");
@@ -76,7 +79,8 @@ fn p11_a_secondary_that_panics_and_its_thread_go_on_following() {
         primary.addresses()[0]
     );
     // The thread before it took an order, and behind the first; the task as it is made, and while it fetches.
-    let mut rig = Rig::start(folder(), &corefile, "transfers:1,transfers:3,secondary:1,secondary:4,secondary:8");
+    let mut rig =
+        Rig::start(folder(), &corefile, "transfers:1,transfers:3,secondary:1,secondary:4,secondary:8");
     rig.panicked("transfers", 2);
     rig.panicked("secondary", 2);
     rig.answers("web.example.org.", "192.0.2.80");

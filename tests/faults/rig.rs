@@ -1,6 +1,6 @@
 //! A binary of which panics are ordered.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,11 +37,6 @@ impl Rig {
     /// A file of the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
-    }
-
-    /// Where plain DNS is answered.
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.server.addr
     }
 
     /// The value of a series.

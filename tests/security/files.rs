@@ -16,9 +16,36 @@ const WRITING: &[&str] = &["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND
 
 /// Calls that change something about files.
 const CHANGING: &[&str] = &[
-    "creat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "link", "linkat",
-    "symlink", "symlinkat", "truncate", "chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat", "mknod",
-    "mknodat", "utime", "utimes", "utimensat", "futimesat", "setxattr", "lsetxattr", "removexattr", "lremovexattr",
+    "creat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "truncate",
+    "chmod",
+    "fchmodat",
+    "fchmodat2",
+    "chown",
+    "lchown",
+    "fchownat",
+    "mknod",
+    "mknodat",
+    "utime",
+    "utimes",
+    "utimensat",
+    "futimesat",
+    "setxattr",
+    "lsetxattr",
+    "removexattr",
+    "lremovexattr",
 ];
 
 /// Whether a line of strace is a call that writes or changes a file.
@@ -108,7 +135,10 @@ fn nothing_is_written_but_the_snapshot() {
     });
     let kept = dir.path().join("kept").display().to_string();
     let written: Vec<&str> = text.lines().filter(|line| writes(line)).collect();
-    assert!(written.iter().any(|line| line.contains("cluster.new") && line.contains("O_CREAT")), "{written:#?}");
+    assert!(
+        written.iter().any(|line| line.contains("cluster.new") && line.contains("O_CREAT")),
+        "{written:#?}"
+    );
     assert!(written.iter().any(|line| line.contains("rename")), "{written:#?}");
     let other: Vec<&&str> =
         written.iter().filter(|line| !paths(line).iter().all(|path| path.starts_with(&kept))).collect();

@@ -72,7 +72,10 @@ fn l6_hundreds_of_connections_that_do_not_read_cost_less_than_32_mib() {
     }
     let cut = || {
         let (_, text) = fetch(metrics, "/metrics")?;
-        text.lines().find_map(|line| line.strip_prefix("signpost_connections_cut_total "))?.parse::<u64>().ok()
+        text.lines()
+            .find_map(|line| line.strip_prefix("signpost_connections_cut_total "))?
+            .parse::<u64>()
+            .ok()
     };
     // That it came to this is shown: some had to go. Who asks beside them is answered, over both.
     wait("connections that are cut", 3 * PATIENCE, || cut().filter(|cut| *cut > 0));

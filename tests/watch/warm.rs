@@ -295,7 +295,10 @@ fn k274_the_log_says_in_one_line_why_a_snapshot_is_refused() {
             "[WARNING] plugin/kubernetes: the snapshot {} is refused ({reason}): ",
             place.file().display()
         );
-        assert!(line.starts_with(&begins) && line.ends_with("written anew once its lists are complete"), "{line}");
+        assert!(
+            line.starts_with(&begins) && line.ends_with("written anew once its lists are complete"),
+            "{line}"
+        );
     }
 }
 
