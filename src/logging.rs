@@ -67,12 +67,13 @@ pub fn start() {
         return;
     }
     let counter = dropped.clone();
+    // First: what the thread itself has to say is a line as well.
+    let _ = tracing_subscriber::registry().with(Lines { sender, dropped }).try_init();
     // Without the thread lines are dropped and counted, and serving goes on.
     let _ = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
         let mut hand = Hand::default();
         keep("log", || write_lines(&receiver, &counter, &mut hand));
     });
-    let _ = tracing_subscriber::registry().with(Lines { sender, dropped }).try_init();
 }
 
 /// Writes a line as it is, behind those that wait; like them it is dropped and counted where stdout does not keep up.

@@ -37,7 +37,7 @@ fn s45_what_is_counted_is_exact_over_every_transport() {
     let rig = Rig::with(lines, |options| options.workers = 4);
     // Each is counted by a word that answers it itself.
     let (local, blocked, hosts) =
-        (Ask::parse("localhost. A"), Ask::parse("x.blocked.test. A"), Ask::parse("a.test. A"));
+        (Ask::parse("localhost.example. A"), Ask::parse("x.blocked.test. A"), Ask::parse("a.test. A"));
     let mut connections = 0;
     for over in Over::all() {
         for _ in 0..CONNECTIONS {
