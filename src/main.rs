@@ -177,6 +177,7 @@ fn listen(mut signals: Signals, running: &Arc<Running>) -> Arc<Ends> {
                 // SIGHUP and SIGUSR2 have no meaning for us, and none may end the process.
                 other => tracing::info!("signal {other} is ignored"),
             }
+            signpost::panics::turn("signals");
         }
     };
     // Without the thread signals keep what the kernel does by itself, which ends the process too.
