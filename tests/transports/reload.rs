@@ -155,6 +155,67 @@ fn a_changed_corefile_opens_and_closes_listeners_and_keeps_connections() {
     }
 }
 
+#[test]
+fn a_port_that_gets_another_scheme_speaks_it_and_nothing_else() {
+    let certificate = Certificate::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("Corefile");
+    let port = free_port();
+    let line = certificate.line();
+    let text = |scheme: &str| {
+        let tls = if scheme.is_empty() { "" } else { &line };
+        format!(
+            "{scheme}.:{port} {{\n bind 127.0.0.1\n {tls}\n hosts {{\n 10.0.0.1 a.test\n ttl 77\n no_reverse\n }}\n}}\n"
+        )
+    };
+    let options = ServeOptions { text: text(""), path: Some(path.clone()), ..ServeOptions::default() };
+    let running = serve(options).unwrap();
+    let write = |text: &str| {
+        fs::write(folder.path().join("next"), text).unwrap();
+        fs::rename(folder.path().join("next"), &path).unwrap();
+    };
+    let rig = Rig { running, certificate };
+    rig.udp_is_served();
+    let ways = [
+        ("tls://", Over::Tls),
+        ("https://", Over::Post2),
+        ("quic://", Over::Quic),
+        ("https3://", Over::Post3),
+    ];
+    for (scheme, over) in ways.into_iter().filter(|(_, over)| Over::all().contains(over)) {
+        write(&text(scheme));
+        rig.running.reload();
+        until(|| !rig.running.addresses_of(over.scheme()).is_empty());
+        assert_eq!(rig.addr(over.scheme()).port(), port, "{scheme}");
+        rig.serves(over);
+        // Back to the clear, on the same port.
+        write(&text(""));
+        rig.running.reload();
+        until(|| rig.running.addresses_of(over.scheme()).is_empty());
+        until(|| !rig.running.addresses_of(Scheme::Dns).is_empty());
+        rig.udp_is_served();
+    }
+    // And from one encrypted scheme to the next.
+    for (scheme, over) in [("tls://", Over::Tls), ("https://", Over::Post2), ("tls://", Over::Tls)] {
+        write(&text(scheme));
+        rig.running.reload();
+        until(|| !rig.running.addresses_of(over.scheme()).is_empty());
+        rig.serves(over);
+    }
+    rig.running.stop();
+}
+
+/// A port of 127.0.0.1 that was free for UDP and TCP a moment ago.
+fn free_port() -> u16 {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// Waits until something is so.
 fn until(mut is_so: impl FnMut() -> bool) {
     for _ in 0..400 {
