@@ -13,18 +13,18 @@ use crate::harness::Ask;
 use crate::rig::{Rig, corefile, serves};
 
 /// An upstream that tells of each query, and answers once it is told to.
-struct Upstream {
+pub(crate) struct Upstream {
     /// Its port.
-    port: u16,
+    pub(crate) port: u16,
     /// Says that a query came.
-    came: mpsc::Receiver<()>,
+    pub(crate) came: mpsc::Receiver<()>,
     /// Lets one be answered.
-    go: mpsc::Sender<()>,
+    pub(crate) go: mpsc::Sender<()>,
 }
 
 impl Upstream {
     /// Starts one.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let (tell, came) = mpsc::channel();
