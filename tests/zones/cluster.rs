@@ -52,7 +52,8 @@ fn said(server: SocketAddr, name: &str, rtype: RecordType) -> (ResponseCode, boo
         if rtype == RecordType::SRV && words.len() > 5 {
             words.remove(4);
         }
-        words.join(" ")
+        // knotd keeps names in lower case.
+        words.join(" ").to_lowercase()
     };
     let answers = reply.answers.iter().map(answer).collect();
     (reply.metadata.response_code, reply.metadata.authoritative, answers)
