@@ -149,7 +149,7 @@ fn blocks_that_no_query_reaches_or_that_answer_nobody_are_told() {
     let (report, _) = said(&views, &[]);
     let told = report["warnings"].to_string();
     assert!(told.contains("is never reached"), "{report}");
-    let empty = format!("{inside}example.org:53 {{\n    errors\n}}\n");
+    let empty = format!("{inside}example.org:53 {{\n}}\n");
     let (report, _) = said(&empty, &[]);
     assert!(report["warnings"].to_string().contains("has no word that answers"), "{report}");
 }
