@@ -61,7 +61,7 @@ fn who_is_blocked_gets_nothing_of_what_is_cached() {
     let query = Ask::parse(question).bytes(7);
     let friend = UdpSocket::bind("127.0.0.2:0").unwrap();
     friend.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut asked = || {
+    let asked = || {
         friend.send_to(&query, rig.running.addresses()[0]).unwrap();
         let mut reply = [0; 1232];
         let length = friend.recv(&mut reply).unwrap();
