@@ -23,6 +23,8 @@ mod h_reverse;
 #[path = "kubernetes_spec/table.rs"]
 mod table;
 
+#[path = "transports/access.rs"]
+mod access;
 #[path = "transports/certificates.rs"]
 mod certificates;
 #[path = "transports/counts.rs"]

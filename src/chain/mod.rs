@@ -31,6 +31,7 @@ mod entry;
 mod erratic;
 mod errors;
 pub mod explain;
+mod expression;
 mod file;
 mod foresight;
 mod forward;

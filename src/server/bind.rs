@@ -98,18 +98,25 @@ fn kinds(scheme: Scheme) -> (bool, bool) {
     }
 }
 
+/// Whether two addresses stand in each other's way: one port, and one address or all of its family.
+fn shares(one: SocketAddr, other: SocketAddr) -> bool {
+    let same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && one.is_ipv4() == other.is_ipv4() && same
+}
+
 /// Binds one address for `threads` threads.
 ///
 /// First a socket without `SO_REUSEPORT` is bound and closed, so that a port which another process has is an error and
-/// not silently shared. With port 0 a port is chosen that is free for both protocols.
+/// not silently shared; but not where one of `gone` has the port, those of ours that are given up once this one serves. With
+/// port 0 a port is chosen that is free for both protocols.
 ///
 /// Errors: `BindError`.
-pub fn bind(socket: Socket, threads: usize) -> Result<Bound, BindError> {
+pub fn bind(socket: Socket, threads: usize, gone: &[Socket]) -> Result<Bound, BindError> {
     let addr = socket.addr;
     let tries = if addr.port() == 0 { TRIES } else { 1 };
     let mut last = None;
     for _ in 0..tries {
-        match bind_once(socket, threads) {
+        match bind_once(socket, threads, gone) {
             Ok(group) => return Ok(Bound::Yes(group)),
             Err((_, Errno::AFNOSUPPORT)) if addr.is_ipv6() => return Ok(Bound::NoIpv6(socket)),
             Err((_, Errno::ADDRNOTAVAIL)) if addr.is_ipv6() && addr.ip().is_loopback() => {
@@ -132,18 +139,20 @@ fn explain(addr: SocketAddr, protocol: &'static str, errno: Errno) -> BindError 
 }
 
 /// One try, with the protocol that failed.
-fn bind_once(wanted: Socket, threads: usize) -> Result<Group, (&'static str, Errno)> {
+fn bind_once(wanted: Socket, threads: usize, gone: &[Socket]) -> Result<Group, (&'static str, Errno)> {
     let udp = |errno| ("udp", errno);
     let tcp = |errno| ("tcp", errno);
     let (datagrams, listener) = kinds(wanted.scheme);
     let mut addr = wanted.addr;
     let mut probes = Vec::new();
-    if datagrams {
+    let ours = |kind: fn(Scheme) -> bool| gone.iter().any(|old| kind(old.scheme) && shares(old.addr, addr));
+    let (held_datagrams, held_listener) = (ours(|scheme| kinds(scheme).0), ours(|scheme| kinds(scheme).1));
+    if datagrams && !held_datagrams {
         let probe = open(addr, SocketType::DGRAM, false).map_err(udp)?;
         addr = local(&probe).map_err(udp)?;
         probes.push(probe);
     }
-    if listener {
+    if listener && !held_listener {
         let probe = open(addr, SocketType::STREAM, false).map_err(tcp)?;
         addr = local(&probe).map_err(tcp)?;
         probes.push(probe);
