@@ -335,7 +335,8 @@ fn kept(drafts: Vec<Draft>) -> Vec<u16> {
 #[test]
 fn a_dname_above_two_names_of_a_chain_is_kept_once() {
     // www.example.org is an alias of a.example.org, that of c.example.net; the DNAME stands at example.org.
-    let drafts = vec![draft(0, 4, 39, 1, 5), draft(0, 0, 5, 1, 1), draft(0, 1, 5, 1, 3), draft(0, 3, 1, 1, 0)];
+    let drafts =
+        vec![draft(0, 4, 39, 1, 5), draft(0, 0, 5, 1, 1), draft(0, 1, 5, 1, 3), draft(0, 3, 1, 1, 0)];
     assert_eq!(kept(drafts), [39, 5, 5, 1]);
 }
 

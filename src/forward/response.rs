@@ -236,7 +236,8 @@ fn keep(bytes: &[u8], raw: &[Raw], expect: &Expect<'_>, draft: &mut Sections) ->
             None => break,
         }
     }
-    let proven = if expect.dnssec_ok { proven(bytes, raw, expect.question.qclass, &chain)? } else { Vec::new() };
+    let proven =
+        if expect.dnssec_ok { proven(bytes, raw, expect.question.qclass, &chain)? } else { Vec::new() };
     for record in raw.iter().filter(|record| record.section == Section::Authority).filter(fits) {
         let kind =
             matches!(record.rtype, rtype::SOA | rtype::NS) || expect.dnssec_ok && is_dnssec(record.rtype);

@@ -94,7 +94,12 @@ pub(super) fn seeds() -> Vec<Seed> {
         ("files", text(". {\n import three\n import none*\n}\nimport blocks\n")),
         ("file_circle", text(". {\n import circle\n}\n")),
         ("file_arguments", text(". {\n import arguments 1.1.1.1 9.9.9.9\n import odd*\n}\n")),
-        ("snippet_of_snippets", text("(a) {\n log\n}\n(b) {\n import a\n import a\n}\n(c) {\n import b\n import b\n}\n. {\n import c\n}\n")),
+        (
+            "snippet_of_snippets",
+            text(
+                "(a) {\n log\n}\n(b) {\n import a\n import a\n}\n(c) {\n import b\n import b\n}\n. {\n import c\n}\n",
+            ),
+        ),
         ("networks", text("10.0.0.0/15 fd00::/13 {\n whoami\n}\n")),
         ("bare", text("example.org\nwhoami\nlog\n")),
         ("quotes", text(". {\n log \"a \\\" b\\\\\" '{' \"}\"\n}\n")),

@@ -45,7 +45,10 @@ fn judge(read: &Read, bytes: &[u8]) {
     for (line, reason) in &read.problems {
         assert!(!reason.is_empty());
         let line = line.map(|line| usize::try_from(line).expect("a number of a line"));
-        assert!(line.is_none_or(|line| (1..=lines + 1).contains(&line)), "line {line:?} of {lines}: {reason}");
+        assert!(
+            line.is_none_or(|line| (1..=lines + 1).contains(&line)),
+            "line {line:?} of {lines}: {reason}"
+        );
     }
 }
 
@@ -72,7 +75,10 @@ pub(super) fn seeds() -> Vec<Seed> {
                 "apiVersion: v1\nkind: List\nitems:\n- kind: Service\n  apiVersion: v1\n  metadata: {name: x}\n  spec: {clusterIP: None}\n",
             ),
         ),
-        ("aliases", yaml("a: &a [1, 2]\nb: &b [*a, *a]\nc: &c [*b, *b]\nkind: Service\nmetadata: {<<: *c}\n")),
+        (
+            "aliases",
+            yaml("a: &a [1, 2]\nb: &b [*a, *a]\nc: &c [*b, *b]\nkind: Service\nmetadata: {<<: *c}\n"),
+        ),
         ("template", yaml("kind: Service\nmetadata: {name: {{ .Values.name }}}\n")),
         ("broken_between", yaml(&format!("{SERVICE}---\nkind: [\n---\n{slice}"))),
         ("no_text", [&[0], &b"kind: \xff\n"[..]].concat()),

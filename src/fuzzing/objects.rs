@@ -102,7 +102,10 @@ fn reference(kind: Kind, tree: &Value) -> Option<Object> {
         Kind::EndpointSlices => {
             let labels = labels(tree);
             let label = |wanted: &str| {
-                labels.iter().find(|(key, _)| &**key == wanted).map_or_else(Box::default, |(_, value)| value.clone())
+                labels
+                    .iter()
+                    .find(|(key, _)| &**key == wanted)
+                    .map_or_else(Box::default, |(_, value)| value.clone())
             };
             let import = Some(label(IMPORT)).filter(|name| !name.is_empty());
             let endpoints = list(tree, "/endpoints").iter().filter_map(endpoint).collect();
@@ -156,7 +159,8 @@ fn spec(tree: &Value) -> ServiceSpec {
         return ServiceSpec::External(text(tree, "/spec/externalName").into());
     }
     let plural = list(tree, "/spec/clusterIPs");
-    let first = plural.first().map_or(text(tree, "/spec/clusterIP"), |first| first.as_str().unwrap_or_default());
+    let first =
+        plural.first().map_or(text(tree, "/spec/clusterIP"), |first| first.as_str().unwrap_or_default());
     if first == "None" {
         return ServiceSpec::Headless;
     }
@@ -235,9 +239,11 @@ fn labels(tree: &Value) -> Vec<(Box<str>, Box<str>)> {
 fn protobuf(object: &Object) -> Vec<u8> {
     match object {
         Object::Service(service) => {
-            let mut spec: Vec<u8> = service.ports.iter().flat_map(|port| {
-                field(1, &port_message(&port.name, port.protocol, Some(port.port)))
-            }).collect();
+            let mut spec: Vec<u8> = service
+                .ports
+                .iter()
+                .flat_map(|port| field(1, &port_message(&port.name, port.protocol, Some(port.port))))
+                .collect();
             match &service.spec {
                 ServiceSpec::Headless => spec.extend(field(18, b"None")),
                 ServiceSpec::Cluster(ips) => {
@@ -257,7 +263,8 @@ fn protobuf(object: &Object) -> Vec<u8> {
             }
             let endpoints = slice.endpoints.iter().flat_map(|endpoint| {
                 let address = |address: &EndpointAddress| {
-                    let text = address.spelled.as_deref().map_or_else(|| address.ip.to_string(), str::to_owned);
+                    let text =
+                        address.spelled.as_deref().map_or_else(|| address.ip.to_string(), str::to_owned);
                     field(1, text.as_bytes())
                 };
                 let mut message: Vec<u8> = endpoint.addresses.iter().flat_map(address).collect();
@@ -283,12 +290,10 @@ fn protobuf(object: &Object) -> Vec<u8> {
         }
         Object::Pod(pod) => {
             let spec = [field(16, pod.hostname.as_bytes()), field(17, pod.subdomain.as_bytes())].concat();
-            let status: Vec<u8> = pod
-                .addresses
-                .iter()
-                .flat_map(|ip| field(12, &field(1, ip.to_string().as_bytes())))
-                .collect();
-            [field(1, &meta(&pod.key, &pod.revision, &pod.labels)), field(2, &spec), field(3, &status)].concat()
+            let status: Vec<u8> =
+                pod.addresses.iter().flat_map(|ip| field(12, &field(1, ip.to_string().as_bytes()))).collect();
+            [field(1, &meta(&pod.key, &pod.revision, &pod.labels)), field(2, &spec), field(3, &status)]
+                .concat()
         }
         Object::Import(_) | Object::Hosts(_) => Vec::new(),
     }

@@ -20,8 +20,8 @@ const ID: u16 = 0x1234;
 /// What a zone may cost: an owner in two tables and its data for each few bytes, and all of it once more when it is sorted.
 const ARRIVING: Bound = Bound { each: 512, beside: 1 << 16 };
 
-/// Types whose data hickory writes as it came, names aside.
-const KNOWN: &[u16] = &[1, 28, 2, 5, 6, 12, 15, 16, 33];
+/// Types whose data hickory writes as it came, but for the letters of names; it makes the second name of an SOA a pointer.
+const KNOWN: &[u16] = &[1, 28, 2, 5, 12, 15, 16, 33];
 
 /// A record to compare: owner in lower case, type, data in lower case.
 type Line = (Vec<u8>, u16, Vec<u8>);
@@ -111,7 +111,9 @@ fn below(name: &[u8], zone: &[u8]) -> bool {
     let mut rest = name;
     while rest != zone {
         match rest.split_first() {
-            Some((length, after)) if *length > 0 => rest = after.get(usize::from(*length)..).unwrap_or_default(),
+            Some((length, after)) if *length > 0 => {
+                rest = after.get(usize::from(*length)..).unwrap_or_default()
+            }
             _ => return false,
         }
     }
@@ -184,7 +186,9 @@ pub(super) fn seeds() -> Vec<Seed> {
     asked.extend([zone.clone(), words(&[252, 1])].concat());
     let here = [0xc0, 12];
     let alias = [&[3, b'a', b'p', b'i'][..], &here].concat();
-    for (owner, rtype, data) in [(&here[..], 6, soa_data()), (&alias[..], 5, here.to_vec()), (&here[..], 6, soa_data())] {
+    for (owner, rtype, data) in
+        [(&here[..], 6, soa_data()), (&alias[..], 5, here.to_vec()), (&here[..], 6, soa_data())]
+    {
         asked.extend(record(owner, rtype, 60, &data));
     }
     vec![

@@ -197,7 +197,13 @@ fn again(expect: &Expect<'_>, response: &Response) {
             let mut owner = [0_u8; MAX_NAME];
             let length = kept.owner_name(record, question, &mut owner);
             let owner = lower(&Name::from_bytes(&owner[..length]).expect("an owner is a name"));
-            lines.push(format!("{:?} {owner} {} {} {:02x?}", record.section, record.rtype, record.ttl, kept.rdata(record)));
+            lines.push(format!(
+                "{:?} {owner} {} {} {:02x?}",
+                record.section,
+                record.rtype,
+                record.ttl,
+                kept.rdata(record)
+            ));
         }
         lines
     };

@@ -33,7 +33,8 @@ pub(super) fn run(bytes: &[u8]) {
     assert!(decode(bytes).is_err(), "no seal is found by chance");
     let Ok(decoded) = unsealed else { return };
     let (kept, mut writer) = Store::new(decoded.about.wanted, Clock::manual(Wall(1_700_000_000)));
-    bounded(TAKING_IN, bytes, || writer.restore(&decoded, "fuzzed")).expect("what was decoded can be taken in");
+    bounded(TAKING_IN, bytes, || writer.restore(&decoded, "fuzzed"))
+        .expect("what was decoded can be taken in");
     let again = written(&kept);
     let read = decode(&again).unwrap_or_else(|fault| panic!("what was written can't be read: {fault}"));
     let (copy, mut writer) = Store::new(read.about.wanted, Clock::manual(Wall(1_700_000_000)));

@@ -1,7 +1,8 @@
 //! The targets by name, in the order of RELIABILITY's rows Z1 to Z8, and Z11.
 
 use super::{
-    corefile, dialogue, frames, https, manifests, primary, proxy, query, respond, response, snapshot, texts, watch,
+    corefile, dialogue, frames, https, manifests, primary, proxy, query, respond, response, snapshot, texts,
+    watch,
 };
 
 /// A named piece of a corpus.

@@ -10,9 +10,7 @@ use super::objects;
 use super::target::Seed;
 use crate::source::cluster::fuzzed::{Language, event, frames, page, watch};
 use crate::source::object::{decode, decode_protobuf};
-use crate::store::change::{
-    Change, HostKind, Kind, Object, ObjectKey, ServiceObject, ServiceSpec, Sink,
-};
+use crate::store::change::{Change, HostKind, Kind, Object, ObjectKey, ServiceObject, ServiceSpec, Sink};
 use crate::store::{Service, Spec, Store, Wanted};
 use crate::time::{Clock, Wall};
 
@@ -105,7 +103,11 @@ pub(super) fn run_protobuf(bytes: &[u8]) {
 /// A watch means the same however it is cut; what it tells a store the store keeps.
 fn watched(language: Language, kind: Kind, listing: bool, stream: &[u8], pieces: &[&[u8]]) {
     let whole = bounded(WATCHING, stream, || watch(language, kind, listing, &[stream]));
-    assert_eq!(bounded(WATCHING, stream, || watch(language, kind, listing, pieces)), whole, "the same, whatever the cuts");
+    assert_eq!(
+        bounded(WATCHING, stream, || watch(language, kind, listing, pieces)),
+        whole,
+        "the same, whatever the cuts"
+    );
     let (changes, ended, version) = whole;
     if !listing {
         assert!(!changes.iter().any(|change| matches!(change, Change::Begin(_) | Change::End(_))));
@@ -249,7 +251,11 @@ pub(super) fn run_list(bytes: &[u8]) {
     let Some((kind, protobuf, stream, pieces)) = input(bytes) else { return };
     let language = if protobuf { Language::Protobuf } else { Language::Json };
     let (items, end) = bounded(PAGING, stream, || page(language, &[stream]));
-    assert_eq!(bounded(PAGING, stream, || page(language, &pieces)), (items.clone(), end.clone()), "the same, whatever the cuts");
+    assert_eq!(
+        bounded(PAGING, stream, || page(language, &pieces)),
+        (items.clone(), end.clone()),
+        "the same, whatever the cuts"
+    );
     for item in &items {
         let cut = if protobuf { decode_protobuf(kind, item) } else { decode(kind, item) };
         if let Ok(cut) = cut {

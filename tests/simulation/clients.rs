@@ -103,7 +103,15 @@ fn peer(id: u16) -> SocketAddr {
 impl Clients {
     /// Clients that asked nothing yet.
     pub(crate) fn new(names: Names) -> Self {
-        Self { names, queries: HashMap::new(), streams: Vec::new(), last: 1023, judged: 0, failures: 0, stale: 0 }
+        Self {
+            names,
+            queries: HashMap::new(),
+            streams: Vec::new(),
+            last: 1023,
+            judged: 0,
+            failures: 0,
+            stale: 0,
+        }
     }
 
     /// Somebody asks for something, over a datagram or a stream, and the network does to it what it does.
@@ -264,7 +272,9 @@ impl Clients {
                 };
                 match stale {
                     None => return wrong("no state of its objects says so"),
-                    Some(false) if !facts.may_be.0 => return wrong("nobody confirmed that for three minutes"),
+                    Some(false) if !facts.may_be.0 => {
+                        return wrong("nobody confirmed that for three minutes");
+                    }
                     Some(true) if !facts.may_be.1 => return wrong("that was confirmed a moment ago"),
                     Some(stale) => self.stale += u64::from(stale),
                 }

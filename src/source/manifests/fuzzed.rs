@@ -21,8 +21,13 @@ pub(crate) struct Read {
 
 /// Reads a file as YAML, or as JSON.
 pub(crate) fn file(json: bool, bytes: &[u8]) -> Read {
-    let hosts =
-        [HostKind::Ingresses, HostKind::Gateways, HostKind::HttpRoutes, HostKind::GrpcRoutes, HostKind::TlsRoutes];
+    let hosts = [
+        HostKind::Ingresses,
+        HostKind::Gateways,
+        HostKind::HttpRoutes,
+        HostKind::GrpcRoutes,
+        HostKind::TlsRoutes,
+    ];
     let more: Vec<Kind> = hosts.into_iter().map(Kind::Hosts).chain([Kind::Imports]).collect();
     let path = Path::new(if json { "a.json" } else { "a.yaml" });
     let reading = read(path, bytes, &more);
