@@ -38,7 +38,8 @@ pub(super) fn keep(places: &Places, target: &Target, most: usize) -> anyhow::Res
     if !output.status.success() {
         bail!("{}: {}\n{}", target.name, output.status, String::from_utf8_lossy(&output.stderr));
     }
-    let mut first = reaching(&fs::read_to_string(&notes)?).context("libFuzzer's notes of a merge")?;
+    let notes = fs::read_to_string(&notes)?;
+    let mut first = reaching(&notes).context("libFuzzer's notes of a merge")?;
     first.sort_by_key(|(_, edges)| Reverse(*edges));
     first.truncate(most);
     for (path, _) in &first {
