@@ -46,12 +46,15 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(command) = &flags.command {
-        let (text, exit) = signpost::tools::run(command);
+        let ended = signpost::tools::run(command);
         // What is shown while somebody looks is written by then.
-        if !text.is_empty() {
-            say(text.trim_end_matches('\n'));
+        if !ended.text.is_empty() {
+            say(ended.text.trim_end_matches('\n'));
         }
-        return Ok(ExitCode::from(exit.code()));
+        if let Some(fault) = &ended.fault {
+            complain(&format!("signpost: {fault}"));
+        }
+        return Ok(ExitCode::from(ended.exit.code()));
     }
     let Some(path) = corefile(flags) else {
         complain(

@@ -104,7 +104,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "tools",
         &[
             "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source",
-            "observe", "store", "time", "wire",
+            "observe", "store", "time", "wire", "zone",
         ],
     ),
 ];
