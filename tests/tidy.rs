@@ -146,6 +146,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/server/sockopt.rs", "filters, times of arrival and fill levels of sockets have no safe form"),
     ("src/store/prefetch.rs", "a hint to the processor has no safe form"),
     ("tests/allocations.rs", "a global allocator has no safe form"),
+    ("tests/corpus/meter.rs", "a counting allocator, for the fuzz targets too"),
     ("benches/memory.rs", "a counting allocator"),
 ];
 
