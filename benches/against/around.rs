@@ -1,0 +1,245 @@
+//! Differences that are on purpose and that words beside `kubernetes` bring about.
+
+use crate::known::{Known, without_flag};
+use crate::look::{has, is_bare, is_empty};
+use crate::reply::Reply;
+
+/// The records of a text in alphabetical order, lower case and owners whole, each with its TTL.
+fn with_ttls(text: &str, owner: &str) -> Vec<(String, Option<u32>)> {
+    let text = text.to_ascii_lowercase().replace(" @ ", owner);
+    let mut lines: Vec<(String, Option<u32>)> = text
+        .lines()
+        .map(|line| {
+            let words: Vec<&str> = line.splitn(4, ' ').collect();
+            match *words {
+                [section @ ("answer" | "authority" | "additional"), owner, ttl, data] => {
+                    (format!("{section} {owner} * {data}"), ttl.parse().ok())
+                }
+                _ => (line.to_owned(), None),
+            }
+        })
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// All of them, in the order in which they are taken out.
+pub(crate) const AROUND: &[Known] = &[
+    Known {
+        rule: "K-255, letters",
+        reason: "the question of a search is echoed with its letters",
+        settle: |it| {
+            let text = it.theirs.text.replace("the question is not echoed\n", "");
+            let settles = text != it.theirs.text && it.case.has("autopath");
+            if settles {
+                it.theirs.text = text;
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "whoami",
+        reason: "each server sees another port of the client",
+        settle: |it| {
+            // Where its line stands follows from the port.
+            let bare = |text: &str| {
+                let mut lines: Vec<&str> = text
+                    .lines()
+                    .map(|line| match line.split_once(" SRV 0 0 ") {
+                        Some((left, _)) if line.ends_with(" .") => left,
+                        _ => line,
+                    })
+                    .collect();
+                if let Some(records) = lines.get_mut(1..) {
+                    records.sort_unstable();
+                }
+                lines.join("\n") + "\n"
+            };
+            let settles = it.case.has("whoami") && it.ours.text.contains(" SRV 0 0 ");
+            if settles {
+                it.ours.text = bare(&it.ours.text);
+                it.theirs.text = bare(&it.theirs.text);
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "C-07",
+        reason: "hits of CoreDNS have AA=1, whatever `header` says",
+        settle: |it| {
+            let settles =
+                it.case.has("cache") && has(it.theirs, "aa") && !has(it.ours, "aa");
+            if settles {
+                it.theirs.text = without_flag(&it.theirs.text, "aa");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "S-20",
+        reason: "where `dns64` finds no address, the first reply or the failure stands; CoreDNS says NOERROR, with the aliases of A",
+        settle: |it| {
+            let has_none = |reply: &Reply| !reply.records("answer").any(|one| one.contains(" AAAA "));
+            let may_fail = it.case.has("template")
+                || it.also("A").is_some_and(|(ours, _)| ["SERVFAIL", "REFUSED"].contains(&ours.code()));
+            let meant = match it.ours.code() {
+                "NOERROR" => true,
+                "NXDOMAIN" => it.ours.records("answer").any(|one| one.contains(" CNAME ")),
+                "SERVFAIL" | "REFUSED" => may_fail,
+                _ => false,
+            };
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && has_none(it.ours)
+                && has_none(it.theirs)
+                && it.theirs.code() == "NOERROR"
+                && !has(it.theirs, "aa")
+                && meant;
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-20, AA",
+        reason: "where `dns64` finds no address, the first reply stands with its AA",
+        settle: |it| {
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && !it.theirs.is_data()
+                && has(it.ours, "aa") != has(it.theirs, "aa");
+            if settles {
+                it.ours.text = without_flag(&it.ours.text, "aa");
+                it.theirs.text = without_flag(&it.theirs.text, "aa");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "Z-05",
+        reason: "an alias that ends at a name without data comes with the SOA",
+        settle: |it| {
+            let is_alias = |record: &str| record.contains(" CNAME ") || record.contains(" DNAME ");
+            let owner = format!(" {} ", it.question.lower);
+            let spelled = |reply: &Reply| -> Vec<String> {
+                reply
+                    .records("answer")
+                    .map(|record| format!(" {record}").to_ascii_lowercase().replace(" @ ", &owner))
+                    .collect()
+            };
+            let settles = it.case.has("file")
+                && it.ours.records("answer").all(is_alias)
+                && spelled(it.ours) == spelled(it.theirs)
+                && it.ours.records("authority").any(|record| record.contains(" SOA "))
+                && it.theirs.records("authority").any(|record| record.contains(" NS "));
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-255",
+        reason: "`drop` of `acl` is silence also on the walk of `autopath`; CoreDNS fails",
+        settle: |it| {
+            let settles =
+                it.case.has("autopath") && it.case.options().contains("; drop ") && it.ours.is_silence();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-255, S-03",
+        reason: "a name of the walk of `autopath` that nobody can answer does not end it; CoreDNS fails, and so it does at the first element itself",
+        settle: |it| {
+            let Some(walk) = it.case.walk(&it.question.lower) else { return false };
+            let stands = walk.len() == 1 || walk.iter().skip(1).any(|name| it.fails(name));
+            // What was found stands behind an alias (K-255); a name by itself needs none.
+            let first = it.ours.records("answer").next();
+            let led = first.is_none_or(|record| walk.len() == 1 || record.contains(" CNAME "));
+            let settles = is_bare(it.theirs, "SERVFAIL") && stands && led && !it.ours.is_silence();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-08, S-03",
+        reason: "`minimal` leaves a chain that ended without an answer as it is; CoreDNS panics there, which is SERVFAIL",
+        settle: |it| {
+            let settles = it.case.has("minimal")
+                && it.case.has("file")
+                && is_bare(it.theirs, "SERVFAIL")
+                && is_bare(it.ours, "REFUSED");
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-11a",
+        reason: "a `template` that cannot answer says so with EDE 0",
+        settle: |it| {
+            let text: Vec<String> = it
+                .ours
+                .text
+                .lines()
+                .map(|line| match line.strip_prefix("edns ") {
+                    Some(rest) => {
+                        let rest: Vec<&str> = rest.split(' ').filter(|word| *word != "ede=0").collect();
+                        format!("edns {}", rest.join(" "))
+                    }
+                    None => line.to_owned(),
+                })
+                .collect();
+            let text = text.join("\n") + "\n";
+            let settles = it.case.has("template")
+                && it.ours.code() == "SERVFAIL"
+                && it.theirs.code() == "SERVFAIL"
+                && text != it.ours.text;
+            if settles {
+                it.ours.text = text;
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "S-08, acl",
+        reason: "`acl` decides before `local` and `any` answer",
+        settle: |it| {
+            let turned = it.ours.is_silence()
+                || is_empty(it.ours) && ["REFUSED", "NOERROR"].contains(&it.ours.code());
+            let local = it.case.has("local") && it.theirs.text.contains(" 604800 ");
+            let any = it.case.has("any") && it.question.qtype == "ANY" && it.theirs.text.contains(" HINFO ");
+            let settles = it.case.has("acl") && turned && (local || any);
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-08, RD",
+        reason: "`header` holds for every reply; hits of CoreDNS's cache come before it",
+        settle: |it| {
+            let is_about = |word: &crate::case::Word| {
+                word.head == "header" && word.lines.iter().any(|line| line.ends_with(" rd"))
+            };
+            let settles = it.case.has("cache")
+                && it.case.words().any(is_about)
+                && has(it.ours, "rd") != has(it.theirs, "rd");
+            if settles {
+                it.ours.text = without_flag(&it.ours.text, "rd");
+                it.theirs.text = without_flag(&it.theirs.text, "rd");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "C-03, C-04",
+        reason: "TTLs of what was kept; local answers are never kept",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            let ours = with_ttls(&it.ours.text, &owner);
+            let theirs = with_ttls(&it.theirs.text, &owner);
+            // CoreDNS shows the shortest TTL for all, at least 5 s; a second may pass between the two.
+            let settles = it.case.has("cache")
+                && ours.len() == theirs.len()
+                && ours.iter().zip(&theirs).all(|(ours, theirs)| {
+                    ours.0 == theirs.0
+                        && match (ours.1, theirs.1) {
+                            (Some(ours), Some(theirs)) => ours + 2 >= theirs || theirs <= 5,
+                            (ours, theirs) => ours == theirs,
+                        }
+                });
+            it.settle(settles)
+        },
+    },
+];
