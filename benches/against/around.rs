@@ -1,6 +1,6 @@
 //! Differences that are on purpose and that words beside `kubernetes` bring about.
 
-use crate::known::{Known, without_flag};
+use crate::known::{Known, without_flag, without_ttls};
 use crate::look::{has, is_bare, is_empty};
 use crate::reply::Reply;
 
@@ -25,44 +25,6 @@ fn with_ttls(text: &str, owner: &str) -> Vec<(String, Option<u32>)> {
 
 /// All of them, in the order in which they are taken out.
 pub(crate) const AROUND: &[Known] = &[
-    Known {
-        rule: "K-255, letters",
-        reason: "the question of a search is echoed with its letters",
-        settle: |it| {
-            let text = it.theirs.text.replace("the question is not echoed\n", "");
-            let settles = text != it.theirs.text && it.case.has("autopath");
-            if settles {
-                it.theirs.text = text;
-            }
-            settles
-        },
-    },
-    Known {
-        rule: "whoami",
-        reason: "each server sees another port of the client",
-        settle: |it| {
-            // Where its line stands follows from the port.
-            let bare = |text: &str| {
-                let mut lines: Vec<&str> = text
-                    .lines()
-                    .map(|line| match line.split_once(" SRV 0 0 ") {
-                        Some((left, _)) if line.ends_with(" .") => left,
-                        _ => line,
-                    })
-                    .collect();
-                if let Some(records) = lines.get_mut(1..) {
-                    records.sort_unstable();
-                }
-                lines.join("\n") + "\n"
-            };
-            let settles = it.case.has("whoami") && it.ours.text.contains(" SRV 0 0 ");
-            if settles {
-                it.ours.text = bare(&it.ours.text);
-                it.theirs.text = bare(&it.theirs.text);
-            }
-            settles
-        },
-    },
     Known {
         rule: "C-07",
         reason: "hits of CoreDNS have AA=1, whatever `header` says",
@@ -99,6 +61,20 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "S-20, DO and CD",
+        reason: "who validates gets nothing that `dns64` made",
+        settle: |it| {
+            let is_made = |record: &str| record.contains(" AAAA 64:ff9b::");
+            let words: Vec<&str> = it.question.words.split(' ').collect();
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && ["+do", "+cd"].iter().all(|word| words.contains(word))
+                && it.theirs.records("answer").any(is_made)
+                && !it.ours.records("answer").any(|record| record.contains(" AAAA "));
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "S-20, AA",
         reason: "where `dns64` finds no address, the first reply stands with its AA",
         settle: |it| {
@@ -123,6 +99,11 @@ pub(crate) const AROUND: &[Known] = &[
                 reply
                     .records("answer")
                     .map(|record| format!(" {record}").to_ascii_lowercase().replace(" @ ", &owner))
+                    .map(|record| match it.case.has("cache") {
+                        // CoreDNS keeps them, and shows the shortest TTL.
+                        true => without_ttls(&format!("answer{record}")),
+                        false => record,
+                    })
                     .collect()
             };
             let settles = it.case.has("file")
@@ -130,6 +111,33 @@ pub(crate) const AROUND: &[Known] = &[
                 && spelled(it.ours) == spelled(it.theirs)
                 && it.ours.records("authority").any(|record| record.contains(" SOA "))
                 && it.theirs.records("authority").any(|record| record.contains(" NS "));
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "Z-05, K-144",
+        reason: "an alias whose target no step knows stands alone; CoreDNS fails where a block holds the target",
+        settle: |it| {
+            let is_alias = |record: &str| record.contains(" CNAME ") || record.contains(" DNAME ");
+            let target = it.ours.records("answer").last().and_then(|record| record.rsplit(' ').next());
+            let settles = (it.case.has("file") || it.case.has("auto"))
+                && it.ours.is_data()
+                && it.theirs.code() == "SERVFAIL"
+                && it.ours.rest() == it.theirs.rest()
+                && it.ours.records("answer").all(is_alias)
+                && target.is_some_and(|target| it.fails(&target.to_ascii_lowercase()));
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "Z-05, K-051",
+        reason: "SOA behind an alias is NXDOMAIN where the target does not exist",
+        settle: |it| {
+            let settles = it.question.qtype == "SOA"
+                && it.ours.is_nx()
+                && it.theirs.is_data()
+                && it.ours.rest() == it.theirs.rest()
+                && it.ours.records("answer").all(|one| one.contains(" CNAME ") || one.contains(" DNAME "));
             it.settle(settles)
         },
     },
@@ -229,12 +237,18 @@ pub(crate) const AROUND: &[Known] = &[
             let owner = format!(" {} ", it.question.lower);
             let ours = with_ttls(&it.ours.text, &owner);
             let theirs = with_ttls(&it.theirs.text, &owner);
+            let says = |line: &str, ttl: u32| {
+                let minimum = line.rsplit(' ').next().and_then(|minimum| minimum.parse().ok());
+                line.contains(" soa ") && minimum.is_some_and(|minimum: u32| ttl <= minimum)
+            };
             // CoreDNS shows the shortest TTL for all, at least 5 s; a second may pass between the two.
             let settles = it.case.has("cache")
                 && ours.len() == theirs.len()
                 && ours.iter().zip(&theirs).all(|(ours, theirs)| {
                     ours.0 == theirs.0
                         && match (ours.1, theirs.1) {
+                            // A denial holds no longer than its SOA says (C-03).
+                            (Some(own), Some(_)) if ours.0.starts_with("authority ") && says(&ours.0, own) => true,
                             (Some(ours), Some(theirs)) => ours + 2 >= theirs || theirs <= 5,
                             (ours, theirs) => ours == theirs,
                         }
