@@ -368,7 +368,13 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
             others.push(match rng.u8(..3) {
                 0 => Word::new("whoami"),
                 1 => Word::new("template IN ANY .").with(["rcode REFUSED".to_owned()]),
-                _ => kubernetes(rng, kind, false),
+                // The names are those of the other block; the TTL says which of the two answered.
+                _ => {
+                    let mut stanza = words[0].clone();
+                    stanza.lines.retain(|line| !line.starts_with("ttl "));
+                    stanza.lines.push("ttl 77".to_owned());
+                    stanza
+                }
             });
             blocks.push(Block { key: ".".to_owned(), words: others });
         }

@@ -112,6 +112,7 @@ const OTHERS: &[&str] = &[
     "one.example.",
     "two.example.",
     "old-shop.svc.cluster.local.",
+    "web.shop.svc.cluster.local.",
     "out.example.",
     "dns.out.example.",
     "ns1.dns.out.example.",
