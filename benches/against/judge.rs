@@ -170,19 +170,21 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
         }
     }
     let meant = rewritten(case, asked.question);
-    // What was kept has the letters of who asked first (C-01).
+    // Letters are no matter here (K-003, C-01), nor are the TTLs of what was kept.
+    let is_kept = case.has("cache");
     let lower = |reply: &Reply| {
         let owner = format!(" {} ", asked.question.lower);
         let rest = reply.rest().to_ascii_lowercase().replace(" @ ", &owner);
-        let text = known::without_ttls(&known::without_flag(&format!("{}{rest}", reply.code()), "aa"));
+        let rest = rest.replace(" soa ", " SOA ").replace(" ptr ", " PTR ").replace(" srv ", " SRV ");
+        let text = format!("{}{rest}", reply.code());
+        let text = match is_kept {
+            true => known::without_ttls(&known::without_flag(&text, "aa")),
+            false => text,
+        };
         Reply { text, size: reply.size }
     };
-    let is_kept = case.has("cache");
     let by = |ours: &Reply, theirs: &Reply| {
-        let (ours, theirs) = match is_kept {
-            true => (&lower(ours), &lower(theirs)),
-            false => (ours, theirs),
-        };
+        let (ours, theirs) = (&lower(ours), &lower(theirs));
         let of = |seen| exceptions::of(seen, &meant, ours, theirs);
         of(&names.theirs).or_else(|| of(&names.both)).or_else(|| of(&names.ours))
     };
