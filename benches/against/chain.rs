@@ -297,6 +297,10 @@ fn around(rng: &mut Rng, words: &mut Vec<Word>) {
             words.push(Word::new(word));
         }
     }
+    // `minimal` of CoreDNS panics where nobody answers (S-08), and with `debug` that ends it.
+    if words.iter().any(|word| word.head == "minimal") {
+        words.retain(|word| word.head != "debug");
+    }
     if may(rng, 0.25) {
         for _ in 0..rng.usize(1..4) {
             words.push(Word::new(one(rng, REWRITES)));

@@ -113,6 +113,11 @@ impl Settling<'_> {
         })
     }
 
+    /// Whether the Service that the name is of, or below, has an endpoint with an address that is ready.
+    fn has_ready(&self) -> bool {
+        self.is_of(|slice| ready(slice).next().is_some())
+    }
+
     /// Takes both for equal.
     pub(crate) fn settle(&mut self, settles: bool) -> bool {
         if settles {
@@ -140,7 +145,11 @@ pub(crate) const KNOWN: &[Known] = &[
         reason: "classes other than IN are REFUSED whatever the block loads",
         settle: |it| {
             let other = it.question.words.split(' ').any(|word| word == "CH" || word == "ANY");
-            let settles = other && it.ours.code() == "REFUSED";
+            // A class that `rewrite` makes IN is answered like IN.
+            let made = it.theirs.code() == "REFUSED" && it.case.options().contains("rewrite class CH IN");
+            let as_in = |(ours, _): &(Reply, Reply)| ours.code() == it.ours.code();
+            let made = made && it.also(&it.question.qtype).is_none_or(as_in);
+            let settles = other && (it.ours.code() == "REFUSED" || made);
             it.settle(settles)
         },
     },
@@ -164,7 +173,8 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-011",
         reason: "options that the client or `rewrite` put into the query are not in the reply, nor is an OPT that the client did not send",
         settle: |it| {
-            let own: Vec<&str> = it.ours.text.split([' ', '\n']).filter(|word| word.starts_with("option=")).collect();
+            let own: Vec<&str> =
+                it.ours.text.split([' ', '\n']).filter(|word| word.starts_with("option=")).collect();
             let mut text = String::new();
             for line in it.theirs.text.lines() {
                 let is_ours = |word: &str| !word.starts_with("option=") || own.contains(&word);
@@ -343,15 +353,30 @@ pub(crate) const KNOWN: &[Known] = &[
             // Without what CoreDNS makes of host names, which share the weights, both are to be the same.
             let is_made = |record: &str| record.contains(".example.com.") || record.ends_with(" .");
             let left = it.theirs.records("answer").filter(|record| !is_made(record)).count();
-            let settles = if left == 0 {
+            // They leave a Service empty for `ignore empty_service` too (K-206).
+            let is_emptied = it.case.options().contains("ignore empty_service") && !it.has_ready();
+            let settles = if left == 0 || is_emptied {
                 it.theirs.code() == "NOERROR" && !it.ours.is_data()
             } else {
                 let lines = |reply: &Reply| -> Vec<String> {
-                    let counts = |line: &&str| !is_made(line) && *line != "a CNAME stands behind other records";
+                    let counts =
+                        |line: &&str| !is_made(line) && *line != "a CNAME stands behind other records";
                     reply.text.lines().filter(counts).map(without_weight).collect()
                 };
                 lines(it.ours) == lines(it.theirs)
             };
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-104",
+        reason: "a headless Service without a ready endpoint has no name, nor has a zone of it",
+        settle: |it| {
+            let settles = it.question.lower.contains("._zone.")
+                && it.case.options().contains("; zonal")
+                && !it.has_ready()
+                && it.theirs.is_nodata()
+                && !it.ours.is_data();
             it.settle(settles)
         },
     },
@@ -372,9 +397,8 @@ pub(crate) const KNOWN: &[Known] = &[
                     port["port"].is_null() && is("name", &name) && is("protocol", &protocol)
                 })
             };
-            let asked = it.slices().any(|(slice, of)| {
-                of.is_some_and(|of| rest.starts_with(&of)) && has_none(slice)
-            });
+            let asked =
+                it.slices().any(|(slice, of)| of.is_some_and(|of| rest.starts_with(&of)) && has_none(slice));
             let theirs: Vec<String> = it.theirs.records("answer").map(without_weight).collect();
             let fewer = it.ours.records("answer").all(|record| theirs.contains(&without_weight(record)));
             let settles = asked && it.theirs.code() == "NOERROR" && (!it.ours.is_data() || fewer);
@@ -402,9 +426,8 @@ pub(crate) const KNOWN: &[Known] = &[
                     && name.starts_with(&format!("{}.{}.svc.", of("name"), of("namespace")))
             });
             // As it is, or as `dns64` shows it.
-            let is_there = |reply: &Reply| {
-                reply.text.contains(" 127.0.0.1") || reply.text.contains(" 64:ff9b::7f00:1")
-            };
+            let is_there =
+                |reply: &Reply| reply.text.contains(" 127.0.0.1") || reply.text.contains(" 64:ff9b::7f00:1");
             let own = ["ns1.dns.out.", "ns1.own.out.", "ns1.dns.other.", "ns1.own.other."];
             let is_own = own.iter().any(|own| name.starts_with(own)) || it.question.qtype == "NS" || to_own;
             let settles = is_own
@@ -440,8 +463,7 @@ pub(crate) const KNOWN: &[Known] = &[
                 object["kind"] == "ServiceImport" && format!(".{}", it.question.lower).ends_with(&name)
             });
             let Some(import) = import else { return false };
-            let selected =
-                |option| it.case.option(option).is_none_or(|selector| selects(selector, import));
+            let selected = |option| it.case.option(option).is_none_or(|selector| selects(selector, import));
             let settles = match (selected("labels"), selected("namespace_labels")) {
                 (true, false) => !it.theirs.is_data(),
                 (false, true) => !it.ours.is_data(),
@@ -476,12 +498,13 @@ pub(crate) const KNOWN: &[Known] = &[
             let left = it.question.lower.strip_suffix(".in-addr.arpa.");
             let left = left.or_else(|| it.question.lower.strip_suffix(".ip6.arpa.")).unwrap_or_default();
             let is_number = |label: &str| label.len() == 1 || label.parse::<u8>().is_ok();
-            let settles = it.case.words().any(|word| {
-                word.head.starts_with("k8s_external ") && word.head.contains(" in-addr.arpa")
-            }) && left.split('.').any(|label| !is_number(label))
-                && it.theirs.is_nodata()
-                && it.theirs.text.contains(" SOA ns1.")
-                && !it.ours.is_data();
+            let settles =
+                it.case.words().any(|word| {
+                    word.head.starts_with("k8s_external ") && word.head.contains(" in-addr.arpa")
+                }) && left.split('.').any(|label| !is_number(label))
+                    && it.theirs.is_nodata()
+                    && it.theirs.text.contains(" SOA ns1.")
+                    && !it.ours.is_data();
             it.settle(settles)
         },
     },
@@ -508,6 +531,30 @@ pub(crate) const KNOWN: &[Known] = &[
             let settles = it.question.qtype == "SRV"
                 && outside.iter().any(|zone| it.question.lower.ends_with(zone))
                 && spelled(it.ours, own) == spelled(it.theirs, ttl);
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-290, aliases",
+        reason: "of a load balancer's names the first counts, and none where there are addresses; CoreDNS gives all, each as often as it stands there",
+        settle: |it| {
+            let outside = ["out.example.", "other.example."];
+            let is_named = it.case.objects.iter().any(|object| {
+                let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+                let name = format!(".{}.{}.", of("name"), of("namespace"));
+                let ingress = object["status"]["loadBalancer"]["ingress"].as_array();
+                ingress.into_iter().flatten().any(|one| !one["hostname"].is_null())
+                    && outside
+                        .iter()
+                        .any(|zone| format!(".{}", it.question.lower).ends_with(&format!("{name}{zone}")))
+            });
+            let bare = |record: &str| {
+                crate::look::without_weight(&without_ttls(&format!("answer {}", record.to_ascii_lowercase())))
+            };
+            let theirs: Vec<String> = it.theirs.records("answer").map(bare).collect();
+            let fewer = it.ours.is_data() && it.ours.records("answer").all(|one| theirs.contains(&bare(one)));
+            let alias = it.question.qtype == "CNAME" && it.theirs.is_nodata() && it.ours.is_data();
+            let settles = is_named && (fewer || alias) && it.theirs.code() == "NOERROR";
             it.settle(settles)
         },
     },

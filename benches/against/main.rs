@@ -285,7 +285,10 @@ fn main() -> anyhow::Result<()> {
             run(&flags, &binary, upstream.addr, seed, &mut tally);
         }));
         if ran.is_err() {
-            say(&format!("== a case that could not be judged (--seed {seed} --cases 1)\n{}", show(&random(seed).0)));
+            say(&format!(
+                "== a case that could not be judged (--seed {seed} --cases 1)\n{}",
+                show(&random(seed).0)
+            ));
             *tally.wrong.entry("a case that could not be judged".to_owned()).or_default() += 1;
         }
         seed = seed.wrapping_add(1);
