@@ -238,6 +238,26 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "K-055, C-01",
+        reason: "what CoreDNS does not find in large letters it keeps for small ones too",
+        settle: |it| {
+            let name = it.question.lower.as_str();
+            let zones = ["cluster.local.", "clusterset.local.", "in-addr.arpa.", "ip6.arpa."];
+            let is_own = zones
+                .iter()
+                .any(|zone| name == format!("ns.dns.{zone}") || name == *zone && it.question.qtype == "NS");
+            let denials = it.theirs.records("authority").filter_map(|record| record.split_once(" SOA "));
+            let was_large =
+                denials.map(|(owner, _)| owner).any(|owner| owner.chars().any(char::is_uppercase));
+            let settles = it.case.has("cache")
+                && is_own
+                && was_large
+                && it.ours.code() == "NOERROR"
+                && (it.theirs.is_nx() || it.theirs.is_nodata());
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "C-03, C-04",
         reason: "TTLs of what was kept; local answers are never kept",
         settle: |it| {
