@@ -161,8 +161,25 @@ pub(crate) const AROUND: &[Known] = &[
         rule: "K-255, S-03",
         reason: "a name of the walk of `autopath` that nobody can answer does not end it; CoreDNS fails, and so it does at the first element itself",
         settle: |it| {
-            let Some(walk) = it.case.walk(&it.question.lower) else { return false };
-            let stands = walk.len() == 1 || walk.iter().skip(1).any(|name| it.fails(name));
+            if !it.case.has("autopath") {
+                return false;
+            }
+            // Whoever rewrites names walks from another one; what another block answers is not what the steps behind say.
+            let walk = it.case.walk(&it.question.lower).unwrap_or_default();
+            let renames = it.case.words().any(|word| {
+                word.head.starts_with("rewrite name ") || word.head.starts_with("rewrite continue name ")
+            });
+            let is_elsewhere = |name: &String| {
+                it.case
+                    .blocks
+                    .iter()
+                    .any(|block| block.key != "." && name.ends_with(&format!("{}.", block.key)))
+            };
+            let stands = match walk.len() {
+                0 => renames,
+                1 => true,
+                _ => renames || walk.iter().skip(1).any(|name| it.fails(name) || is_elsewhere(name)),
+            };
             // What was found stands behind an alias (K-255); a name by itself needs none.
             let first = it.ours.records("answer").next();
             let led = first.is_none_or(|record| walk.len() == 1 || record.contains(" CNAME "));
@@ -254,6 +271,27 @@ pub(crate) const AROUND: &[Known] = &[
                 && was_large
                 && it.ours.code() == "NOERROR"
                 && (it.theirs.is_nx() || it.theirs.is_nodata());
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-08, header",
+        reason: "`header` holds for a failure that a step says too; CoreDNS writes that one past it",
+        settle: |it| {
+            let is_about = |word: &crate::case::Word| {
+                word.head == "header" && word.lines.iter().any(|line| line.starts_with("response "))
+            };
+            let codes = ["SERVFAIL", "REFUSED"];
+            let mut texts = [it.ours.text.clone(), it.theirs.text.clone()];
+            for text in &mut texts {
+                for flag in ["aa", "ra", "rd"] {
+                    *text = without_flag(text, flag);
+                }
+            }
+            let settles = it.case.words().any(is_about)
+                && codes.contains(&it.ours.code())
+                && is_empty(it.ours)
+                && texts[0] == texts[1];
             it.settle(settles)
         },
     },
