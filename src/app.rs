@@ -47,7 +47,7 @@ mod taps;
 mod upkeep;
 mod upstreams;
 mod weights;
-mod zones;
+pub(crate) mod zones;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]

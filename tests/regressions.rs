@@ -484,6 +484,49 @@ fn entries_without_a_port_count_in_the_weights_of_srv_records() {
     );
 }
 
+/// What a text is refused with.
+fn refused(text: String, path: &std::path::Path) -> String {
+    let options = ServeOptions {
+        text,
+        path: Some(path.to_owned()),
+        name: path.display().to_string(),
+        ..ServeOptions::default()
+    };
+    serve(options).err().unwrap_or_else(|| panic!("it is refused")).to_string()
+}
+
+/// <https://github.com/coredns/coredns/pull/7802>, <https://github.com/coredns/coredns/pull/7567>: expressions and imports of a
+/// Corefile cost without a bound.
+#[test]
+fn coredns_7802_coredns_7567_expressions_and_imports_of_a_corefile_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Corefile");
+    for pattern in ["(a{1000}){1000}".to_owned(), "((a?b?){100}){100}".repeat(20), "a".repeat(10_001)] {
+        let text = format!(".:0 {{\n bind 127.0.0.1\n rewrite name regex {pattern} b.test\n whoami\n}}\n");
+        let why = refused(text, &file);
+        assert!(
+            why.contains("is no regular expression") || why.contains("at most 10000 bytes"),
+            "{pattern:.20}: {why}"
+        );
+    }
+    // What is no matter for an engine without backtracking costs what it should.
+    let slow =
+        ".:0 {\n bind 127.0.0.1\n rewrite name regex ^(a+)+$ b.test\n hosts {\n 10.0.0.1 a.test\n }\n}\n";
+    let running = start(slow);
+    let name = format!("{0}.{0}.{0}.", "a".repeat(60));
+    // It is answered, whatever the code, within the patience of a client; and so is another name.
+    assert_ne!(ask("127.0.0.1", running.addresses()[0], &name).0, ResponseCode::NoError);
+    assert_eq!(ask("127.0.0.1", running.addresses()[0], "a.test.").1, ["10.0.0.1"]);
+    // In circles of one, of two and of three.
+    for (number, next) in [("one", "two"), ("two", "three"), ("three", "one"), ("self", "self")] {
+        std::fs::write(folder.path().join(number), format!("import {next}\n")).unwrap();
+    }
+    for first in ["one", "self"] {
+        let why = refused(format!(".:0 {{\n import {first}\n}}\n"), &file);
+        assert!(why.contains("imports itself"), "{why}");
+    }
+}
+
 /// Found by `cargo against`: of one endpoint name in two slices, only one of which has the port, both addresses stood beside SRV.
 #[test]
 fn addresses_beside_srv_are_those_that_have_the_port() {

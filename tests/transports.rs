@@ -25,6 +25,8 @@ mod table;
 
 #[path = "transports/certificates.rs"]
 mod certificates;
+#[path = "transports/counts.rs"]
+mod counts;
 #[path = "transports/hostile.rs"]
 mod hostile;
 #[path = "transports/http.rs"]

@@ -80,6 +80,7 @@ mod view;
 mod waiting;
 mod walk;
 mod whoami;
+mod why;
 mod words;
 
 pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};

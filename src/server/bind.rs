@@ -79,6 +79,10 @@ pub enum Bound {
 /// Receive buffer that is asked for; the kernel may give less. Unit: bytes.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// What the kernel keeps of replies that a peer of a stream has not taken (rule S-53); the kernel doubles it for its own needs.
+/// Left to itself it keeps megabytes. Unit: bytes.
+const STREAM_BUFFER: usize = 64 * 1024;
+
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 1024;
 
@@ -170,6 +174,8 @@ fn open_datagrams(addr: SocketAddr, scheme: Scheme) -> Result<UdpSocket, Errno> 
 /// A listener that shares its port.
 fn open_listener(addr: SocketAddr) -> Result<TcpListener, Errno> {
     let socket = open(addr, SocketType::STREAM, true)?;
+    // Its connections have it from here; a refusal is no reason not to serve.
+    let _ = sockopt::set_socket_send_buffer_size(&socket, STREAM_BUFFER);
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket.into())
 }

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{golden, json, run};
+use crate::{fault, golden, json, run};
 
 /// The folder of the golden texts.
 const FOLDER: &str = "tests/tools/check";
@@ -150,9 +150,9 @@ fn a_refusal_has_its_place_and_ends_with_1() {
 
 #[test]
 fn a_file_that_is_not_there_ends_with_2() {
-    let (out, code) = run(".", &["check", "/nowhere/Corefile"]);
-    assert_eq!(code, 2, "{out}");
-    assert!(out.contains("/nowhere/Corefile"), "{out}");
+    let (err, code) = fault(".", &["check", "/nowhere/Corefile"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("/nowhere/Corefile"), "{err}");
 }
 
 #[test]
