@@ -47,6 +47,9 @@ const LEAST: u32 = ALL >> 10;
 /// How long queries are counted before it is judged who sends too much.
 const WINDOW: Duration = Duration::from_millis(25);
 
+/// After so long a window ends whatever lies in the socket.
+const LATE: Duration = Duration::from_secs(1);
+
 /// In so many full batches time is looked at once.
 const EVERY: u32 = 16;
 
@@ -87,10 +90,14 @@ struct Gauge {
     ends: Option<Tick>,
     /// Who sent what in the window; empty without pressure.
     seen: Vec<Seen>,
-    /// How full the socket was at most in this window. Unit: percent.
+    /// How full the socket was at the last look; 0 once it was empty. Unit: percent.
     fill: u8,
+    /// How full it was at most in this window. Unit: percent.
+    peak: u8,
     /// Whether this window ends as soon as the socket is empty: it was full when the window began.
     urgent: bool,
+    /// Whether this window ends now: the socket is full, and was not a moment ago.
+    rising: bool,
     /// How much of what the greatest send is dropped. Unit: 1 / `ALL`.
     drop: u32,
     /// Whether what is in the socket came before the process stood still, as far as nothing says otherwise.
@@ -116,6 +123,7 @@ impl Gauge {
     /// A batch that was not full came: the socket is empty now.
     fn emptied(&mut self) {
         self.full = 0;
+        self.fill = 0;
         self.stood = false;
     }
 
@@ -138,12 +146,15 @@ impl Gauge {
         if self.old {
             return Verdict::Drop;
         }
-        if fill > ROOMY && !self.proxied && self.ends.is_none() {
+        let before = std::mem::replace(&mut self.fill, fill);
+        self.peak = self.peak.max(fill);
+        if self.ends.is_some() {
+            self.rising |= fill >= FULL && before < FULL;
+        } else if fill > ROOMY && !self.proxied {
             self.ends = Some(now.plus(WINDOW));
             self.urgent = fill >= FULL;
-            self.fill = 0;
+            self.peak = fill;
         }
-        self.fill = self.fill.max(fill);
         Verdict::Answer
     }
 
@@ -173,19 +184,22 @@ impl Gauge {
     /// Ends the window if it is over, `empty` saying whether the socket is; who is to be sifted from now on, if that changes.
     fn turn(&mut self, now: Tick, empty: bool) -> Option<&[Sifted]> {
         let ends = self.ends?;
-        if now < ends && !(self.urgent && empty) {
+        if now < ends && !self.rising && !(self.urgent && empty) {
             return None;
         }
         let before = std::mem::take(&mut self.sifted);
-        self.drop = ALL - Self::passing(ALL - self.drop, self.fill);
+        let fill = if self.urgent { self.peak } else { self.fill };
+        self.drop = ALL - Self::passing(ALL - self.drop, fill);
         self.weigh(&before);
-        let pressed = self.drop > 0 || self.fill > ROOMY;
+        if self.great.is_empty() {
+            self.drop = 0;
+        }
+        let pressed = self.drop > 0 || fill > ROOMY;
         self.ends = pressed.then(|| now.plus(WINDOW));
         if !pressed {
             self.great.clear();
         }
-        self.urgent = false;
-        self.fill = 0;
+        (self.urgent, self.rising, self.peak) = (false, false, 0);
         self.seen.clear();
         (before != self.sifted).then_some(self.sifted.as_slice())
     }
@@ -196,7 +210,7 @@ impl Gauge {
     /// floods.
     fn passing(pass: u32, fill: u8) -> u32 {
         let pass = match fill {
-            FULL.. => pass / 8,
+            FULL.. => pass / 4,
             fill if fill > AIM => pass * u32::from(AIM) / u32::from(fill),
             fill if fill > ROOMY => pass + pass / 32,
             _ => pass + pass / 2,
@@ -371,7 +385,15 @@ impl Pressure {
             return;
         }
         for number in 0..self.gauges.len() {
+            let Some(gauge) = self.gauges.get(number) else { continue };
+            if gauge.ends.is_none_or(|ends| now < ends) {
+                continue;
+            }
             if let Some(socket) = socket(number) {
+                // What lies there is read next, and says more: who does not get to run finds a full socket late.
+                if gauge.ends.is_none_or(|ends| now < ends.plus(LATE)) && sockopt::fill(socket) > Some(0) {
+                    continue;
+                }
                 self.turn(number, socket, now, false);
             } else if let Some(gauge) = self.gauges.get_mut(number) {
                 // It was closed.
