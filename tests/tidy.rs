@@ -79,7 +79,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     // Of the Corefile what is spoken at a listener. Sync: the beat that says whether the process stood still.
-    ("server", &["wire", "chain", "metrics", "time", "sync", "forward", "tls", "corefile::Transport", "panics"]),
+    (
+        "server",
+        &["wire", "chain", "metrics", "time", "sync", "forward", "tls", "corefile::Transport", "panics"],
+    ),
     // Time: the server's own requests for `/health` are measured. Of the cache how much there is, and of loops what is known
     // of them, and what is spoken at a listener, for /metrics.
     (

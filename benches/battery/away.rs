@@ -90,8 +90,10 @@ fn down_at_start(_: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let listening =
         wait(LONG, || rig.outside("first.example.org") == Some(0)).map(|_| clock.now().since(begin));
     rig.subject.alive()?;
-    let (inside, outside) =
-        (Beside::start(rig.addr, Names::Cluster(SMALL), 200)?, Beside::start(rig.addr, Names::Outside(0), 100)?);
+    let (inside, outside) = (
+        Beside::start(rig.addr, Names::Cluster(SMALL), 200)?,
+        Beside::start(rig.addr, Names::Outside(0), 100)?,
+    );
     std::thread::sleep(Duration::from_secs(6));
     let (ready, health) = (status(rig.ready, "/ready"), status(rig.health, "/health"));
     let (inside, outside) = (inside.finish(), outside.finish());
@@ -203,7 +205,10 @@ fn back(_: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let mut rig = Rig::synced(kind, &Plan::small(&api))?;
     let load = Beside::start(rig.addr, Names::Cluster(SMALL), RATE)?;
     let mut found = Found::default();
-    let bars = [(Duration::from_secs(12), Duration::from_secs(1)), (Duration::from_secs(40), Duration::from_secs(5))];
+    let bars = [
+        (Duration::from_secs(12), Duration::from_secs(1)),
+        (Duration::from_secs(40), Duration::from_secs(5)),
+    ];
     for (nth, (lasts, bar)) in bars.into_iter().enumerate() {
         api.down();
         std::thread::sleep(lasts / 2);

@@ -163,8 +163,7 @@ fn for_long(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     fill(&rig)?;
     let asked = (upstream.queries(), silent.queries());
     let loads = [(Names::Cluster(SMALL), 400), (Names::Outside(1), 400), (Names::Silent, 200)];
-    let [cluster, outside, unanswered] =
-        loads.map(|(names, rate)| Beside::start(rig.addr, names, rate));
+    let [cluster, outside, unanswered] = loads.map(|(names, rate)| Beside::start(rig.addr, names, rate));
     let (cluster, outside, unanswered) = (cluster?, outside?, unanswered?);
     let clock = Clock::system();
     let (begin, lasts) = (clock.now(), Duration::from_secs(minutes * 60));
@@ -185,7 +184,8 @@ fn for_long(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let mut found = Found::default();
     found.judge(lives, if lives { "lives".to_owned() } else { "killed".to_owned() });
     let growth = slope(&points) * 3600.0;
-    let (first, last) = (points.first().map_or(0.0, |point| point.1), points.last().map_or(0.0, |point| point.1));
+    let (first, last) =
+        (points.first().map_or(0.0, |point| point.1), points.last().map_or(0.0, |point| point.1));
     found.judge(
         growth < SLOPE,
         format!("{} an hour over {minutes} minutes ({} → {})", mega(growth), mebi(first), mebi(last)),
@@ -300,18 +300,13 @@ fn through_a_cache(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
         return Ok(Found::not_run(format!("only {asked} names reached the upstream")));
     }
     let took = clock.now().since(begin);
-    let (first, last) = (points.first().map_or(0.0, |point| point.1), points.last().map_or(0.0, |point| point.1));
+    let (first, last) =
+        (points.first().map_or(0.0, |point| point.1), points.last().map_or(0.0, |point| point.1));
     let growth = slope(points.get(1..).unwrap_or_default()) * 600.0;
     let mut found = Found::default();
     found.judge(
         growth < MEBI,
-        format!(
-            "{} → {} → {}, {:+.2} MiB in 10 minutes",
-            mebi(idle),
-            mebi(first),
-            mebi(last),
-            growth / MEBI
-        ),
+        format!("{} → {} → {}, {:+.2} MiB in 10 minutes", mebi(idle), mebi(first), mebi(last), growth / MEBI),
     );
     found.note(format!("{lost} of {all} lost in {}", seconds(took)));
     Ok(found)

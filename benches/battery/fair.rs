@@ -88,8 +88,10 @@ fn greedy(rig: &Rig, lasts: Duration) -> anyhow::Result<Done> {
 /// What the twenty lost.
 fn lost(found: &mut Found, account: &Account, how: &str) {
     let lost = real(account.failed()) / real(account.asked) * 100.0;
-    found
-        .judge(lost < 0.1, format!("{how}: the 20 lose {} of {} ({lost:.2} %)", account.failed(), account.asked));
+    found.judge(
+        lost < 0.1,
+        format!("{how}: the 20 lose {} of {} ({lost:.2} %)", account.failed(), account.asked),
+    );
 }
 
 /// How long their answers took.

@@ -62,7 +62,8 @@ impl Measured {
             }
         }
         let lines = servers.iter().map(|server| {
-            let of = || self.found.iter().filter(|(_, of, _)| of == server).map(|(row, _, found)| (*row, found));
+            let of =
+                || self.found.iter().filter(|(_, of, _)| of == server).map(|(row, _, found)| (*row, found));
             let missed: Vec<&str> =
                 of().filter(|(_, found)| found.is_run() && !found.is_kept()).map(|(row, _)| row).collect();
             let not_run: Vec<&str> = of().filter(|(_, found)| !found.is_run()).map(|(row, _)| row).collect();
@@ -122,7 +123,8 @@ impl Measured {
     /// When, where and how this run was.
     fn said(&self) -> String {
         let Circumstances { load, measures, rows, servers } = &self.under;
-        let coredns = self.found.iter().map(|(_, server, _)| server.as_str()).find(|name| *name != "signpost");
+        let coredns =
+            self.found.iter().map(|(_, server, _)| server.as_str()).find(|name| *name != "signpost");
         let optimised = if cfg!(debug_assertions) { "without" } else { "with" };
         let date = place::date(Clock::system().wall().0);
         let about = |named: &[String]| match named {

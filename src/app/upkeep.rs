@@ -39,7 +39,9 @@ impl Upkeep {
         let (told, tended, time) = (changed.clone(), active.clone(), clock.clone());
         let pulse = Arc::<Pulse>::default();
         let beaten = pulse.clone();
-        admin.spawn(kept("staleness", move || staleness::watch(active.clone(), clock.clone(), beaten.clone())));
+        admin.spawn(kept("staleness", move || {
+            staleness::watch(active.clone(), clock.clone(), beaten.clone())
+        }));
         admin.spawn(kept("upkeep", move || tend(tended.clone(), time.clone(), told.clone())));
         Self { changed, pulse }
     }

@@ -194,7 +194,9 @@ mod tests {
         places.extend((2..26).map(|number| (usize::from(number), client(number), Tick(30))));
         assert!(Crowd::default().holds_much(client(1), looks(&places)));
         let mut crowd = Crowd::default();
-        assert!(!crowd.holds_much(client(2), looks(&places)) && !crowd.holds_much(client(99), looks(&places)));
+        assert!(
+            !crowd.holds_much(client(2), looks(&places)) && !crowd.holds_much(client(99), looks(&places))
+        );
         places[0] = (0, client(99), Tick(30));
         assert!(!crowd.holds_much(client(1), looks(&places)), "seven of 32");
         assert!(crowd.holds_much(client(1), looks(&places[1..8])));
