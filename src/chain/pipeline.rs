@@ -391,8 +391,7 @@ impl<R> Pipeline<R> {
                     checking_disabled: self.asked.query.header.checking_disabled(),
                     dnssec_ok: self.asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
                     options: &self.asked.options,
-                    greedy: self.exchange.tight(&group)
-                        && self.table.greedy(&self.asked, share, &mut self.rng),
+                    greedy: self.exchange.tight(&group) && self.table.hogs(&self.asked, share, &mut self.rng),
                 };
                 if let Err(failure) = self.exchange.begin(&need, waiter, now) {
                     walk = self.walk(plan, Some(Answer::Upstream(Err(failure))), now);

@@ -223,7 +223,7 @@ impl<R> Table<R> {
 
     /// Whether what is left of the bounds of these upstreams is for others: nobody waits for this query, or its client holds
     /// much of what waits for them (rule S-52).
-    pub(super) fn greedy(&mut self, asked: &Asked, share: Option<Share>, rng: &mut fastrand::Rng) -> bool {
+    pub(super) fn hogs(&mut self, asked: &Asked, share: Option<Share>, rng: &mut fastrand::Rng) -> bool {
         let slots = &self.slots;
         if asked.errand || slots.is_empty() {
             return asked.errand;
