@@ -39,7 +39,7 @@ use servers::{Kind, Place};
 #[derive(Parser, Debug)]
 #[command(name = "versus")]
 struct Flags {
-    /// Length of one run, in seconds.
+    /// What each server is asked in a round, in seconds: one after another in turn.
     #[arg(long, default_value_t = 3)]
     seconds: u32,
     /// How many rounds over all servers.
@@ -214,13 +214,24 @@ fn compare_at(
         // Warms caches and heaps up; not counted.
         measure::run(server, work, &queries, 1, (place.core, client_core))?;
     }
+    // A machine that drifts does so for all alike: in a round everybody has its turn once a second.
+    let (slices, seconds) = if anew { (1, flags.seconds) } else { (flags.seconds, 1) };
     for round in 1..=flags.rounds {
-        for (server, samples) in &mut running {
-            if anew && round > 1 {
-                *server = servers::start(server.kind, work, &place)?.0;
+        let mut slots: Vec<Vec<Sample>> = vec![Vec::new(); running.len()];
+        for slice in 0..slices {
+            let mut turns: Vec<_> = running.iter_mut().zip(&mut slots).collect();
+            if slice % 2 == 1 {
+                turns.reverse();
             }
-            let sample =
-                measure::quiet_run(server, work, &queries, flags.seconds, (place.core, client_core))?;
+            for ((server, _), slot) in turns {
+                if anew && round > 1 {
+                    *server = servers::start(server.kind, work, &place)?.0;
+                }
+                slot.push(measure::quiet_run(server, work, &queries, seconds, (place.core, client_core))?);
+            }
+        }
+        for ((server, samples), slot) in running.iter_mut().zip(&slots) {
+            let sample = Sample::joined(slot);
             say(&format!(
                 "{} round {round} {:<14} {:>8.0} q/s {:>7.3} us/query, {:.1} queries a wait, lost {}, others {:.1} %",
                 work.name(),

@@ -55,6 +55,22 @@ pub(crate) struct Sample {
     pub(crate) foreign: f64,
 }
 
+impl Sample {
+    /// What runs of equal length gave together.
+    pub(crate) fn joined(runs: &[Self]) -> Self {
+        let sum = |of: fn(&Self) -> f64| runs.iter().map(of).sum::<f64>();
+        let answered = sum(|run| run.per_second).max(1.0);
+        Self {
+            per_second: answered / nanos(u64::try_from(runs.len()).unwrap_or(1).max(1)),
+            micros: sum(|run| run.per_second * run.micros) / answered,
+            batch: answered / sum(|run| run.per_second / run.batch.max(f64::MIN_POSITIVE)).max(1.0),
+            lost: runs.iter().map(|run| run.lost).sum(),
+            memory: runs.last().map_or(0, |run| run.memory),
+            foreign: runs.iter().map(|run| run.foreign).fold(0.0, f64::max),
+        }
+    }
+}
+
 /// The first two processors that this process may use: the server's and the client's.
 pub(crate) fn two_cores() -> anyhow::Result<(usize, usize)> {
     let set = sched_getaffinity(None)?;
