@@ -177,7 +177,7 @@ fn whoever_floods_a_worker_that_hardly_runs_takes_nothing_from_others_but_in_the
         let account = held.play(20_000);
         let name = format!("{places} places, {flood} a ms, {speed} served in {runs} of 100: {account:?}");
         let [first, rest @ ..] = account;
-        assert!(first.0 <= 300, "at first: {name}");
+        assert!(first.0 <= 400, "at first: {name}");
         let (lost, sent) = rest.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         assert!(lost * 1000 <= sent, "later on: {name}");
     }
