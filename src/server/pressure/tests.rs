@@ -166,18 +166,19 @@ impl Held {
 fn whoever_floods_a_worker_that_hardly_runs_takes_nothing_from_others_but_in_the_first_moments() {
     // A twentieth of a processor and the socket that a kernel gives unless told; the same with a larger one; a flood that is
     // no more than twice what is served; one that is a hundred times as much.
-    for held in [
-        Held { places: 550, flood: 50, speed: 200, runs: 5 },
-        Held { places: 10_900, flood: 50, speed: 200, runs: 5 },
-        Held { places: 550, flood: 20, speed: 200, runs: 5 },
-        Held { places: 550, flood: 1000, speed: 200, runs: 5 },
-        Held { places: 550, flood: 400, speed: 200, runs: 100 },
+    // What the modest lose at most before it is known who floods: of a thousand queries a second.
+    for (most, held) in [
+        (300, Held { places: 550, flood: 50, speed: 200, runs: 5 }),
+        (50, Held { places: 10_900, flood: 50, speed: 200, runs: 5 }),
+        (300, Held { places: 550, flood: 20, speed: 200, runs: 5 }),
+        (1000, Held { places: 550, flood: 1000, speed: 200, runs: 5 }),
+        (50, Held { places: 550, flood: 400, speed: 200, runs: 100 }),
     ] {
         let Held { places, flood, speed, runs } = held;
         let account = held.play(20_000);
         let name = format!("{places} places, {flood} a ms, {speed} served in {runs} of 100: {account:?}");
         let [first, rest @ ..] = account;
-        assert!(first.0 <= 400, "at first: {name}");
+        assert!(first.0 <= most, "at first: {name}");
         let (lost, sent) = rest.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         assert!(lost * 1000 <= sent, "later on: {name}");
     }
