@@ -325,6 +325,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             clock: options.clock,
             secrets,
             streams: Some(streams),
+            pulse: upkeep.pulse(),
         },
     )
     .map_err(ServeError::Start)?;

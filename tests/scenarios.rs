@@ -50,6 +50,7 @@ macro_rules! scenarios {
 
 scenarios! {
     cve_2026_42534_duplicates
+    l3_the_last_places_are_for_others
     l4_many_clients_ask_the_same
     l5_one_slow_zone_leaves_the_others_alone
     plain_answers

@@ -78,8 +78,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "tls",
         ],
     ),
-    // Of the Corefile what is spoken at a listener.
-    ("server", &["wire", "chain", "metrics", "time", "forward", "tls", "corefile::Transport", "panics"]),
+    // Of the Corefile what is spoken at a listener. Sync: the beat that says whether the process stood still.
+    (
+        "server",
+        &["wire", "chain", "metrics", "time", "sync", "forward", "tls", "corefile::Transport", "panics"],
+    ),
     // Time: the server's own requests for `/health` are measured. Of the cache how much there is, and of loops what is known
     // of them, and what is spoken at a listener, for /metrics.
     (

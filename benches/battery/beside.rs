@@ -34,24 +34,36 @@ const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
 pub(crate) enum Names {
     /// Services of a cluster, one after another.
     Cluster(Scale),
-    /// A new name outside of it each time.
-    Outside,
+    /// A new name outside of it each time, below a number that nobody else asks below.
+    Outside(u8),
+    /// The same below `silent.test`, where nobody answers.
+    Silent,
+    /// Whatever comes back is right.
+    Echo,
 }
 
 impl Names {
     /// A question.
     fn query(self, number: usize, id: u16) -> Vec<u8> {
+        let below = |below: &str| {
+            let labels = format!("n{number}.{below}");
+            encode(id, &labels.split('.').map(str::to_owned).collect::<Vec<_>>())
+        };
         match self {
             Self::Cluster(scale) => encode(id, &service_labels(number % scale.services)),
-            Self::Outside => encode(id, &[format!("n{number}"), "example".to_owned(), "org".to_owned()]),
+            Self::Outside(tag) => below(&format!("c{tag}.example.org")),
+            Self::Silent => below("silent.test"),
+            Self::Echo => below("example.org"),
         }
     }
 
     /// Whether a reply is right.
-    fn is_right(self, number: usize, reply: &[u8]) -> bool {
+    pub(crate) fn is_right(self, number: usize, reply: &[u8]) -> bool {
         match self {
             Self::Cluster(scale) => right(reply, scale, number % scale.services),
-            Self::Outside => reply.windows(4).any(|four| four == OUTSIDE),
+            Self::Outside(_) => reply.windows(4).any(|four| four == OUTSIDE),
+            Self::Silent => false,
+            Self::Echo => true,
         }
     }
 }

@@ -6,15 +6,16 @@ use serde_json::Value;
 use signpost::time::Clock;
 
 use super::api::{FakeApi, Fault, Resource, slice};
-use super::away::{LISTS, LONG, RATE, REST, real, seen};
+use super::away::{LISTS, LONG, MEBI, RATE, REST, WATCHED, real, seen};
 use super::beside::{Beside, Names};
+use super::noise::Noise;
 use super::objects::{HEADLESS_EVERY, USUAL, name_of, namespace_of, service};
 use super::report::{mebi, micros, seconds};
 use super::rig::{Kind, Plan, Rig, SMALL, add, remove, small_api, wait};
-use super::row::{Found, Row, Stage};
+use super::row::{Found, Row, Stage, WIDE};
 
-/// What each server watches of a cluster without special options.
-const WATCHED: [Resource; 3] = [Resource::Services, Resource::EndpointSlices, Resource::Namespaces];
+/// How long after a list a server is left alone before its memory counts.
+const SETTLED: Duration = Duration::from_secs(8);
 
 /// Changes a second in a storm.
 const STORM: u32 = 2000;
@@ -41,14 +42,14 @@ pub(crate) const ROWS: [Row; 5] = [
     },
     Row {
         id: "A8",
-        what: "A slow first list (500 kB/s); a cold start with 10,000 Services; a relist of them under load",
-        bar: "no name denied; all right ≤ 1 s after the start; p99 ≤ 5 ms during the relist",
+        what: "A slow first list (1 MB/s); a cold start with 10,000 Services and 100,000 endpoints; a relist of them under load",
+        bar: "no name denied; all right ≤ 1 s after the start; memory ≤ 35 MiB; p99 ≤ 5 ms during the relist, 0 of 2,000 q/s failed",
         run: slow,
     },
     Row {
         id: "A15",
         what: "2,000 EndpointSlice events a second for 5 s",
-        bar: "p99 of queries ≤ 2 × idle (or 2 ms); the last write answered ≤ 1 s after it",
+        bar: "p99 of queries ≤ 2 × idle; 0 of 2,000 q/s failed; the last write answered ≤ 1 s after it",
         run: storm,
     },
 ];
@@ -175,7 +176,7 @@ fn slow(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let mut found = Found::default();
     {
         let api = small_api();
-        let rule = api.fault(Fault::Slow(500_000).rule());
+        let rule = api.fault(Fault::Slow(1_000_000).rule());
         let mut rig = Rig::start(kind, &Plan::small(&api))?;
         let load = Beside::start(rig.addr, Names::Cluster(SMALL), 200)?;
         let took = rig.wait_synced()?;
@@ -188,32 +189,44 @@ fn slow(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
             format!("{} of {} denied in {} of a slow list", account.denied, account.asked, seconds(took)),
         );
     }
-    let api = stage.large();
+    let api = stage.wide();
     let clock = Clock::system();
     let begin = clock.now();
-    let mut rig = Rig::start(kind, &Plan::of(api, USUAL))?;
-    rig.wait_synced()?;
-    let mut left: Vec<usize> = (0..USUAL.services).collect();
+    let mut rig = Rig::start(kind, &Plan::of(api, WIDE))?;
+    let first = rig.wait_synced()?;
+    let mut left: Vec<usize> = (0..WIDE.services).collect();
     while !left.is_empty() && clock.now().since(begin) < LONG {
         left = rig.client.not_right(&left).0;
     }
     let all = clock.now().since(begin);
+    let spent = rig.subject.processor_time()?;
     // What no server can be quicker than here.
     let alone = super::measure::fake_alone(api)?;
     found.judge(
-        all <= Duration::from_secs(1),
-        format!("all 10,000 right after {} (the fake alone: {})", seconds(all), seconds(alone)),
+        all <= Duration::from_secs(1) && left.is_empty(),
+        format!(
+            "all 10,000 right after {}, the last listed after {} (the fake alone: {}; {spent:.2} s of a processor)",
+            seconds(all),
+            seconds(first),
+            seconds(alone)
+        ),
     );
     let lists = || WATCHED.map(|resource| api.count(Some(resource), LISTS));
     wait(LONG, || api.is_watched());
+    // What the lists left behind is given back within some seconds.
+    std::thread::sleep(SETTLED);
+    let rss = rig.subject.rss()?;
+    found.judge(rss <= 35.0 * MEBI, format!("{} with 100,000 endpoints", mebi(rss)));
     let before = lists();
-    let load = Beside::start(rig.addr, Names::Cluster(USUAL), RATE)?;
+    let noise = Noise::listen()?;
+    let load = Beside::start(rig.addr, Names::Cluster(WIDE), RATE)?;
     api.compact();
     api.fail_open_watches(410);
     let listed =
         wait(LONG, || lists().iter().zip(before).all(|(now, before)| *now > before) && api.is_watched());
     std::thread::sleep(REST);
     let account = load.finish();
+    let noise = noise.finish();
     if listed.is_none() {
         found.judge(false, "no relist within 60 s".to_owned());
         return Ok(found);
@@ -221,7 +234,7 @@ fn slow(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     found.judge(
         account.part(990) <= Duration::from_millis(5) && account.failed() == 0,
         format!(
-            "relist: p99 {}, {} of {} failed",
+            "relist: p99 {} ({noise}), {} of {} failed",
             micros(account.part(990)),
             account.failed(),
             account.asked
@@ -250,22 +263,23 @@ fn storm(_: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let api = small_api();
     api.apply(service(CHANGING));
     let mut rig = Rig::synced(kind, &Plan::small(&api))?;
+    let noise = Noise::listen()?;
     let idle = Beside::start_for(rig.addr, Names::Cluster(SMALL), RATE, Duration::from_secs(4))?;
+    let noise = noise.finish();
+    let wilder = Noise::listen()?;
     let load = Beside::start(rig.addr, Names::Cluster(SMALL), RATE)?;
     let lasts = Duration::from_secs(5);
     let (count, last) = rage(&api, lasts);
     let took = wait(LONG, || rig.client.has_endpoint(CHANGING, last, true));
     let account = load.finish();
+    let wilder = wilder.finish();
     let (calm, wild) = (idle.part(990), account.part(990));
     let rate = real(count) / lasts.as_secs_f64();
-    if rate < f64::from(STORM) / 4.0 {
+    if rate < f64::from(STORM) * 0.9 {
         return Ok(Found::not_run(format!("the fake makes only {rate:.0} changes a second here")));
     }
     let mut found = Found::default();
-    found.judge(
-        wild <= (calm * 2).max(Duration::from_millis(2)),
-        format!("p99 {} → {}", micros(calm), micros(wild)),
-    );
+    found.judge(wild <= calm * 2, format!("p99 {} ({noise}) → {} ({wilder})", micros(calm), micros(wild)));
     found.judge(account.failed() == 0, format!("{} of {} failed", account.failed(), account.asked));
     found.judge(
         took.is_some_and(|took| took <= Duration::from_secs(1)),

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `cargo battery` puts this server through them, and CoreDNS too where COREDNS_BIN names one; `--rows A1,L3` chooses,
-//! `--write` fills the columns of the page. It ends by itself, in 20 minutes with both, and ends only what it started.
+//! `--write` fills the columns of the page. It ends by itself, in half an hour with both, and ends only what it started.
 
 #[path = "../../tests/api/mod.rs"]
 mod api;
@@ -16,18 +16,22 @@ mod away;
 mod beside;
 mod blast;
 mod cage;
+mod ceiling;
 #[allow(dead_code, reason = "other benches use the rest")]
 #[path = "../cluster/client.rs"]
 mod client;
+mod fair;
 #[path = "../upstreams/fake.rs"]
 mod fake;
 #[allow(dead_code, reason = "other benches use the rest")]
 #[path = "../upstreams/flood.rs"]
 mod flood;
+mod hostile;
 mod lists;
 #[allow(dead_code, reason = "other benches use the rest")]
 #[path = "../cluster/measure.rs"]
 mod measure;
+mod noise;
 #[allow(dead_code, reason = "other benches use the rest")]
 #[path = "../cluster/objects.rs"]
 mod objects;
@@ -56,10 +60,10 @@ use clap::Parser;
 use signpost::time::Clock;
 
 use rig::Kind;
-use row::{Found, Row, Stage};
+use row::{Found, Measures, Row, Stage};
 
-/// How long a run may take before the rows that are left are not run.
-const WHOLE: Duration = Duration::from_secs(20 * 60);
+/// How long a run may take, beside row P5b, before the rows that remain are left out.
+const WHOLE: Duration = Duration::from_secs(45 * 60);
 
 /// Faults around a server, row by row, beside CoreDNS.
 #[derive(Parser, Debug)]
@@ -71,12 +75,18 @@ struct Flags {
     /// Servers to run: ours, coredns; both unless named.
     #[arg(long, value_delimiter = ',', value_parser = ["ours", "coredns"])]
     servers: Vec<String>,
-    /// How long an outage (A2) and a flood (L1 to L3) last. Unit: seconds.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(3..=3600))]
+    /// How long an outage (A2) and a flood (L1, L2) last. Unit: seconds.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(3..=3600))]
     seconds: u64,
+    /// How long P5b watches memory, at least 30; without it, P5b is left out unless it is named. Unit: minutes.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(30..=600))]
+    minutes: Option<u64>,
     /// The share of a processor that L1 leaves to the server. Unit: hundredths.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
     quota: u64,
+    /// How many different names go through the cache in L7.
+    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(200_000..=10_000_000))]
+    names: u64,
     /// Fills the columns of docs/reliability.md.
     #[arg(long)]
     write: bool,
@@ -97,8 +107,8 @@ fn say(text: &str) {
 
 /// All rows.
 fn rows() -> Vec<Row> {
-    let all = away::ROWS.into_iter().chain(lists::ROWS).chain(process::ROWS).chain(overload::ROWS);
-    let mut all: Vec<Row> = all.collect();
+    let all = away::ROWS.into_iter().chain(lists::ROWS).chain(process::ROWS).chain(ceiling::ROWS);
+    let mut all: Vec<Row> = all.chain(overload::ROWS).chain(fair::ROWS).chain(hostile::ROWS).collect();
     all.sort_by_key(|row| {
         let (letter, number) = row.id.split_at(1);
         (letter.to_owned(), number.trim_end_matches('b').parse::<u32>().unwrap_or(0), row.id.len())
@@ -136,16 +146,30 @@ fn main() -> anyhow::Result<()> {
     }
     rows.retain(|row| flags.rows.is_empty() || flags.rows.iter().any(|id| id == row.id));
     let kinds = kinds(&flags)?;
-    let stage = Stage::new(flags.seconds, flags.quota);
+    let named = flags.rows.iter().any(|id| id == "P5b");
+    let minutes = flags.minutes.or(named.then_some(30)).unwrap_or(0);
+    let measures = Measures {
+        seconds: flags.seconds,
+        minutes,
+        quota: flags.quota,
+        names: usize::try_from(flags.names)?,
+    };
+    let stage = Stage::new(measures);
     let clock = Clock::system();
     let begin = clock.now();
-    let mut table = page::Measured::default();
+    let whole = WHOLE + Duration::from_secs(60 * minutes * 2);
+    let mut table = page::Measured::new(page::Circumstances {
+        load: place::load(),
+        measures,
+        rows: flags.rows.clone(),
+        servers: flags.servers.clone(),
+    });
     for row in &rows {
         say(&format!("{}  {}\n     bar: {}", row.id, row.what, row.bar));
         for kind in &kinds {
             let start = clock.now();
-            let found = if clock.now().since(begin) > WHOLE {
-                Found::not_run("the time of this run is over")
+            let found = if clock.now().since(begin) > whole {
+                Found::left("the time of this run is over")
             } else {
                 // One row that can't be measured is no reason to leave the others out.
                 (row.run)(&stage, kind).unwrap_or_else(|why| Found::not_run(format!("{why:#}")))

@@ -1,4 +1,4 @@
-//! Rows P1 to P6, P10: reloads, signals, kills, little memory, few descriptors, a stop.
+//! Rows P1 to P4, P6, P10: reloads, signals, kills, few descriptors, a stop.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -7,13 +7,11 @@ use rustix::process::Signal;
 use signpost::time::Clock;
 
 use super::api::FakeApi;
-use super::asker;
-use super::away::{LONG, MEBI, RATE, REST, seen};
+use super::away::{LONG, MEBI, RATE, REST, real, seen};
 use super::beside::{Beside, Names};
-use super::cage::{Cage, Share};
 use super::fake::{Fake, Manner};
 use super::objects::USUAL;
-use super::report::{mebi, micros, millis, seconds};
+use super::report::{micros, millis, seconds};
 use super::rig::{Kind, Plan, Rig, SMALL, add, over_tcp, small_api, status, wait};
 use super::row::{Found, Row, Stage};
 
@@ -23,11 +21,11 @@ const RELOADS: usize = 100;
 /// How long the reloads of row P2 may take in all.
 const RELOADING: Duration = Duration::from_secs(45);
 
-/// Names that a cache has to hold in row P5.
-const FILL: usize = 40_000;
+/// How long a server is stopped in row P10.
+const STOP: Duration = Duration::from_secs(10);
 
 /// The rows.
-pub(crate) const ROWS: [Row; 7] = [
+pub(crate) const ROWS: [Row; 6] = [
     Row {
         id: "P1",
         what: "Four bad Corefiles and a good one, one after another, under load",
@@ -37,7 +35,7 @@ pub(crate) const ROWS: [Row; 7] = [
     Row {
         id: "P2",
         what: "100 reloads under load, each waited for",
-        bar: "0 of 2,000 q/s failed; memory ≤ + 2 MiB and files equal behind the first 10",
+        bar: "0 of 2,000 q/s failed; memory ≤ + 0.5 MiB and no more files, behind the first 10",
         run: reloads,
     },
     Row {
@@ -53,12 +51,6 @@ pub(crate) const ROWS: [Row; 7] = [
         run: kill,
     },
     Row {
-        id: "P5",
-        what: "64 MiB of memory (cgroup), 40,000 different names through the cache, then 5,000 unique names a second for a silent upstream",
-        bar: "it lives; 0 of 500 local q/s failed",
-        run: little_memory,
-    },
-    Row {
         id: "P6",
         what: "64 descriptors, 100 TCP connections held",
         bar: "0 of 1,000 q/s over UDP failed; ≤ 20 % of a processor; a change of the cluster ≤ 1 s; new TCP client ≤ 1 s after they end",
@@ -66,8 +58,8 @@ pub(crate) const ROWS: [Row; 7] = [
     },
     Row {
         id: "P10",
-        what: "SIGSTOP for 5 s under 500 q/s, then SIGCONT",
-        bar: "≤ 5 % of those asked meanwhile answered when they are older than 2 s; right ≤ 0.5 s after; ≤ 6 new connections to the API server",
+        what: "SIGSTOP for 10 s under 500 q/s, then SIGCONT",
+        bar: "≤ 5 % of those asked meanwhile answered when they are older than 2 s; right ≤ 0.5 s after; ≤ 3 new connections to the API server, one a watch",
         run: stopped,
     },
 ];
@@ -146,8 +138,9 @@ fn reloads(_: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let mut found = Found::default();
     found.judge(account.failed() == 0, format!("{} of {} failed", account.failed(), account.asked));
     found.judge(done == RELOADS, format!("{done} reloads in {}", seconds(took)));
-    found.judge(rss - early_rss <= 2.0 * MEBI, format!("memory {:+.1} MiB", (rss - early_rss) / MEBI));
-    found.judge((files - early_files).abs() <= 2.0, format!("files {early_files} → {files}"));
+    found.judge(rss - early_rss <= MEBI / 2.0, format!("memory {:+.2} MiB", (rss - early_rss) / MEBI));
+    // What fakes and probes have open for a moment comes and goes.
+    found.judge(files <= early_files, format!("files {early_files} → {files}"));
     Ok(found)
 }
 
@@ -218,57 +211,16 @@ fn kill(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
         listening.is_some_and(|took| took <= Duration::from_millis(100)),
         format!("listening after {}", listening.map_or("60 s".to_owned(), millis)),
     );
+    let spent = rig.subject.processor_time()?;
     let alone = super::measure::fake_alone(api)?;
     found.judge(
         right <= Duration::from_millis(500),
-        format!("right after {} (the fake alone: {})", seconds(right), seconds(alone)),
+        format!(
+            "right after {} (the fake alone: {}; {spent:.2} s of a processor)",
+            seconds(right),
+            seconds(alone)
+        ),
     );
-    Ok(found)
-}
-
-/// P5.
-fn little_memory(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
-    let api = small_api();
-    let upstream = Fake::start(Manner::after(0))?;
-    let silent = Fake::start(Manner::SILENT)?;
-    let cage = match Cage::new(Share::Memory(64 << 20)) {
-        Ok(cage) => cage,
-        Err(why) => return Ok(Found::not_run(format!("no group for memory: {why:#}"))),
-    };
-    let plan = Plan {
-        cache: "cache 3600 {\n    success 200000\n  }",
-        blocks: format!("silent.test:PORT {{\n  bind 127.0.0.1\n  forward . {}\n}}\n", silent.addr),
-        ..Plan::small(&api).upstream(upstream.addr)
-    };
-    let mut rig = Rig::start(kind, &plan)?;
-    cage.hold(rig.subject.pid())?;
-    rig.wait_synced()?;
-    let load = Beside::start(rig.addr, Names::Cluster(SMALL), 500)?;
-    let names: Vec<String> = (0..FILL).map(|number| format!("fill-{number}.example.net")).collect();
-    asker::eager(rig.addr, &names)?;
-    let name = |number: usize| format!("f{number}.silent.test");
-    let flood = asker::Steady {
-        addr: rig.addr,
-        rate: 5000,
-        lasts: Duration::from_secs(stage.seconds.min(8)),
-        name: &name,
-        mark: None,
-    };
-    asker::steady(&flood)?;
-    let lives = rig.subject.alive();
-    let account = load.finish();
-    let mut found = Found::default();
-    found.judge(
-        lives.is_ok(),
-        if lives.is_ok() {
-            format!("lives, peak {}", mebi(rig.subject.peak()?))
-        } else {
-            "killed".to_owned()
-        },
-    );
-    found.judge(account.failed() == 0, format!("{} of {} failed", account.failed(), account.asked));
-    drop(rig);
-    drop(cage);
     Ok(found)
 }
 
@@ -315,7 +267,7 @@ fn stopped(_: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     std::thread::sleep(Duration::from_secs(1));
     let connections = api.accepted();
     rig.signal(Signal::STOP)?;
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(STOP);
     let answered = rig.client.is_right(1);
     rig.signal(Signal::CONT)?;
     let right = rig.visible(1, LONG);
@@ -326,12 +278,12 @@ fn stopped(_: &Stage, kind: &Kind) -> anyhow::Result<Found> {
         return Ok(Found::not_run("it was not stopped"));
     }
     let mut found = Found::default();
-    let share = super::away::real(account.late) / 2500.0 * 100.0;
-    found.judge(share <= 5.0, format!("{} replies older than 2 s ({share:.0} %)", account.late));
+    let share = real(account.late) / (500.0 * STOP.as_secs_f64()) * 100.0;
+    found.judge(share <= 5.0, format!("{} replies older than 2 s ({share:.1} %)", account.late));
     found.judge(
         right.is_some_and(|took| took <= Duration::from_millis(500)),
         format!("right after {}", right.map_or("60 s".to_owned(), micros)),
     );
-    found.judge(connections <= 6, format!("{connections} new connections"));
+    found.judge(connections <= 3, format!("{connections} new connections"));
     Ok(found)
 }

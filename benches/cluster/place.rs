@@ -15,6 +15,13 @@ pub(crate) fn machine() -> String {
     format!("{cores} cores, {model}{virtual_machine}, Linux {number}")
 }
 
+/// How many processes wanted a processor over the last minute.
+#[allow(dead_code, reason = "only the battery says it")]
+pub(crate) fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("unknown").to_owned()
+}
+
 /// The date of a moment: days since 1970 in the Gregorian calendar, UTC.
 pub(crate) fn date(seconds: u64) -> String {
     let mut days = seconds / 86_400;

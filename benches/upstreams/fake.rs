@@ -23,15 +23,17 @@ pub(crate) struct Manner {
     pub(crate) lost: u32,
     /// How long an answer takes.
     pub(crate) delay: Duration,
+    /// Names that begin with this letter are never answered; none where it is 0.
+    pub(crate) mute: u8,
 }
 
 impl Manner {
     /// Takes queries and never says a word.
-    pub(crate) const SILENT: Self = Self { lost: 100, delay: Duration::ZERO };
+    pub(crate) const SILENT: Self = Self { lost: 100, delay: Duration::ZERO, mute: 0 };
 
     /// Loses nothing and answers after so many milliseconds.
     pub(crate) const fn after(millis: u64) -> Self {
-        Self { lost: 0, delay: Duration::from_millis(millis) }
+        Self { lost: 0, delay: Duration::from_millis(millis), mute: 0 }
     }
 }
 
@@ -111,7 +113,8 @@ fn receive(
             counts.queries.fetch_add(1, Relaxed);
             counts.popular.fetch_add(u64::from(first.eq_ignore_ascii_case(&b'z')), Relaxed);
         }
-        if rng.u32(..100) < manner.lost {
+        let mute = manner.mute != 0 && first.is_some_and(|first| first.eq_ignore_ascii_case(&manner.mute));
+        if mute || rng.u32(..100) < manner.lost {
             continue;
         }
         let Some(answer) = answer(query) else { continue };

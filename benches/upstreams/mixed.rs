@@ -25,7 +25,7 @@ pub(crate) struct Case {
 }
 
 /// Loses 30 % of what it is asked and answers the rest after 20 ms.
-const LOSSY: Manner = Manner { lost: 30, delay: Duration::from_millis(20) };
+const LOSSY: Manner = Manner { lost: 30, delay: Duration::from_millis(20), mute: 0 };
 
 /// The sets. The first is what all others are compared with: one upstream, and nothing wrong with it.
 pub(crate) const CASES: [Case; 4] = [

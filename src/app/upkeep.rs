@@ -12,7 +12,7 @@ use crate::admin::AdminServer;
 use crate::chain::Active;
 use crate::metrics::ClusterCounts;
 use crate::panics::kept;
-use crate::server::give_back;
+use crate::server::{Pulse, give_back};
 use crate::time::Clock;
 
 /// How often it is looked whether lists have ended: memory that they leave is given back when none has for so long.
@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_secs(3);
 pub(super) struct Upkeep {
     /// Told when another plan is in force.
     changed: Arc<Notify>,
+    /// Beaten all the while.
+    pulse: Arc<Pulse>,
 }
 
 impl Upkeep {
@@ -35,9 +37,18 @@ impl Upkeep {
         let changed = Arc::new(Notify::new());
         admin.spawn(kept("memory", move || tidy(counts.clone())));
         let (told, tended, time) = (changed.clone(), active.clone(), clock.clone());
-        admin.spawn(kept("staleness", move || staleness::watch(active.clone(), clock.clone())));
+        let pulse = Arc::<Pulse>::default();
+        let beaten = pulse.clone();
+        admin.spawn(kept("staleness", move || {
+            staleness::watch(active.clone(), clock.clone(), beaten.clone())
+        }));
         admin.spawn(kept("upkeep", move || tend(tended.clone(), time.clone(), told.clone())));
-        Self { changed }
+        Self { changed, pulse }
+    }
+
+    /// Says whether the process stood still.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        self.pulse.clone()
     }
 
     /// Another plan is in force.

@@ -3,7 +3,8 @@
 //!
 //! Nothing is kept about clients while there are places. Once there are none, a few places chosen at random say who holds
 //! most: where that is somebody else than who asks now, the query of theirs that waited longest is dismissed. A client that
-//! holds most itself is refused, so that what waits already comes to its end.
+//! holds most itself is refused, so that what waits already comes to its end. Of bounds that are not the table's own (how many
+//! questions a line may have under way, and an upstream) the last eighth is for those who hold little.
 
 use std::net::IpAddr;
 
@@ -12,10 +13,13 @@ use crate::forward::Failure;
 use crate::time::Tick;
 use crate::wire::Ede;
 
-/// How many places are looked at. One client that holds half of them is missed once in four billion times.
+/// How many queries that wait are looked at. One client that has half of them is missed once in four billion times.
 const LOOKS: usize = 32;
 
-/// A client holds too much when it has so many of the places looked at.
+/// How many places are looked at for them: many may be free.
+const TRIES: usize = 8 * LOOKS;
+
+/// A client holds too much when it has so many of the queries looked at: a quarter.
 const MANY: usize = LOOKS / 4;
 
 /// For so many refusals in a row it is believed who was found to hold most.
@@ -52,30 +56,81 @@ impl Crowd {
     /// Which of some places makes room for a query of `client`; `None` where it is refused itself.
     ///
     /// `look` gives a place chosen at random: its number, whose query is in it, and when that query's time is up; `None`
-    /// where none that may be dismissed is found there. Cost: a comparison mostly, else `LOOKS` places.
+    /// where none that may be dismissed is found there. Cost: a comparison mostly, else at most `TRIES` places.
     pub(super) fn loser(
         &mut self,
         client: Key,
-        mut look: impl FnMut() -> Option<(usize, Key, Tick)>,
+        look: impl FnMut() -> Option<(usize, Key, Tick)>,
     ) -> Option<usize> {
-        if let Some((heavy, left)) = &mut self.heavy
-            && *heavy == client
-            && *left > 0
-        {
-            *left -= 1;
+        if self.believes(client) {
             return None;
         }
-        let seen: [Option<(usize, Key, Tick)>; LOOKS] = std::array::from_fn(|_| look());
-        let holds = |key: Key| seen.iter().flatten().filter(|(_, held, _)| *held == key).count();
-        let (_, heavy, _) = seen.iter().flatten().max_by_key(|(_, key, _)| holds(*key))?;
-        let most = holds(*heavy);
-        self.heavy = Some((*heavy, BELIEVED));
-        if *heavy == client || most < MANY || most < 2 * holds(client) {
+        let seen = gather(look);
+        let (heavy, most) = heaviest(&seen)?;
+        self.heavy = Some((heavy, BELIEVED));
+        if heavy == client || most < MANY || most < 2 * held(&seen, client) {
             return None;
         }
-        let own = seen.iter().flatten().filter(|(_, key, _)| key == heavy);
+        let own = seen.iter().flatten().filter(|(_, key, _)| *key == heavy);
         own.min_by_key(|(_, _, until)| *until).map(|(place, ..)| *place)
     }
+
+    /// Whether `client` holds a quarter of what waits or more, so that what is kept for others is not for it; `look` and cost
+    /// as for `loser`.
+    pub(super) fn holds_much(
+        &mut self,
+        client: Key,
+        look: impl FnMut() -> Option<(usize, Key, Tick)>,
+    ) -> bool {
+        if self.believes(client) {
+            return true;
+        }
+        let seen = gather(look);
+        let much = held(&seen, client) >= MANY;
+        if much {
+            self.heavy = Some((client, BELIEVED));
+        }
+        much
+    }
+
+    /// Whether `client` was found to hold most a moment ago.
+    fn believes(&mut self, client: Key) -> bool {
+        match &mut self.heavy {
+            Some((heavy, left)) if *heavy == client && *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Queries that wait, as they were found: the place, whose, and when its time is up. What was not found is `None`.
+type Seen = [Option<(usize, Key, Tick)>; LOOKS];
+
+/// Looks for queries that wait at places chosen at random.
+fn gather(mut look: impl FnMut() -> Option<(usize, Key, Tick)>) -> Seen {
+    let mut left = TRIES;
+    std::array::from_fn(|_| {
+        while left > 0 {
+            left -= 1;
+            let found = look();
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    })
+}
+
+/// How many of these a client has.
+fn held(seen: &Seen, client: Key) -> usize {
+    seen.iter().flatten().filter(|(_, key, _)| *key == client).count()
+}
+
+/// Who has most of these, and how many; `None` where there is none.
+fn heaviest(seen: &Seen) -> Option<(Key, usize)> {
+    seen.iter().flatten().map(|(_, key, _)| (*key, held(seen, *key))).max_by_key(|(_, count)| *count)
 }
 
 /// What a step hears whose query gets no place or has to leave it; whoever has something at hand can still serve it.
@@ -131,6 +186,33 @@ mod tests {
             assert_eq!(crowd.loser(client(1), || panic!("it is known who holds most")), None);
         }
         assert_eq!(crowd.loser(client(1), looks(&[(0, client(2), Tick(1))])), Some(0));
+    }
+
+    #[test]
+    fn who_holds_a_quarter_holds_much_and_one_of_many_does_not() {
+        let mut places = vec![(0, client(1), Tick(30)); 8];
+        places.extend((2..26).map(|number| (usize::from(number), client(number), Tick(30))));
+        assert!(Crowd::default().holds_much(client(1), looks(&places)));
+        let mut crowd = Crowd::default();
+        assert!(
+            !crowd.holds_much(client(2), looks(&places)) && !crowd.holds_much(client(99), looks(&places))
+        );
+        places[0] = (0, client(99), Tick(30));
+        assert!(!crowd.holds_much(client(1), looks(&places)), "seven of 32");
+        assert!(crowd.holds_much(client(1), looks(&places[1..8])));
+        assert!(crowd.holds_much(client(1), || panic!("it is known now")));
+        assert!(!Crowd::default().holds_much(client(1), || None), "nobody waits");
+    }
+
+    #[test]
+    fn free_places_between_those_that_are_taken_hide_nobody() {
+        let mut at = 0;
+        let mut one_in_eight = || {
+            at += 1;
+            (at % 8 == 0).then_some((7, client(1), Tick(1)))
+        };
+        assert_eq!(Crowd::default().loser(client(2), &mut one_in_eight), Some(7));
+        assert!(Crowd::default().holds_much(client(1), one_in_eight));
     }
 
     #[test]

@@ -384,14 +384,14 @@ impl<R> Pipeline<R> {
                 continue;
             };
             if let Some(group) = group {
-                let asked = &self.asked;
                 let need = Need {
                     group: &group,
-                    question: &asked.question,
-                    recursion: asked.query.header.recursion_desired(),
-                    checking_disabled: asked.query.header.checking_disabled(),
-                    dnssec_ok: asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
-                    options: &asked.options,
+                    question: &self.asked.question,
+                    recursion: self.asked.query.header.recursion_desired(),
+                    checking_disabled: self.asked.query.header.checking_disabled(),
+                    dnssec_ok: self.asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
+                    options: &self.asked.options,
+                    greedy: self.exchange.tight(&group) && self.table.hogs(&self.asked, share, &mut self.rng),
                 };
                 if let Err(failure) = self.exchange.begin(&need, waiter, now) {
                     walk = self.walk(plan, Some(Answer::Upstream(Err(failure))), now);

@@ -72,6 +72,8 @@ pub struct Need<'a> {
     pub dnssec_ok: bool,
     /// EDNS options to go with it, wire form; none as a rule.
     pub options: &'a [u8],
+    /// Whether it is only for an answer that somebody else waits for already: what may still be begun is for others.
+    pub greedy: bool,
 }
 
 /// Why there is no answer, in words that go to clients with EDNS and to the log (RFC 8914).
@@ -227,6 +229,10 @@ impl Exchange {
             count(&need.group.counts.coalesced);
             return Ok(());
         }
+        if need.greedy {
+            count(&need.group.counts.rejected);
+            return Err(Failure::busy("too many queries of this client wait for these upstreams"));
+        }
         let order = need.group.order(&mut self.rng);
         let Some(first) = order.first() else {
             return Err(Failure::unreachable("there is no upstream to ask".to_owned()));
@@ -260,6 +266,13 @@ impl Exchange {
         self.index.insert(key, at);
         self.fresh.push(at);
         Ok(())
+    }
+
+    /// Whether what may still be begun for a line is to be left to clients that hold little of what waits: the last eighth of
+    /// its own bound, or of those of all its upstreams (rule S-52). Cost: a load, and a look at each upstream there is.
+    #[must_use]
+    pub fn tight(&self, group: &Group) -> bool {
+        group.tight() || self.pools.any_tight() && self.pools.all_tight(&group.upstreams())
     }
 
     /// Sends what is new, looks at what is due. Call after `begin`, after a wake-up, and at `next_deadline`.

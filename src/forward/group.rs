@@ -128,6 +128,12 @@ impl Group {
         true
     }
 
+    /// Whether only the last eighth of the places is left.
+    pub(super) fn tight(&self) -> bool {
+        let most = self.options.max_concurrent;
+        most > 0 && self.under_way.load(Relaxed) >= most - most / 8
+    }
+
     /// Gives the place back.
     pub(super) fn leave(&self) {
         self.under_way.fetch_sub(1, Relaxed);

@@ -81,6 +81,11 @@ impl Pool {
         self.under_way < self.cap
     }
 
+    /// Whether only the last eighth is left, for those who hold little and ask for the first time.
+    pub(super) fn tight(&self) -> bool {
+        self.under_way >= self.cap - self.cap / 8
+    }
+
     /// An attempt was answered: what was taken away while it did not answer comes back, faster than it went.
     pub(super) fn answered(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
@@ -133,6 +138,17 @@ impl Pools {
             }
         };
         &mut self.pools[place]
+    }
+
+    /// Whether an upstream has only the last eighth left.
+    pub(super) fn any_tight(&self) -> bool {
+        self.pools.iter().any(Pool::tight)
+    }
+
+    /// Whether each of these upstreams has.
+    pub(super) fn all_tight(&self, upstreams: &[Arc<Upstream>]) -> bool {
+        let tight = |id: u32| self.pools.iter().any(|pool| pool.id == id && pool.tight());
+        upstreams.iter().all(|upstream| tight(upstream.id()))
     }
 
     /// The socket with this number of the network.

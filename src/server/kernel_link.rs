@@ -14,6 +14,7 @@ use super::bind::Sockets;
 use super::kernel::{Inbox, Outbox, Sent};
 use super::link::{Accepted, Link, Ready, StreamId};
 use super::pressure::{Pressure, Verdict};
+use super::pulse::Pulse;
 use crate::chain::Entry;
 use crate::forward::Network;
 use crate::metrics::Counters;
@@ -102,10 +103,10 @@ impl KernelLink {
         })
     }
 
-    /// The same, which counts here what it drops.
+    /// The same, which counts here what it drops, and is told here whether the process stood still.
     #[must_use]
-    pub fn counted(self, counters: Arc<Counters>) -> Self {
-        Self { pressure: Pressure::new(counters), ..self }
+    pub fn counted(self, counters: Arc<Counters>, pulse: Arc<Pulse>) -> Self {
+        Self { pressure: Pressure::new(counters, pulse), ..self }
     }
 
     /// What becomes readable when something is ready.

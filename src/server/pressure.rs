@@ -4,8 +4,8 @@
 //! ```text
 //! a batch that is not full ─► nothing: the socket is empty
 //! full batches             ─► the last one came long ago? all of it is old: dropped, counted
-//! a quarter of a socket    ─► who sends how much is counted; the kernel drops a part of what the greatest send, the more
-//!                             the fuller the socket is
+//! a quarter of a socket    ─► who sends how much is counted; the kernel drops a part of what the greatest send, so much
+//!                             that the socket stays between a quarter and two fifths full
 //! ```
 //!
 //! Cost without pressure: a comparison and a store a batch, nothing for each query.
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::kernel::{BATCH, Inbox};
+use super::pulse::Pulse;
 use super::sieve::{self, Sifted};
 use super::sockopt;
 use crate::metrics::Counters;
@@ -23,19 +24,31 @@ use crate::time::{Clock, Tick};
 
 /// After so long a client has asked again, or somebody else: nobody waits for the reply (glibc and musl wait 5 s and 2.5 s,
 /// and what is answered instead is younger).
-const STALE: Duration = Duration::from_secs(2);
+pub(super) const STALE: Duration = Duration::from_secs(2);
+
+/// What looks younger behind a stop of the process was not stamped by the kernel when it came.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// A socket that is emptier than this has room for everybody. Unit: percent.
 const ROOMY: u8 = 25;
 
-/// From here on the greatest lose as much as they may: a socket that is full drops what comes, whoever sent it. Unit: percent.
+/// A socket that is fuller than this gets less of who floods, in proportion. Unit: percent.
+const AIM: u8 = 40;
+
+/// From here on nobody knows how much too much came: a socket that is full drops what comes, whoever sent it. Unit: percent.
 const FULL: u8 = 75;
 
-/// The most that is dropped of who sends most, all of them together: what passes tells how much they send. Unit: percent.
-const MOST: u32 = 95;
+/// All that somebody sends; what is dropped of it is a part of this.
+const ALL: u32 = 1 << 16;
+
+/// The least that passes of who sends most: what passes tells how much they send.
+const LEAST: u32 = ALL >> 10;
 
 /// How long queries are counted before it is judged who sends too much.
 const WINDOW: Duration = Duration::from_millis(25);
+
+/// After so long a window ends whatever lies in the socket.
+const LATE: Duration = Duration::from_secs(1);
 
 /// In so many full batches time is looked at once.
 const EVERY: u32 = 16;
@@ -77,10 +90,18 @@ struct Gauge {
     ends: Option<Tick>,
     /// Who sent what in the window; empty without pressure.
     seen: Vec<Seen>,
-    /// How full the socket was at most in this window. Unit: percent.
+    /// How full the socket was at the last look; 0 once it was empty. Unit: percent.
     fill: u8,
-    /// How much of what the greatest send is dropped. Unit: percent.
+    /// How full it was at most in this window. Unit: percent.
+    peak: u8,
+    /// Whether this window ends as soon as the socket is empty: it was full when the window began.
+    urgent: bool,
+    /// Whether this window ends now: the socket is full, and was not a moment ago.
+    rising: bool,
+    /// How much of what the greatest send is dropped. Unit: 1 / `ALL`.
     drop: u32,
+    /// Whether what is in the socket came before the process stood still, as far as nothing says otherwise.
+    stood: bool,
     /// The greatest, and what they send in a window.
     great: Vec<Seen>,
     /// Those of them of whom not everything passes.
@@ -102,6 +123,8 @@ impl Gauge {
     /// A batch that was not full came: the socket is empty now.
     fn emptied(&mut self) {
         self.full = 0;
+        self.fill = 0;
+        self.stood = false;
     }
 
     /// Whether this full batch asks for a look. Cost: an addition and a comparison.
@@ -110,20 +133,29 @@ impl Gauge {
         self.full % EVERY == 1 || self.old || self.ends.is_some()
     }
 
-    /// What becomes of a full batch whose last datagram came at `came`, since 1970; `wall` is that clock now, `fill` how full
-    /// the socket still is.
+    /// What becomes of a batch whose last datagram came at `came`, since 1970; `wall` is that clock now, `fill` how full the
+    /// socket still is.
     fn judge(&mut self, came: Option<Duration>, wall: Duration, fill: u8, now: Tick) -> Verdict {
-        if fill > ROOMY && !self.proxied && self.ends.is_none() {
-            self.ends = Some(now.plus(WINDOW));
-            self.fill = 0;
-        }
-        self.fill = self.fill.max(fill);
         let offset = wall.saturating_sub(Duration::from_nanos(now.0));
         let stepped = self.offset.replace(offset).is_none_or(|before| before.abs_diff(offset) > STEP);
         // Right after the wall clock was set nothing can be said.
         let age = came.filter(|_| !stepped).map_or(Duration::ZERO, |came| wall.saturating_sub(came));
-        self.old = age > STALE;
-        if self.old { Verdict::Drop } else { Verdict::Answer }
+        // The kernel did stamp what lay there; its word counts.
+        self.stood &= age <= MOMENT || age > STALE;
+        self.old = age > STALE || self.stood;
+        if self.old {
+            return Verdict::Drop;
+        }
+        let before = std::mem::replace(&mut self.fill, fill);
+        self.peak = self.peak.max(fill);
+        if self.ends.is_some() {
+            self.rising |= fill >= FULL && before < FULL;
+        } else if fill > ROOMY && !self.proxied {
+            self.ends = Some(now.plus(WINDOW));
+            self.urgent = fill >= FULL;
+            self.peak = fill;
+        }
+        Verdict::Answer
     }
 
     /// Counts a sender.
@@ -139,24 +171,51 @@ impl Gauge {
         }
     }
 
-    /// Ends the window if it is over; who is to be sifted from now on, if that changes.
-    fn turn(&mut self, now: Tick) -> Option<&[Sifted]> {
-        if self.ends.is_none_or(|ends| now < ends) {
+    /// Counts some of the senders of a batch: all where nothing is known yet and the socket is full.
+    fn sample(&mut self, inbox: &Inbox, from: usize) {
+        let step = if self.urgent { 1 } else { SAMPLE };
+        for index in (from % step..inbox.len()).step_by(step) {
+            if let Some(peer) = inbox.envelope(index).peer() {
+                self.count(peer);
+            }
+        }
+    }
+
+    /// Ends the window if it is over, `empty` saying whether the socket is; who is to be sifted from now on, if that changes.
+    fn turn(&mut self, now: Tick, empty: bool) -> Option<&[Sifted]> {
+        let ends = self.ends?;
+        if now < ends && !self.rising && !(self.urgent && empty) {
             return None;
         }
         let before = std::mem::take(&mut self.sifted);
-        // Half the way each time, so that a full socket and an empty one are not answered with all and nothing.
-        let wanted = u32::from(self.fill.saturating_sub(ROOMY)) * 100 / u32::from(FULL - ROOMY);
-        self.drop = (self.drop + wanted.min(MOST)) / 2;
+        let fill = if self.urgent { self.peak } else { self.fill };
+        self.drop = ALL - Self::passing(ALL - self.drop, fill);
         self.weigh(&before);
-        let pressed = self.drop > 0 || self.fill > ROOMY;
+        if self.great.is_empty() {
+            self.drop = 0;
+        }
+        let pressed = self.drop > 0 || fill > ROOMY;
         self.ends = pressed.then(|| now.plus(WINDOW));
         if !pressed {
             self.great.clear();
         }
-        self.fill = 0;
+        (self.urgent, self.rising, self.peak) = (false, false, 0);
         self.seen.clear();
         (before != self.sifted).then_some(self.sifted.as_slice())
+    }
+
+    /// How much passes of the greatest after a window in which `pass` did and the socket was so full.
+    ///
+    /// Down at once and up in steps: what comes while a socket is full is lost to all, what is dropped too long only to who
+    /// floods.
+    fn passing(pass: u32, fill: u8) -> u32 {
+        let pass = match fill {
+            FULL.. => pass / 4,
+            fill if fill > AIM => pass * u32::from(AIM) / u32::from(fill),
+            fill if fill > ROOMY => pass + pass / 32,
+            _ => pass + pass / 2,
+        };
+        pass.clamp(LEAST, ALL)
     }
 
     /// How much a client sends in a window by what was seen of it, since of those that were sifted only a part was.
@@ -191,7 +250,7 @@ impl Gauge {
         let excess = self.great.len().saturating_sub(sieve::MOST);
         self.great.drain(..excess);
         let together: u64 = self.great.iter().map(|seen| u64::from(seen.count)).sum();
-        let mut left = together * u64::from(100 - self.drop) / 100;
+        let mut left = together * u64::from(ALL - self.drop) / u64::from(ALL);
         let mut clients = u64::try_from(self.great.len()).unwrap_or(0);
         // From the least of them: what one does not need is the others'.
         for seen in &self.great {
@@ -216,14 +275,18 @@ pub(super) struct Pressure {
     due: Option<Tick>,
     /// Batches that were looked at: which datagrams of one are counted changes with it.
     looks: usize,
+    /// When a batch was looked at last.
+    looked: Tick,
+    /// Whether the process stood still.
+    pulse: Arc<Pulse>,
     /// Where dropped queries are counted.
     counters: Arc<Counters>,
 }
 
 impl Pressure {
     /// No socket yet.
-    pub(super) fn new(counters: Arc<Counters>) -> Self {
-        Self { counters, ..Self::default() }
+    pub(super) fn new(counters: Arc<Counters>, pulse: Arc<Pulse>) -> Self {
+        Self { counters, pulse, ..Self::default() }
     }
 
     /// A socket with this number is served from now on.
@@ -266,7 +329,7 @@ impl Pressure {
         let Some(gauge) = self.gauges.get_mut(number) else { return Verdict::Answer };
         if inbox.len() < BATCH {
             gauge.emptied();
-            if gauge.ends.is_none() {
+            if gauge.ends.is_none() && !gauge.old {
                 return Verdict::Answer;
             }
         } else if !gauge.looks() {
@@ -278,34 +341,33 @@ impl Pressure {
     /// Looks at a batch more closely.
     #[cold]
     fn look(&mut self, number: usize, socket: BorrowedFd<'_>, inbox: &Inbox, clock: &Clock) -> Verdict {
+        let (now, full) = (clock.now(), inbox.len() == BATCH);
+        // Who was looking all the while did not stand still.
+        let rested = now.since(self.looked) > STALE;
+        self.looked = now;
+        if full && rested && self.pulse.stood_still(now) {
+            self.gauges.iter_mut().for_each(|gauge| gauge.stood = true);
+        }
         let Some(gauge) = self.gauges.get_mut(number) else { return Verdict::Answer };
-        let now = clock.now();
-        if inbox.len() == BATCH
-            && gauge.judge(
-                sockopt::last_came(socket),
-                clock.since_1970(),
-                sockopt::fill(socket).unwrap_or(0),
-                now,
-            ) == Verdict::Drop
-        {
-            self.counters.overdue.add(u64::try_from(inbox.len()).unwrap_or(0));
-            return Verdict::Drop;
+        // A batch that is not full may be the end of what is old.
+        if full || gauge.old {
+            let (came, fill) = (sockopt::last_came(socket), sockopt::fill(socket).unwrap_or(0));
+            if gauge.judge(came, clock.since_1970(), fill, now) == Verdict::Drop {
+                self.counters.overdue.add(u64::try_from(inbox.len()).unwrap_or(0));
+                return Verdict::Drop;
+            }
         }
         if gauge.ends.is_some() {
             self.looks = self.looks.wrapping_add(1);
-            for index in (self.looks % SAMPLE..inbox.len()).step_by(SAMPLE) {
-                if let Some(peer) = inbox.envelope(index).peer() {
-                    gauge.count(peer);
-                }
-            }
+            gauge.sample(inbox, self.looks);
         }
-        self.turn(number, socket, now);
+        self.turn(number, socket, now, !full);
         Verdict::Answer
     }
 
     /// Ends the window of a socket if it is over.
-    fn turn(&mut self, number: usize, socket: BorrowedFd<'_>, now: Tick) {
-        if let Some(sifted) = self.gauges.get_mut(number).and_then(|gauge| gauge.turn(now)) {
+    fn turn(&mut self, number: usize, socket: BorrowedFd<'_>, now: Tick, empty: bool) {
+        if let Some(sifted) = self.gauges.get_mut(number).and_then(|gauge| gauge.turn(now, empty)) {
             // A kernel that takes no programs drops by itself, whoever it is.
             let _ = sockopt::sift(socket, &sieve::program(sifted));
         }
@@ -323,8 +385,16 @@ impl Pressure {
             return;
         }
         for number in 0..self.gauges.len() {
+            let Some(gauge) = self.gauges.get(number) else { continue };
+            if gauge.ends.is_none_or(|ends| now < ends) {
+                continue;
+            }
             if let Some(socket) = socket(number) {
-                self.turn(number, socket, now);
+                // What lies there is read next, and says more: who does not get to run finds a full socket late.
+                if gauge.ends.is_none_or(|ends| now < ends.plus(LATE)) && sockopt::fill(socket) > Some(0) {
+                    continue;
+                }
+                self.turn(number, socket, now, false);
             } else if let Some(gauge) = self.gauges.get_mut(number) {
                 // It was closed.
                 gauge.ends = None;

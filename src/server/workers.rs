@@ -13,6 +13,7 @@ use super::encrypted::{Encrypted, EncryptedOptions, encrypted_threads};
 use super::gate::GateLink;
 use super::kernel_link::{KernelLink, wake_handle};
 use super::link::Link as _;
+use super::pulse::Pulse;
 use super::stream::StreamLimits;
 use super::worker::{Order, Orders, Phase, Worker, WorkerOptions};
 use crate::chain::{Active, PipelineOptions, Socket};
@@ -35,6 +36,8 @@ pub struct CrewOptions {
     pub secrets: fn() -> Random,
     /// Who talks to upstreams over streams.
     pub streams: Option<Arc<dyn Streams>>,
+    /// Whether the process stood still; somebody else beats it.
+    pub pulse: Arc<Pulse>,
 }
 
 /// One thread as the others see it.
@@ -116,7 +119,8 @@ impl Crew {
     fn hire(&self, number: usize, wanted: &[Socket], own: Vec<Sockets>, workers: usize) -> io::Result<Hand> {
         let (event, waker) = wake_handle()?;
         let counters = self.counters.get(number).cloned().unwrap_or_default();
-        let mut link = KernelLink::new(event, self.options.clock.clone())?.counted(counters);
+        let link = KernelLink::new(event, self.options.clock.clone())?;
+        let mut link = link.counted(counters, self.options.pulse.clone());
         for sockets in own {
             link.adopt(sockets)?;
         }

@@ -529,6 +529,7 @@ fn begin(exchange: &mut Exchange, group: &Arc<Group>, name: &str, place: usize, 
         checking_disabled: false,
         dnssec_ok: false,
         options: &[],
+        greedy: false,
     };
     exchange.begin(&need, Waiter { place, generation: 1 }, now).is_ok()
 }

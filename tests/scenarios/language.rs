@@ -3,7 +3,7 @@
 //! ```text
 //! forward [ZONE] ADDRESS… [{ OPTION [VALUE…] ; … }]      at the front; upstreams are numbered as they are named
 //! places N                                               how many queries may wait
-//! client [N] asks NAME TYPE [do] [cd] [plain] [norec]     N clients ask NAME TYPE …
+//! client [N] asks NAME TYPE [do] [cd] [plain] [norec] [elsewhere]     N clients ask NAME TYPE …
 //! upstream N is asked NAME TYPE [by tcp|tls] [without edns] [with do|cd]
 //! upstream N is probed                                    nothing was sent [to upstream N]
 //! upstream N answers [query K] [CODE] [A ADDRESS [ttl N]] [with TAMPERING and …]
@@ -284,7 +284,7 @@ fn forward(words: &[&str]) -> Result<Line, String> {
 /// Reads what clients ask.
 fn ask(clients: Vec<u16>, name: &str, kind: &str, rest: &[&str]) -> Result<Act, String> {
     for word in rest {
-        if !["do", "cd", "ad", "plain", "norec"].contains(word) {
+        if !["do", "cd", "ad", "plain", "norec", "elsewhere"].contains(word) {
             return Err(format!("`{word}` is nothing that a client can say"));
         }
     }

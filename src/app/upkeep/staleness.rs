@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::chain::Active;
+use crate::server::Pulse;
 use crate::store::{Kind, Look, STALE_TTL};
 use crate::time::{Clock, show_duration};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Looks for ever.
-pub(super) async fn watch(active: Arc<Active>, clock: Clock) {
+/// Looks for ever, and beats: no other thread wakes for that alone.
+pub(super) async fn watch(active: Arc<Active>, clock: Clock, pulse: Arc<Pulse>) {
     let mut told = Told::default();
     loop {
         tokio::time::sleep(EVERY).await;
-        let looks = active.plan().looks(clock.now());
+        let now = clock.now();
+        pulse.beat(now);
+        let looks = active.plan().looks(now);
         for line in told.look(looks.into_iter()) {
             match line {
                 Line::Stale(text) => tracing::warn!(target: "plugin/kubernetes", "{text}"),

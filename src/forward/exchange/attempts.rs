@@ -119,7 +119,10 @@ impl Exchange {
                 return self.arm(place, generation);
             }
             let useless = flight.needs_tcp(&upstream) || !probe && asked >= FORLORN && !upstream.health.up();
-            if !probe && (useless || upstream.health.looping() || !self.pools.of(&upstream).room()) {
+            // What is asked again leaves the last places to what was never asked.
+            let pool = self.pools.of(&upstream);
+            let room = if asked > 0 { !pool.tight() } else { pool.room() };
+            if !probe && (useless || upstream.health.looping() || !room) {
                 let Some(flight) = self.flights.get(place, generation) else { return };
                 if !useless {
                     flight.fault.get_or_insert_with(|| match upstream.health.looping() {
