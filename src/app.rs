@@ -15,6 +15,7 @@ pub(crate) use self::kubedns::read as read_kubedns;
 use self::registry::{Caches, Registry, Tallies};
 pub(crate) use self::registry::{interfaces, source_text};
 use self::reload::{ReloadCounts, Reloader};
+use self::sockets::bind_all;
 use self::upkeep::Upkeep;
 use self::upstreams::Upstreams;
 use self::weights::WeightFiles;
@@ -26,9 +27,7 @@ use crate::chain::{self, Active, BuildOptions, Listener, Plan, Socket};
 use crate::corefile::{self, Transport as Scheme};
 use crate::forward::{Desk, DeskOptions, Random, Streams};
 use crate::panics::attempt;
-use crate::server::{
-    BindError, Bound, Crew, CrewOptions, Group, StreamLimits, encrypted_threads, kernel_drops,
-};
+use crate::server::{BindError, Crew, CrewOptions, StreamLimits, kernel_drops};
 use crate::source::cluster::Timing;
 use crate::store::{Counts, Spec};
 use crate::time::Clock;
@@ -43,6 +42,7 @@ mod looker;
 mod registry;
 mod reload;
 mod snapshots;
+mod sockets;
 mod taps;
 mod upkeep;
 mod upstreams;
@@ -187,26 +187,6 @@ fn prepare(
     let mut canonical = corefile::print(&spec);
     canonical.extend(built.inputs.iter().map(|input| format!("# {input}\n")));
     Ok(Prepared { plan: Arc::new(built.plan), canonical, warnings })
-}
-
-/// Binds addresses, all or none, `gone` being those of ours that are given up for them; an address of a family that the kernel has not is left out with a warning.
-fn bind_all(
-    sockets: impl Iterator<Item = Socket>,
-    gone: &[Socket],
-    workers: usize,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<Group>, ServeError> {
-    let mut groups = Vec::new();
-    for socket in sockets {
-        let threads = if socket.scheme == Scheme::Dns { workers } else { encrypted_threads(workers) };
-        match crate::server::bind(socket, threads, gone)? {
-            Bound::Yes(group) => groups.push(group),
-            Bound::NoIpv6(socket) => {
-                warnings.push(format!("{} is left out: this machine has no IPv6", socket.addr));
-            }
-        }
-    }
-    Ok(groups)
 }
 
 /// Random bytes that nobody can guess: the kernel's.

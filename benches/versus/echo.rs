@@ -34,7 +34,7 @@ pub(crate) enum Wait {
 
 /// Echoes until the process is ended.
 pub(crate) fn run(addr: SocketAddr, wait: Wait, pad: usize) -> anyhow::Result<()> {
-    let Bound::Yes(group) = bind(addr.into(), 1)? else { bail!("this machine has no IPv6") };
+    let Bound::Yes(group) = bind(addr.into(), 1, &[])? else { bail!("this machine has no IPv6") };
     let sockets = group.sockets.into_iter().next().context("no socket was bound")?;
     if matches!(wait, Wait::Epoll | Wait::Again) {
         // Kept in the same epoll set as in the worker, listener and wake-up included.
