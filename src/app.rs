@@ -47,7 +47,7 @@ mod taps;
 mod upkeep;
 mod upstreams;
 mod weights;
-mod zones;
+pub(crate) mod zones;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -189,16 +189,17 @@ fn prepare(
     Ok(Prepared { plan: Arc::new(built.plan), canonical, warnings })
 }
 
-/// Binds addresses, all or none; an address of a family that the kernel has not is left out with a warning.
+/// Binds addresses, all or none, `gone` being those of ours that are given up for them; an address of a family that the kernel has not is left out with a warning.
 fn bind_all(
     sockets: impl Iterator<Item = Socket>,
+    gone: &[Socket],
     workers: usize,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Group>, ServeError> {
     let mut groups = Vec::new();
     for socket in sockets {
         let threads = if socket.scheme == Scheme::Dns { workers } else { encrypted_threads(workers) };
-        match crate::server::bind(socket, threads)? {
+        match crate::server::bind(socket, threads, gone)? {
             Bound::Yes(group) => groups.push(group),
             Bound::NoIpv6(socket) => {
                 warnings.push(format!("{} is left out: this machine has no IPv6", socket.addr));
@@ -251,7 +252,7 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     let mut prepared = prepare(&options.name, &options.text, &source, &mut registry)?;
     let plan = prepared.plan.clone();
     let wanted = plan.listeners.iter().map(Listener::socket);
-    let groups = bind_all(wanted, workers, &mut prepared.warnings)?;
+    let groups = bind_all(wanted, &[], workers, &mut prepared.warnings)?;
     if groups.is_empty() {
         return Err(ServeError::NoAddress);
     }
@@ -387,7 +388,7 @@ impl State {
         let wanted: Vec<Socket> = plan.listeners.iter().map(Listener::socket).collect();
         let new = wanted.iter().copied().filter(|socket| !served.contains(socket));
         let gone: Vec<Socket> = served.iter().copied().filter(|socket| !wanted.contains(socket)).collect();
-        let groups = bind_all(new, self.registry.workers, &mut prepared.warnings)?;
+        let groups = bind_all(new, &gone, self.registry.workers, &mut prepared.warnings)?;
         if groups.is_empty() && gone.len() == served.len() {
             return Err(ServeError::NoAddress);
         }

@@ -17,7 +17,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::panics::keep;
+use crate::panics::{keep, turn};
 
 /// Lines that wait for stdout. Unit: lines.
 const QUEUE: usize = 8192;
@@ -67,11 +67,13 @@ pub fn start() {
         return;
     }
     let counter = dropped.clone();
-    // Without the thread lines are dropped and counted, and serving goes on.
-    let _ = std::thread::Builder::new()
-        .name("log".to_owned())
-        .spawn(move || keep("log", || write_lines(&receiver, &counter)));
+    // First: what the thread itself has to say is a line as well.
     let _ = tracing_subscriber::registry().with(Lines { sender, dropped }).try_init();
+    // Without the thread lines are dropped and counted, and serving goes on.
+    let _ = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+        let mut hand = Hand::default();
+        keep("log", || write_lines(&receiver, &counter, &mut hand));
+    });
 }
 
 /// Writes a line as it is, behind those that wait; like them it is dropped and counted where stdout does not keep up.
@@ -106,9 +108,20 @@ pub fn dropped() -> u64 {
     LOG.get().map_or(0, |(_, dropped)| dropped.load(Ordering::Relaxed))
 }
 
+/// What the writer has in hand, which outlives a panic of it.
+#[derive(Default)]
+struct Hand {
+    /// Lines that were taken off the queue and are not written.
+    text: String,
+    /// Whether they are being written.
+    writing: bool,
+    /// How many dropped lines were named.
+    told: u64,
+}
+
 /// The writer's loop: ends when nobody can send any more.
-fn write_lines(receiver: &Receiver<Message>, dropped: &AtomicU64) {
-    write_to(receiver, dropped, |text| {
+fn write_lines(receiver: &Receiver<Message>, dropped: &AtomicU64, hand: &mut Hand) {
+    write_to(receiver, dropped, hand, |text| {
         // A closed stdout loses lines, never queries.
         let mut stdout = std::io::stdout().lock();
         let _ = stdout.write_all(text).and_then(|()| stdout.flush());
@@ -116,9 +129,16 @@ fn write_lines(receiver: &Receiver<Message>, dropped: &AtomicU64) {
 }
 
 /// Writes bunches of lines with `write`, one call a bunch.
-fn write_to(receiver: &Receiver<Message>, dropped: &AtomicU64, mut write: impl FnMut(&[u8])) {
-    let mut told = 0;
-    let mut text = String::new();
+fn write_to(
+    receiver: &Receiver<Message>,
+    dropped: &AtomicU64,
+    hand: &mut Hand,
+    mut write: impl FnMut(&[u8]),
+) {
+    if std::mem::take(&mut hand.writing) {
+        // Part of it may be out already, and it may be what the writing panicked at.
+        hand.text.clear();
+    }
     while let Ok(mut first) = receiver.recv().map(Some) {
         // A line that waits alone is nearly always the first of many; somebody who waits for the end is not kept.
         if matches!(first, Some(Message::Line(_))) {
@@ -130,22 +150,25 @@ fn write_to(receiver: &Receiver<Message>, dropped: &AtomicU64, mut write: impl F
                 taken += 1;
                 match message {
                     Message::Line(line) => {
-                        text.push_str(&line);
-                        text.push('\n');
+                        hand.text.push_str(&line);
+                        hand.text.push('\n');
                     }
                     Message::Flush(done) => flushed.push(done),
                 }
             }
             let lost = dropped.load(Ordering::Relaxed);
-            if lost > told {
+            if lost > hand.told {
+                let more = lost - hand.told;
                 // Writing into a String cannot fail.
-                let _ =
-                    writeln!(text, "[WARNING] {} log lines were dropped: stdout is too slow", lost - told);
-                told = lost;
+                let _ = writeln!(hand.text, "[WARNING] {more} log lines were dropped: stdout is too slow");
+                hand.told = lost;
             }
-            write(text.as_bytes());
-            text.clear();
-            text.shrink_to(KEPT);
+            turn("log");
+            hand.writing = true;
+            write(hand.text.as_bytes());
+            hand.writing = false;
+            hand.text.clear();
+            hand.text.shrink_to(KEPT);
             for done in flushed {
                 let _ = done.try_send(());
             }
@@ -248,7 +271,7 @@ mod tests {
         }
         drop(sender);
         let mut writes = Vec::new();
-        write_to(&receiver, &AtomicU64::new(dropped), |text| {
+        write_to(&receiver, &AtomicU64::new(dropped), &mut Hand::default(), |text| {
             writes.push(String::from_utf8_lossy(text).into_owned());
         });
         writes
@@ -279,7 +302,8 @@ mod tests {
                     std::thread::yield_now();
                 }
             });
-            write_to(&receiver, &AtomicU64::new(0), |text| writes.push(text.len()));
+            let (dropped, mut hand) = (AtomicU64::new(0), Hand::default());
+            write_to(&receiver, &dropped, &mut hand, |text| writes.push(text.len()));
         });
         assert!(writes.len() < 1000, "{} writes for 2000 lines", writes.len());
     }
@@ -302,11 +326,31 @@ mod tests {
         drop(sender);
         let mut told_early = false;
         let mut text = String::new();
-        write_to(&receiver, &AtomicU64::new(0), |bytes| {
+        write_to(&receiver, &AtomicU64::new(0), &mut Hand::default(), |bytes| {
             told_early |= wait.try_recv().is_ok();
             text.push_str(&String::from_utf8_lossy(bytes));
         });
         assert!(!told_early && wait.try_recv().is_ok());
         assert_eq!(text, "0\n1\n");
+    }
+    #[test]
+    fn p11_a_writer_that_panics_loses_what_it_was_writing_and_tells_nothing_twice() {
+        let (sender, receiver) = sync_channel(QUEUE);
+        for message in lines(WRITE + 2) {
+            sender.try_send(message).map_err(|_| "the queue is long enough").unwrap();
+        }
+        drop(sender);
+        let (dropped, mut hand) = (AtomicU64::new(3), Hand::default());
+        let mut writes: Vec<String> = Vec::new();
+        let mut times = 0;
+        keep("test: log", || {
+            write_to(&receiver, &dropped, &mut hand, |text| {
+                times += 1;
+                assert!(times != 1, "the first write goes wrong");
+                writes.push(String::from_utf8_lossy(text).into_owned());
+            });
+        });
+        assert_eq!(writes.concat(), format!("{}\n{}\n", WRITE, WRITE + 1));
+        assert!(crate::panics::counted().contains(&("test: log", 1)));
     }
 }

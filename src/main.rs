@@ -46,12 +46,15 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(command) = &flags.command {
-        let (text, exit) = signpost::tools::run(command);
+        let ended = signpost::tools::run(command);
         // What is shown while somebody looks is written by then.
-        if !text.is_empty() {
-            say(text.trim_end_matches('\n'));
+        if !ended.text.is_empty() {
+            say(ended.text.trim_end_matches('\n'));
         }
-        return Ok(ExitCode::from(exit.code()));
+        if let Some(fault) = &ended.fault {
+            complain(&format!("signpost: {fault}"));
+        }
+        return Ok(ExitCode::from(ended.exit.code()));
     }
     let Some(path) = corefile(flags) else {
         complain(
@@ -174,6 +177,7 @@ fn listen(mut signals: Signals, running: &Arc<Running>) -> Arc<Ends> {
                 // SIGHUP and SIGUSR2 have no meaning for us, and none may end the process.
                 other => tracing::info!("signal {other} is ignored"),
             }
+            signpost::panics::turn("signals");
         }
     };
     // Without the thread signals keep what the kernel does by itself, which ends the process too.

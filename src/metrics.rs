@@ -59,6 +59,8 @@ pub struct Counters {
     pub connections: Counter,
     /// Stream connections closed at once because there were too many in all or of one client.
     pub connections_refused: Counter,
+    /// Stream connections cut because all of them together held too much.
+    pub connections_cut: Counter,
     /// Replies whose query waited and whose connection was gone by then.
     pub orphaned: Counter,
     /// Queries that came after the process was asked to end, and were answered.
@@ -97,6 +99,11 @@ pub const FIELDS: &[(&str, &str, Field)] = &[
         "connections_refused",
         "Stream connections closed at once because there were too many in all or of one client.",
         |c| &c.connections_refused,
+    ),
+    (
+        "connections_cut",
+        "Connections cut because all of them together held too much that was not read or not whole.",
+        |c| &c.connections_cut,
     ),
     ("orphaned", "Replies whose query waited and whose connection was gone by then.", |c| &c.orphaned),
     ("late_queries", "Queries that came after the process was asked to end, and were answered.", |c| {

@@ -1,20 +1,31 @@
 //! The corpora of the fuzz targets (fuzz/corpus), replayed, and changed at random for a while.
 //!
-//! What a fuzzer found is a file there whose name begins with `found`; everything else is written by this test:
-//! `UPDATE_GOLDEN=1 cargo test --test corpus`. `SEED=…` repeats the random changes of a run, `ROUNDS=…` makes more of them,
-//! `TARGET=…` chooses a target.
+//! What a fuzzer found is a file there whose name begins with `found`, what reached code that nothing else reaches one whose name
+//! begins with `reached`; everything else is written by this test: `UPDATE_GOLDEN=1 cargo test --test corpus`. `SEED=…` repeats the
+//! random changes of a run, `ROUNDS=…` makes more of them, `TARGET=…` chooses a target.
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
+#[path = "corpus/meter.rs"]
+mod meter;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use signpost::fuzzing::{Mutator, TARGETS, Target};
+use signpost::fuzzing::{Mutator, TARGETS, Target, measure};
 
 /// Random inputs for each target, unless ROUNDS says.
 const ROUNDS: usize = 400;
+
+/// The most that all corpora together may take: they are a part of each copy of the project. Unit: bytes.
+const LARGEST: u64 = 2 << 20;
+
+/// Whether a file was put there by somebody else.
+fn is_found(name: &str) -> bool {
+    name.starts_with("found") || name.starts_with("reached")
+}
 
 /// The corpora.
 fn corpora() -> PathBuf {
@@ -48,6 +59,7 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 /// Runs a target on an input. Errors: the input, as bytes that can be written to a file; the panic was printed.
 fn run(target: &Target, what: &str, bytes: &[u8]) -> Result<(), String> {
+    measure(meter::asked);
     catch_unwind(AssertUnwindSafe(|| (target.run)(bytes))).map_err(|_| {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{}: {what}: printf '{hex}' | xxd -r -p", target.name)
@@ -85,6 +97,7 @@ fn every_target_holds_on_random_changes_of_its_corpus() {
 #[test]
 fn the_corpora_are_the_seeds_and_what_was_found() {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut all = 0;
     for target in TARGETS {
         let folder = corpora().join(target.name);
         let seeds = (target.seeds)();
@@ -98,7 +111,10 @@ fn the_corpora_are_the_seeds_and_what_was_found() {
             }
         }
         let mut files = corpus(target);
-        files.retain(|(name, _)| !name.starts_with("found"));
+        all += files.iter().map(|(_, bytes)| u64::try_from(bytes.len()).unwrap()).sum::<u64>();
+        let long = files.iter().find(|(_, bytes)| bytes.len() > target.longest);
+        assert!(long.is_none(), "{}: longer than any input: {:?}", target.name, long.map(|(name, _)| name));
+        files.retain(|(name, _)| !is_found(name));
         let mut expected: Vec<(String, Vec<u8>)> =
             seeds.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         expected.sort();
@@ -108,6 +124,7 @@ fn the_corpora_are_the_seeds_and_what_was_found() {
         let anew = target.name == "snapshot";
         assert!(anew || files == expected, "{}: a seed differs from its file: UPDATE_GOLDEN=1", target.name);
     }
+    assert!(all <= LARGEST, "{all} bytes of corpora");
 }
 
 #[test]

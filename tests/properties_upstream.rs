@@ -314,3 +314,36 @@ fn names_in_data_are_whole_where_they_may_have_been_compressed() {
     let record = &kept.records()[0];
     assert!(kept.rdata(record).ends_with(&wire("a.example.org")), "{:02x?}", kept.rdata(record));
 }
+
+/// A record to `NAMES[owner]`, whose data is `NAMES[target]` where it is a name.
+fn draft(section: usize, owner: usize, rtype: u16, class: u16, target: usize) -> Draft {
+    Draft { section, owner, rtype, class, ttl: 60, target, bytes: Vec::new() }
+}
+
+/// The types of what is kept of a reply to A of `www.example.org` with DO.
+fn kept(drafts: Vec<Draft>) -> Vec<u16> {
+    let plan: Plan = (0, 1, true, 0, drafts, false);
+    let bytes = bytes(&plan);
+    let (question, response) = read_as(&plan, &bytes);
+    let response = response.unwrap();
+    check(&plan, &bytes, &question, &response);
+    let mut kept = Sections::default();
+    kept.load(&response.records);
+    kept.records().iter().map(|record| record.rtype).collect()
+}
+
+#[test]
+fn a_dname_above_two_names_of_a_chain_is_kept_once() {
+    // www.example.org is an alias of a.example.org, that of c.example.net; the DNAME stands at example.org.
+    let drafts =
+        vec![draft(0, 4, 39, 1, 5), draft(0, 0, 5, 1, 1), draft(0, 1, 5, 1, 3), draft(0, 3, 1, 1, 0)];
+    assert_eq!(kept(drafts), [39, 5, 5, 1]);
+}
+
+#[test]
+fn a_signature_of_another_class_proves_nothing() {
+    // An NSEC beside the question, and its signature by example.org.
+    let proof = |class: u16| vec![draft(1, 13, 47, 1, 4), draft(1, 13, 46, class, 4)];
+    assert_eq!(kept(proof(1)), [47, 46]);
+    assert_eq!(kept(proof(3)), [0_u16; 0]);
+}

@@ -36,7 +36,6 @@ const NOT_RUN: &[(&str, &str)] = &[
         "there is no cluster, and Helm is none of the gate's tools; charts are rendered by `cargo chart`",
     ),
     ("alias signpost=", "it leads into a cluster"),
-    ("signpost compare --server OURS:53", "OURS and COREDNS are addresses in a cluster"),
     ("export PATH=", "it changes the reader's shell; here the binary is found already"),
     ("cargo test", "this is it"),
     ("cargo versus", "minutes on a quiet machine"),
@@ -308,6 +307,57 @@ fn the_index_of_the_documents_has_all_of_them() {
         index.contains("decisions") && index.contains("man") && index.contains("completions"),
         "{index:?}"
     );
+}
+
+#[test]
+fn each_platform_has_its_way_there_and_back_with_how_it_was_checked() {
+    let page = read("docs/migrate.md");
+    let marks = ["**[tested]**", "**[documented]**", "**[memory]**"];
+    assert!(marks.iter().all(|mark| page.contains(mark)));
+    let (_, platforms) = page.split_once("\n## Platforms\n").unwrap();
+    let sections: Vec<(&str, &str)> =
+        platforms.split("\n### ").skip(1).map(|section| section.split_once('\n').unwrap()).collect();
+    let names: Vec<&str> = sections.iter().map(|(name, _)| *name).collect();
+    let wanted = [
+        "kubeadm",
+        "EKS",
+        "GKE",
+        "AKS",
+        "k3s",
+        "RKE2",
+        "Talos",
+        "kops",
+        "OpenShift",
+        "NodeLocal DNSCache",
+        "kube-dns",
+    ];
+    assert_eq!(names, wanted);
+    for (name, text) in sections {
+        assert!(marks.iter().any(|mark| text.contains(mark)), "{name}: no fact says how it was checked");
+        assert!(text.contains("\n* Back:"), "{name}: no way back");
+    }
+}
+
+#[test]
+fn no_page_says_a_thing_twice() {
+    // What two branches both carried, and a merge kept.
+    // Each round of figures says anew where it was measured.
+    for page in pages().into_iter().filter(|page| page != "docs/performance.md") {
+        let text = read(&page);
+        let fences = fences(&text);
+        let (mut at, mut seen) = (0, BTreeSet::new());
+        for line in text.split_inclusive('\n') {
+            let inside = fences.iter().any(|fence| fence.text.contains(&at));
+            at += line.len();
+            // Transcripts and tables repeat themselves.
+            if inside && page != "CONTRIBUTING.md" || line.starts_with('|') || line.trim().len() < 40 {
+                continue;
+            }
+            let words =
+                line.split('#').next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.len() < 10 || seen.insert(words.clone()), "{page} says twice: {words}");
+        }
+    }
 }
 
 #[test]

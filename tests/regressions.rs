@@ -483,3 +483,89 @@ fn entries_without_a_port_count_in_the_weights_of_srv_records() {
         ["0 50 5432 10-0-0-1.db.shop.svc.cluster.local."]
     );
 }
+
+/// What a text is refused with.
+fn refused(text: String, path: &std::path::Path) -> String {
+    let options = ServeOptions {
+        text,
+        path: Some(path.to_owned()),
+        name: path.display().to_string(),
+        ..ServeOptions::default()
+    };
+    serve(options).err().unwrap_or_else(|| panic!("it is refused")).to_string()
+}
+
+/// <https://github.com/coredns/coredns/pull/7802>, <https://github.com/coredns/coredns/pull/7567>: expressions and imports of a
+/// Corefile cost without a bound.
+#[test]
+fn coredns_7802_coredns_7567_expressions_and_imports_of_a_corefile_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Corefile");
+    for pattern in ["(a{1000}){1000}".to_owned(), "((a?b?){100}){100}".repeat(20), "a".repeat(10_001)] {
+        let text = format!(".:0 {{\n bind 127.0.0.1\n rewrite name regex {pattern} b.test\n whoami\n}}\n");
+        let why = refused(text, &file);
+        assert!(
+            why.contains("is no regular expression") || why.contains("at most 10000 bytes"),
+            "{pattern:.20}: {why}"
+        );
+    }
+    // What is no matter for an engine without backtracking costs what it should.
+    let slow =
+        ".:0 {\n bind 127.0.0.1\n rewrite name regex ^(a+)+$ b.test\n hosts {\n 10.0.0.1 a.test\n }\n}\n";
+    let running = start(slow);
+    let name = format!("{0}.{0}.{0}.", "a".repeat(60));
+    // It is answered, whatever the code, within the patience of a client; and so is another name.
+    assert_ne!(ask("127.0.0.1", running.addresses()[0], &name).0, ResponseCode::NoError);
+    assert_eq!(ask("127.0.0.1", running.addresses()[0], "a.test.").1, ["10.0.0.1"]);
+    // In circles of one, of two and of three.
+    for (number, next) in [("one", "two"), ("two", "three"), ("three", "one"), ("self", "self")] {
+        std::fs::write(folder.path().join(number), format!("import {next}\n")).unwrap();
+    }
+    for first in ["one", "self"] {
+        let why = refused(format!(".:0 {{\n import {first}\n}}\n"), &file);
+        assert!(why.contains("imports itself"), "{why}");
+    }
+}
+
+/// Found by `cargo against`: of one endpoint name in two slices, only one of which has the port, both addresses stood beside SRV.
+#[test]
+fn addresses_beside_srv_are_those_that_have_the_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let slice = |name: &str, address: &str, ports: &str| {
+        format!(
+            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n\
+             metadata: {{name: {name}, namespace: shop, labels: {{kubernetes.io/service-name: db}}}}\n\
+             endpoints: [{{addresses: [{address}], hostname: db-0}}]\nports: {ports}\n---\n"
+        )
+    };
+    let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n\
+                apiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\n\
+                spec: {clusterIP: None, clusterIPs: [None]}\n---\n"
+        .to_owned()
+        + &slice("db-1", "10.0.0.1", "[{name: sql, port: 5432, protocol: TCP}]")
+        + &slice("db-2", "10.0.0.2", "[{name: web, port: 80, protocol: TCP}]")
+        + &slice("db-3", "10.0.0.3", "[]");
+    std::fs::write(folder.path().join("shop.yaml"), text).unwrap();
+    let running = start(&format!(
+        ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local {{\n manifests {}\n }}\n}}\n",
+        folder.path().display()
+    ));
+    let glue = |name: &str| {
+        let mut message = Message::new(4711, MessageType::Query, OpCode::Query);
+        message.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::SRV));
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.send_to(&message.to_vec().unwrap(), running.addresses()[0]).unwrap();
+        let mut bytes = [0; 4096];
+        let length = socket.recv(&mut bytes).unwrap();
+        let reply = Message::from_vec(&bytes[..length]).unwrap();
+        let mut all: Vec<String> = reply.additionals.iter().map(|record| record.data.to_string()).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(glue("_sql._tcp.db.shop.svc.cluster.local."), ["10.0.0.1"]);
+    assert_eq!(glue("_web._tcp.db.shop.svc.cluster.local."), ["10.0.0.2"]);
+    for name in ["db.shop.svc.cluster.local.", "db-0.db.shop.svc.cluster.local."] {
+        assert_eq!(glue(name), ["10.0.0.1", "10.0.0.2"], "{name}: the third has no port at all");
+    }
+}

@@ -6,6 +6,10 @@
 #![allow(clippy::print_stdout, reason = "says what was not run")]
 
 mod api;
+#[path = "security/files.rs"]
+mod files;
+#[path = "security/held.rs"]
+mod held;
 #[path = "security/http.rs"]
 mod http;
 #[path = "security/linked.rs"]

@@ -69,7 +69,7 @@ fn the_judge_takes_every_state_since_the_last_calm_and_no_other() {
     let allows = |history: &History, words: &str, short: &str| {
         let (_, asked) = all.iter().find(|(known, _)| known == words).unwrap_or_else(|| panic!("{words}"));
         let ask = Ask::parse(words);
-        history.allows(&ask, asked, &expand(short, &ask, TTL))
+        history.allows(&ask, asked, &expand(short, &ask, TTL), TTL)
     };
     let (name, both) = ("a.one.svc.Z A", "@ A 10.1.0.1; @ A 10.1.0.2");
     assert!(allows(&history, name, both));

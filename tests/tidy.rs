@@ -107,7 +107,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "tools",
         &[
             "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source",
-            "observe", "store", "time", "wire",
+            "observe", "store", "time", "wire", "zone",
         ],
     ),
 ];
@@ -149,6 +149,7 @@ const UNSAFE: &[(&str, &str)] = &[
     ("src/server/sockopt.rs", "filters, times of arrival and fill levels of sockets have no safe form"),
     ("src/store/prefetch.rs", "a hint to the processor has no safe form"),
     ("tests/allocations.rs", "a global allocator has no safe form"),
+    ("tests/corpus/meter.rs", "a counting allocator, for the fuzz targets too"),
     ("benches/memory.rs", "a counting allocator"),
 ];
 
@@ -478,6 +479,43 @@ fn nothing_runs_that_could_end_in_silence() {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     assert_eq!(unguarded.len(), UNGUARDED.len(), "every exception is needed: {unguarded:?}");
+}
+
+/// Tasks that no test of tests/faults has panic, each with its reason.
+const UNORDERED: &[(&str, &str)] = &[
+    ("notify", "the list of those who are told panics in a test of src/transfer/desk.rs"),
+    ("look-up", "one that panics is one that failed, which tests of src/app/upstreams have happen"),
+];
+
+#[test]
+fn every_task_that_is_guarded_panics_in_a_test() {
+    let begins = ["keep(\"", "kept(\"", "attempt(\"", "attempted(\"", "Looker::start(\""];
+    let mut tasks = BTreeSet::new();
+    for source in files("src", "rs").iter().filter(|source| !source.is_test()) {
+        for begin in begins {
+            let found = source.code.split(begin).skip(1).filter_map(|rest| rest.split('"').next());
+            tasks.extend(found.map(ToOwned::to_owned));
+        }
+    }
+    // Those of tests inside of files that stand behind their code are none.
+    let known: BTreeSet<String> = signpost::panics::TASKS.iter().map(ToString::to_string).collect();
+    assert_eq!(tasks, known, "the list of tasks is that of the code");
+    let tests: String = files("tests/faults", "rs").into_iter().map(|source| source.text).collect();
+    // As an order is written: the task, a colon, and at which of its turns.
+    let is_ordered = |task: &str| {
+        ['"', ','].iter().any(|before| {
+            let order = format!("{before}{task}:");
+            tests.split(&order).skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '{'))
+        })
+    };
+    let missing: Vec<&String> = tasks
+        .iter()
+        .filter(|task| !is_ordered(task) && !UNORDERED.iter().any(|(known, _)| known == task))
+        .collect();
+    assert!(missing.is_empty(), "tests/faults has none of these panic: {missing:?}");
+    for (task, _) in UNORDERED {
+        assert!(tasks.contains(*task) && !is_ordered(task), "{task} needs no exception");
+    }
 }
 
 /// The values of `key = "…"` in the lines of `text`, in order.

@@ -15,6 +15,8 @@ mod doctor;
 mod explain;
 #[path = "tools/kubedns.rs"]
 mod kubedns;
+#[path = "tools/looking.rs"]
+mod looking;
 #[path = "tools/observe.rs"]
 mod observe;
 #[path = "cli/process.rs"]
@@ -46,7 +48,15 @@ fn run(folder: &str, args: &[&str]) -> (String, i32) {
     (said.out + "\n", said.code.unwrap())
 }
 
-/// The same, its stdout read as JSON.
+/// Runs the binary where it has nothing to say: its stderr, which is one line of its own, and its exit code.
+fn fault(folder: &str, args: &[&str]) -> (String, i32) {
+    let said = process::run(&tree(folder), args);
+    assert_eq!(said.out, "", "{args:?}: what was not asked for stands on stderr");
+    assert!(said.err.starts_with("signpost: ") && said.err.lines().count() == 1, "{args:?}: {}", said.err);
+    (said.err, said.code.unwrap())
+}
+
+/// Runs it; its stdout read as JSON, and its exit code.
 fn json(folder: &str, args: &[&str]) -> (serde_json::Value, i32) {
     let (out, code) = run(folder, args);
     (serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}")), code)

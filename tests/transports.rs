@@ -23,8 +23,12 @@ mod h_reverse;
 #[path = "kubernetes_spec/table.rs"]
 mod table;
 
+#[path = "transports/access.rs"]
+mod access;
 #[path = "transports/certificates.rs"]
 mod certificates;
+#[path = "transports/counts.rs"]
+mod counts;
 #[path = "transports/hostile.rs"]
 mod hostile;
 #[path = "transports/http.rs"]

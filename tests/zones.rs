@@ -7,6 +7,8 @@
 
 #[path = "zones/beside.rs"]
 mod beside;
+#[path = "zones/cluster.rs"]
+mod cluster;
 #[path = "zones/others.rs"]
 mod others;
 #[path = "zones/secondaries.rs"]

@@ -297,6 +297,10 @@ fn around(rng: &mut Rng, words: &mut Vec<Word>) {
             words.push(Word::new(word));
         }
     }
+    // `minimal` of CoreDNS panics where nobody answers (S-08), and with `debug` that ends it.
+    if words.iter().any(|word| word.head == "minimal") {
+        words.retain(|word| word.head != "debug");
+    }
     if may(rng, 0.25) {
         for _ in 0..rng.usize(1..4) {
             words.push(Word::new(one(rng, REWRITES)));
@@ -368,7 +372,13 @@ pub(crate) fn chain(rng: &mut Rng) -> Chain {
             others.push(match rng.u8(..3) {
                 0 => Word::new("whoami"),
                 1 => Word::new("template IN ANY .").with(["rcode REFUSED".to_owned()]),
-                _ => kubernetes(rng, kind, false),
+                // The names are those of the other block; the TTL says which of the two answered.
+                _ => {
+                    let mut stanza = words[0].clone();
+                    stanza.lines.retain(|line| !line.starts_with("ttl "));
+                    stanza.lines.push("ttl 77".to_owned());
+                    stanza
+                }
             });
             blocks.push(Block { key: ".".to_owned(), words: others });
         }

@@ -1,8 +1,14 @@
 //! What is to be thought of a pair of replies: equal, different by a rule, or different.
 
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+
+use crate::around::AROUND;
 use crate::case::Case;
 use crate::exceptions::{self, EXCEPTIONS, Seen};
+use crate::harness::Via;
 use crate::known;
+use crate::look::{Said, has};
 use crate::pair::Pair;
 use crate::questions::Question;
 use crate::reply::Reply;
@@ -15,6 +21,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) ours: Reply,
     /// What CoreDNS said.
     pub(crate) theirs: Reply,
+    /// What both say over TCP, ours first, where one of the two was cut.
+    pub(crate) whole: Option<(Reply, Reply)>,
 }
 
 /// A verdict.
@@ -34,9 +42,27 @@ pub(crate) fn ask<'a>(pair: &mut Pair, questions: impl IntoIterator<Item = &'a Q
         .into_iter()
         .map(|question| {
             let (ours, theirs) = pair.ask(question);
-            Asked { question, ours, theirs }
+            let is_cut = question.via == Via::Udp && (has(&ours, "tc") || has(&theirs, "tc"));
+            let whole = is_cut.then(|| pair.ask(&Question { via: Via::Tcp, ..question.clone() }));
+            Asked { question, ours, theirs, whole }
         })
         .collect()
+}
+
+/// What both say without the views of a case; nothing where it has none.
+pub(crate) fn hidden<'a>(
+    binary: &OsStr,
+    case: &Case,
+    upstream: SocketAddr,
+    questions: impl IntoIterator<Item = &'a Question>,
+) -> Vec<Asked<'a>> {
+    if !case.has("view") {
+        return Vec::new();
+    }
+    match Pair::start(binary, &case.without_views(), upstream) {
+        Ok(mut pair) => ask(&mut pair, questions),
+        Err(_) => Vec::new(),
+    }
 }
 
 /// What a case's replies teach about its names.
@@ -47,10 +73,12 @@ pub(crate) struct Names {
     pub(crate) ours: Seen,
     /// What one of the two calls a name: a word like `acl` hides names from some questions, and records are compared anyway.
     pub(crate) both: Seen,
+    /// What both said to plain questions.
+    said: Said,
 }
 
-/// What a case's replies teach about its names.
-pub(crate) fn seen(case: &Case, asked: &[Asked<'_>]) -> Names {
+/// What a case's replies teach about its names; `more` are those of the same case without views.
+pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>]) -> Names {
     let options = case.options();
     // `whoami` and `template` answer whatever they are asked: that is not a name.
     // So does `any` with questions of that type.
@@ -60,15 +88,47 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>]) -> Names {
             || has("authority", " SOA ns.dns.")
             || has("authority", " SOA ns1.")
     };
-    let theirs = asked.iter().map(|one| (one.question, &one.theirs)).filter(is_name);
-    let both = asked.iter().flat_map(|one| [(one.question, &one.theirs), (one.question, &one.ours)]);
+    let is_plain = |one: &&Asked<'_>| {
+        !one.question.words.split(' ').any(|word| word == "CH" || word == "ANY" || word.contains("opcode"))
+    };
+    let said = asked
+        .iter()
+        .filter(is_plain)
+        .map(|one| {
+            let key = (one.question.lower.clone(), one.question.qtype.clone());
+            (key, (one.ours.clone(), one.theirs.clone()))
+        })
+        .collect();
+    let asked = || asked.iter().chain(more);
+    let theirs = asked().map(|one| (one.question, &one.theirs)).filter(is_name);
+    let both = asked().flat_map(|one| [(one.question, &one.theirs), (one.question, &one.ours)]);
     let both = both.filter(is_name);
-    let ours = asked.iter().map(|one| (one.question, &one.ours)).filter(is_name);
+    let ours = asked().map(|one| (one.question, &one.ours)).filter(is_name);
     Names {
         theirs: Seen::new(&[options.as_str()], theirs),
         ours: Seen::new(&[options.as_str()], ours),
         both: Seen::new(&[options.as_str()], both),
+        said,
     }
+}
+
+/// Whether a reply is what is left of the whole one where records were cut off (K-012).
+fn is_left_of(cut: &Reply, whole: &Reply) -> bool {
+    let lines = |reply: &Reply, section: &str| -> Vec<String> {
+        reply.records(section).map(|record| known::without_ttls(&format!("{section} {record}"))).collect()
+    };
+    let is_part = |section: &str| {
+        let mut whole = lines(whole, section);
+        lines(cut, section).iter().all(|line| {
+            let at = whole.iter().position(|one| one == line);
+            at.map(|at| whole.swap_remove(at)).is_some()
+        })
+    };
+    let is_all = |section: &str| lines(cut, section).len() == lines(whole, section).len();
+    let sections = ["answer", "authority", "additional"];
+    cut.code() == whole.code()
+        && sections.into_iter().all(is_part)
+        && has(cut, "tc") != ["answer", "authority"].into_iter().all(is_all)
 }
 
 /// Judges a pair of replies.
@@ -76,12 +136,29 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     if asked.ours.text == asked.theirs.text {
         return Verdict::Same;
     }
+    // Of what was cut ours has to be a part of the whole, and the whole ones are compared.
+    if let Some((ours, theirs)) = &asked.whole
+        && is_left_of(&asked.ours, ours)
+    {
+        let whole =
+            Asked { question: asked.question, ours: ours.clone(), theirs: theirs.clone(), whole: None };
+        let mut rules = vec!["K-012".to_owned()];
+        return match judge(case, names, &whole) {
+            Verdict::Same => Verdict::Meant(rules),
+            Verdict::Meant(more) => {
+                rules.extend(more);
+                Verdict::Meant(rules)
+            }
+            wrong @ Verdict::Wrong(_) => wrong,
+        };
+    }
     let mut rules = Vec::new();
     let (mut ours, mut theirs) = (asked.ours.clone(), asked.theirs.clone());
-    for known in known::KNOWN {
+    for known in known::KNOWN.iter().chain(AROUND) {
         if (known.settle)(&mut known::Settling {
             case,
             seen: &names.both,
+            said: &names.said,
             question: asked.question,
             ours: &mut ours,
             theirs: &mut theirs,
@@ -93,19 +170,21 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
         }
     }
     let meant = rewritten(case, asked.question);
-    // What was kept has the letters of who asked first (C-01).
+    // Letters are no matter here (K-003, C-01), nor are the TTLs of what was kept.
+    let is_kept = case.has("cache");
     let lower = |reply: &Reply| {
         let owner = format!(" {} ", asked.question.lower);
         let rest = reply.rest().to_ascii_lowercase().replace(" @ ", &owner);
-        let text = known::without_ttls(&known::without_flag(&format!("{}{rest}", reply.code()), "aa"));
+        let rest = rest.replace(" soa ", " SOA ").replace(" ptr ", " PTR ").replace(" srv ", " SRV ");
+        let text = format!("{}{rest}", reply.code());
+        let text = match is_kept {
+            true => known::without_ttls(&known::without_flag(&text, "aa")),
+            false => text,
+        };
         Reply { text, size: reply.size }
     };
-    let is_kept = case.has("cache");
     let by = |ours: &Reply, theirs: &Reply| {
-        let (ours, theirs) = match is_kept {
-            true => (&lower(ours), &lower(theirs)),
-            false => (ours, theirs),
-        };
+        let (ours, theirs) = (&lower(ours), &lower(theirs));
         let of = |seen| exceptions::of(seen, &meant, ours, theirs);
         of(&names.theirs).or_else(|| of(&names.both)).or_else(|| of(&names.ours))
     };
@@ -121,7 +200,8 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
         }
         let has_answer = ours.is_data() && ours.text.starts_with("NOERROR aa");
         let as_ours = (is_own(&ours) || has_answer).then(|| by(&ours, &missing(&ours))).flatten();
-        as_ours.or_else(|| is_own(&theirs).then(|| by(&missing(&theirs), &theirs)).flatten())
+        let has_theirs = is_own(&theirs) || theirs.is_data() && theirs.text.starts_with("NOERROR aa");
+        as_ours.or_else(|| has_theirs.then(|| by(&missing(&theirs), &theirs)).flatten())
     });
     match number {
         Some(number) => {

@@ -15,6 +15,7 @@
 
 #[path = "../../tests/api/mod.rs"]
 mod api;
+mod around;
 mod case;
 mod chain;
 mod cluster;
@@ -24,6 +25,7 @@ mod exceptions;
 mod harness;
 mod judge;
 mod known;
+mod look;
 mod names;
 mod pair;
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -52,7 +54,7 @@ use fastrand::Rng;
 use signpost::time::Clock;
 
 use case::{Case, Place};
-use judge::{Verdict, ask, judge, seen};
+use judge::{Verdict, ask, hidden, judge, seen};
 use pair::{Pair, Refused};
 use questions::Question;
 use smaller::Shrinking;
@@ -169,7 +171,8 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
     };
     let asked = ask(&mut pair, &questions);
     drop(pair);
-    let seen = seen(&case, &asked);
+    let hidden = hidden(binary, &case, upstream, &questions);
+    let seen = seen(&case, &asked, &hidden);
     tally.cases += 1;
     tally.questions += asked.len();
     for word in case.words() {
@@ -241,7 +244,9 @@ fn report(tally: &Tally, minutes: f64) {
     for (rule, count) in &tally.rules {
         let reason = known::KNOWN
             .iter()
+            .chain(around::AROUND)
             .map(|one| (one.rule, one.reason))
+            .chain([("K-012", "what does not fit is cut record by record, at 1232 bytes or less; the whole is compared over TCP")])
             .chain(exceptions::EXCEPTIONS.iter().map(|one| (one.rule, one.reason)))
             .find(|(known, _)| known == rule)
             .map_or("", |(_, reason)| reason);
@@ -280,7 +285,10 @@ fn main() -> anyhow::Result<()> {
             run(&flags, &binary, upstream.addr, seed, &mut tally);
         }));
         if ran.is_err() {
-            say(&format!("== a case that could not be judged (--seed {seed} --cases 1)"));
+            say(&format!(
+                "== a case that could not be judged (--seed {seed} --cases 1)\n{}",
+                show(&random(seed).0)
+            ));
             *tally.wrong.entry("a case that could not be judged".to_owned()).or_default() += 1;
         }
         seed = seed.wrapping_add(1);

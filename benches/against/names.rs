@@ -112,6 +112,7 @@ const OTHERS: &[&str] = &[
     "one.example.",
     "two.example.",
     "old-shop.svc.cluster.local.",
+    "web.shop.svc.cluster.local.",
     "out.example.",
     "dns.out.example.",
     "ns1.dns.out.example.",
@@ -357,6 +358,9 @@ fn names(rng: &mut Rng, case: &Case) -> BTreeSet<String> {
             }
         }
     }
+    // The names that `autopath` tries: what became of each says what has to become of the walk.
+    let walks: Vec<String> = all.iter().filter_map(|name| case.walk(name)).flatten().collect();
+    all.extend(walks);
     all.retain(|name| {
         name.trim_end_matches('.').len() < 250 && name.split('.').all(|label| label.len() < 64)
     });

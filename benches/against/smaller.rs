@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::net::SocketAddr;
 
 use crate::case::Case;
-use crate::judge::{Asked, Verdict, ask, judge, seen};
+use crate::judge::{Asked, Verdict, ask, hidden, judge, seen};
 use crate::pair::Pair;
 use crate::questions::Question;
 
@@ -29,8 +29,11 @@ impl Shrinking<'_> {
     /// The replies to the question where they still differ in the same way.
     fn differs(&self, case: &Case) -> Option<(String, String)> {
         let mut pair = Pair::start(self.binary, case, self.upstream).ok()?;
-        let asked = ask(&mut pair, self.around.iter().chain([&self.question]));
-        let seen = seen(case, &asked);
+        let questions = || self.around.iter().chain([&self.question]);
+        let asked = ask(&mut pair, questions());
+        drop(pair);
+        let hidden = hidden(self.binary, case, self.upstream, questions());
+        let seen = seen(case, &asked, &hidden);
         let last: &Asked<'_> = asked.last()?;
         match judge(case, &seen, last) {
             Verdict::Wrong(kind) if kind == self.kind => {

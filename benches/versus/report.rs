@@ -192,8 +192,15 @@ pub(crate) fn write(table: &str, rows: &[Row], facts: &Facts, how: &str) -> anyh
     let page = std::fs::read_to_string(path).unwrap_or_default();
     let older = page.split_once(ENTRIES).map_or("", |(_, entries)| entries);
     let date = place::date(Clock::system().wall().0);
-    let picture =
-        format!("performance-{}-{date}.svg", if how.starts_with("One") { "together" } else { "apart" });
+    let cores = if how.starts_with("One") { "together" } else { "apart" };
+    // Another entry of the same day keeps its own.
+    let picture = (1_u32..)
+        .map(|number| match number {
+            1 => format!("performance-{cores}-{date}.svg"),
+            _ => format!("performance-{cores}-{date}-{number}.svg"),
+        })
+        .find(|name| !path.with_file_name(name).exists())
+        .context("naming the picture")?;
     let mut entry = format!("\n## {date}\n\n{how}.\n\n");
     for fact in &facts.0 {
         writeln!(entry, "* {fact}")?;

@@ -48,21 +48,21 @@ complete -c signpost -n "__fish_signpost_using_subcommand check" -l localip -d '
 complete -c signpost -n "__fish_signpost_using_subcommand check" -l upstreamsvc -d 'node-local-dns: the Service whose address is __PILLAR__CLUSTER__DNS__ [default: kube-dns-upstream]' -r
 complete -c signpost -n "__fish_signpost_using_subcommand check" -l strict -d 'End with 3 where there are warnings'
 complete -c signpost -n "__fish_signpost_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c signpost -n "__fish_signpost_using_subcommand explain" -l from -d 'Ask as a pod of this namespace does' -r
+complete -c signpost -n "__fish_signpost_using_subcommand explain" -l from -d 'Ask as a pod of this namespace does; with manifests as that POD does' -r
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l search -d 'Ask with this search list' -r
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l ndots -d 'How many dots make a name that is first asked as it is' -r
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l client -d 'Ask from this address, for words that look at it: `acl`, `view`, `autopath`' -r
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l admin -d 'The HTTP endpoint of the running server' -r
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l server -d 'Where the running server answers DNS, for names that it asks upstreams for [default: where it listens]' -r
-complete -c signpost -n "__fish_signpost_using_subcommand explain" -l manifests -d 'Ask nobody: look at the manifests of this folder' -r -F
-complete -c signpost -n "__fish_signpost_using_subcommand explain" -l conf -d 'Ask nobody: look at this Corefile' -r -F
+complete -c signpost -n "__fish_signpost_using_subcommand explain" -l manifests -d 'Ask nobody: look at the manifests of this folder; `-` is stdin' -r -F
+complete -c signpost -n "__fish_signpost_using_subcommand explain" -l conf -d 'Ask nobody: look at this Corefile; `-` is stdin' -r -F
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -l format -d 'Text for people, or JSON' -r -f -a "text\t'For people'
 json\t'For programs'"
 complete -c signpost -n "__fish_signpost_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c signpost -n "__fish_signpost_using_subcommand compare" -l against -d 'The other server' -r
 complete -c signpost -n "__fish_signpost_using_subcommand compare" -l server -d 'This server' -r
-complete -c signpost -n "__fish_signpost_using_subcommand compare" -l names -d 'Ask for the names in this file: a name a line, types behind it' -r -F
-complete -c signpost -n "__fish_signpost_using_subcommand compare" -l from-manifests -d 'Ask for all that the objects of this folder give rise to' -r -F
+complete -c signpost -n "__fish_signpost_using_subcommand compare" -l names -d 'Ask for the names in this file: a name a line, types behind it; `-` is stdin' -r -F
+complete -c signpost -n "__fish_signpost_using_subcommand compare" -l from-manifests -d 'Ask for all that the objects of this folder give rise to; `-` is stdin' -r -F
 complete -c signpost -n "__fish_signpost_using_subcommand compare" -l zone -d 'The cluster\'s zone, for --from-manifests' -r
 complete -c signpost -n "__fish_signpost_using_subcommand compare" -l format -d 'Text for people, or JSON' -r -f -a "text\t'For people'
 json\t'For programs'"

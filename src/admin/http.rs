@@ -18,7 +18,7 @@ use super::loopback;
 use super::poll::{HealthCounts, poll};
 use super::watches::verbose;
 use crate::chain::{Active, Admin};
-use crate::panics::{attempted, keep, kept};
+use crate::panics::{keep, kept};
 use crate::store::Need;
 use crate::time::{Clock, Tick};
 
@@ -209,7 +209,7 @@ impl AdminServer {
                 keep("admin", || {
                     runtime.block_on(async {
                         while let Some(job) = inbox.recv().await {
-                            tokio::spawn(attempted("http", serve(job)));
+                            begin(job);
                         }
                     });
                 });
@@ -333,17 +333,29 @@ impl Drop for AdminServer {
     }
 }
 
-/// Serves one endpoint until it is told to end; connections that are open then are cut.
-async fn serve(mut job: Job) {
-    let listener = match tokio::net::TcpListener::from_std(job.listener) {
-        Ok(listener) => Arc::new(listener),
-        Err(error) => {
-            tracing::error!(%error, "an HTTP endpoint can't be served");
-            return;
+/// Begins to serve an endpoint.
+fn begin(job: Job) {
+    let Job { listener, app, counts, ends } = job;
+    match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => {
+            let listener = Arc::new(listener);
+            tokio::spawn(kept("http", move || {
+                serve(listener.clone(), app.clone(), counts.clone(), ends.clone())
+            }));
         }
-    };
+        Err(error) => tracing::error!(%error, "an HTTP endpoint can't be served"),
+    }
+}
+
+/// Serves one endpoint until it is told to end; connections that are open then are cut.
+async fn serve(
+    listener: Arc<tokio::net::TcpListener>,
+    app: Router,
+    counts: Arc<HttpCounts>,
+    mut ends: watch::Receiver<bool>,
+) {
     tokio::select! {
-        () = kept("http", || guests::serve(listener.clone(), job.app.clone(), job.counts.clone())) => {}
-        _ = job.ends.wait_for(|ended| *ended) => {}
+        () = guests::serve(listener, app, counts) => {}
+        _ = ends.wait_for(|ended| *ended) => {}
     }
 }

@@ -17,5 +17,6 @@ pub use caches::caches;
 pub use exposition::Exposition;
 pub use guests::HttpCounts;
 pub use http::{AdminError, AdminOptions, AdminServer, Readiness, Render};
+pub(crate) use observe::is_filter;
 pub use poll::HealthCounts;
 pub use watches::watches;

@@ -58,6 +58,11 @@ fn number(query: &str, name: &str, usual: u64) -> Option<u64> {
     }
 }
 
+/// Whether parameters of `/tap` can be read, for those who are about to ask.
+pub(crate) fn is_filter(query: &str) -> bool {
+    filter(query).is_some()
+}
+
 /// Which queries are wanted; `None` where a parameter can't be read.
 fn filter(query: &str) -> Option<Filter> {
     let text = |name| parameter(query, name).filter(|text| !text.is_empty());

@@ -280,7 +280,7 @@ impl Parts for Registry {
     }
 
     fn counter(&mut self, family: &'static Family, labels: Labels<'_>) -> Arc<PerWorker> {
-        self.families.counter(family, labels, self.workers)
+        self.families.counter(family, labels, self.counters())
     }
 
     fn tallies(&mut self, server: &str, zone: &str) -> Arc<[Tally]> {

@@ -41,6 +41,16 @@ pub(super) struct Zones {
     clock: Clock,
 }
 
+/// The zone of a file as it is now, for those who look once. Errors: what is wrong in it, in words.
+pub(crate) fn read_file(spec: &ZoneFile) -> Result<Arc<Held>, String> {
+    Zones::new(Clock::system()).file(spec)
+}
+
+/// The zones of a folder as they are now, for those who look once. Errors: it can't be looked at, in words.
+pub(crate) fn read_folder(spec: &FolderSpec) -> Result<Arc<Folder>, String> {
+    Zones::new(Clock::system()).folder(spec)
+}
+
 /// What is kept over plans.
 struct Kept<S, T, W> {
     /// Whether the plan that is being built, or in force, asked for it.

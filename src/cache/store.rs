@@ -99,6 +99,11 @@ impl Store {
         self.used.load(Ordering::Relaxed).then(|| self.shards.get(key.bytes())).flatten()
     }
 
+    /// The same for those who only look: it counts as no use of the entry.
+    fn peek(&self, key: &Key) -> Option<Arc<Entry>> {
+        self.used.load(Ordering::Relaxed).then(|| self.shards.peek(key.bytes())).flatten()
+    }
+
     /// Forgets the entry of a key.
     fn remove(&self, key: &Key) {
         if self.used.load(Ordering::Relaxed) {
@@ -199,16 +204,32 @@ impl Cache {
     /// Cost: at most three look-ups; no allocation.
     #[must_use]
     pub fn find(&self, key: &Key, now: Tick) -> Option<Found> {
+        self.find_by(Store::get, key, now)
+    }
+
+    /// The same for those who only look: an entry is not kept any longer for it.
+    #[must_use]
+    pub fn look(&self, key: &Key, now: Tick) -> Option<Found> {
+        self.find_by(Store::peek, key, now)
+    }
+
+    /// What there is, each store read by `get`.
+    fn find_by(
+        &self,
+        get: impl Fn(&Store, &Key) -> Option<Arc<Entry>>,
+        key: &Key,
+        now: Tick,
+    ) -> Option<Found> {
         let usable = |entry: &Arc<Entry>| self.servable(entry, now);
-        let positive = self.positive.get(key).filter(usable);
+        let positive = get(&self.positive, key).filter(usable);
         let preferred = self.prefers_positive() && positive.as_ref().is_some_and(|entry| entry.answering);
-        let negative = if preferred { None } else { self.negative.get(key).filter(usable) };
+        let negative = if preferred { None } else { get(&self.negative, key).filter(usable) };
         for entry in [&negative, &positive].into_iter().flatten() {
             if entry.fresh(now) {
                 return Some(Found::Fresh(entry.clone()));
             }
         }
-        let failure = self.failures.get(key).filter(|entry| entry.fresh(now));
+        let failure = get(&self.failures, key).filter(|entry| entry.fresh(now));
         let stale = match (negative, positive) {
             (Some(negative), Some(positive)) if positive.stored > negative.stored => Some(positive),
             (negative, positive) => negative.or(positive),

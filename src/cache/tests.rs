@@ -139,6 +139,30 @@ fn names_that_are_asked_once_do_not_push_out_those_that_are_used() {
 }
 
 #[test]
+fn to_look_at_an_answer_keeps_it_no_longer() {
+    let verdict = Verdict { kind: Kind::Positive, ttl: 3600, answering: true };
+    let side = Side { budget: Side::budget_of(0), cap: 3600, floor: 0 };
+    let outlives = |reads: fn(&Cache, &Key) -> bool| {
+        let cache = cache(Options { success: side, ..Options::default() });
+        let keep = |number| {
+            cache.keep(&key(number), verdict, Rcode::NOERROR, false, &addresses(1, 3600), Tick(1));
+        };
+        // A cache that is full, in which what is new has to show that it is used.
+        (100_000..140_000).for_each(keep);
+        (0..20).for_each(keep);
+        assert!((0..20).all(|number| reads(&cache, &key(number))));
+        (1000..21_000).for_each(keep);
+        (0..20).filter(|number| cache.look(&key(*number), Tick(2)).is_some()).count()
+    };
+    assert!(outlives(|cache, key| cache.find(key, Tick(2)).is_some()) > 15, "what is used stays");
+    assert_eq!(
+        outlives(|cache, key| cache.look(key, Tick(2)).is_some()),
+        0,
+        "what is looked at goes like the others"
+    );
+}
+
+#[test]
 fn an_answer_larger_than_a_shard_is_not_kept_and_harms_nothing() {
     let cache = cache(Options::default());
     let verdict = Verdict { kind: Kind::Positive, ttl: 60, answering: true };

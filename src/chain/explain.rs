@@ -11,6 +11,7 @@ use super::kubernetes::Kept;
 use super::log::type_text;
 use super::plan::Plan;
 use super::step::{Answer, Ask, Context, Flow, Reply, Step};
+use super::why::why;
 use crate::forward::Group;
 use crate::store::{Look as WatchLook, WatchState};
 use crate::time::Clock;
@@ -337,12 +338,21 @@ impl<'a> Look<'a> {
             let mut context = Context::new(now, &mut self.rng, self.clock, &mut errands);
             context.plan = Some(self.plan);
             account.said.extend(step.explain(asked, &context));
+            let before = (asked.question.lower().to_vec(), asked.question.qtype);
             let flow = step.ask(asked, &mut context);
+            if before != (asked.question.lower().to_vec(), asked.question.qtype) {
+                let (name, qtype) = (show_name(asked.question.typed()), type_text(asked.question.qtype));
+                let text = format!("asks for {name} {qtype} in its place");
+                account.said.push(Said::new(step.word(), text, &["S-11"]));
+            }
             if matches!(flow, Flow::Next) {
                 account.passed.push(step.word().to_owned());
                 continue;
             }
             account.decided = Some(step.word().to_owned());
+            if account.said.iter().all(|said| said.word != step.word()) {
+                account.said.extend(why(step.word()));
+            }
             account.rcode = None;
             match flow {
                 Flow::Next => {}
@@ -354,7 +364,7 @@ impl<'a> Look<'a> {
                                 "has {} asked for too, and makes one reply of both",
                                 type_text(other)
                             );
-                            account.said.push(Said::new(step.word(), text, &[]));
+                            account.said.push(Said::new(step.word(), text, &["S-20"]));
                         }
                     }
                     account.take(&reply, &asked.question);

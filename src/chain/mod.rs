@@ -31,6 +31,7 @@ mod entry;
 mod erratic;
 mod errors;
 pub mod explain;
+mod expression;
 mod file;
 mod foresight;
 mod forward;
@@ -80,6 +81,7 @@ mod view;
 mod waiting;
 mod walk;
 mod whoami;
+mod why;
 mod words;
 
 pub use asked::{Asked, BUDGET, Client, MAX_FRAMES, Transport};

@@ -248,7 +248,8 @@ impl Listener {
     /// The place in `zones` for a question: the block of the longest zone (rules K-001, S-02); `None`: REFUSED.
     ///
     /// Of several blocks of a zone the first counts that `admits`; where none does, the next shorter zone.
-    /// A DS question belongs to the parent: the block of the zone above, where there is one.
+    /// A DS question belongs to the parent: the block of the zone above, where there is one. The root is not above others here: a block
+    /// of it answers what nobody else does, most often by asking upstreams, and what is served here is not to be asked there.
     /// Cost: one comparison of bytes a zone.
     #[must_use]
     pub fn choose(&self, question: &Question, admits: impl Fn(&Served) -> bool) -> Option<usize> {
@@ -259,6 +260,7 @@ impl Listener {
                 Some(0) if question.qtype == rtype::DS && zone.labels() > 0 => {
                     exact = exact.or(Some(place));
                 }
+                Some(_) if zone.labels() == 0 && exact.is_some() => return exact,
                 Some(_) => return Some(place),
                 None => {}
             }

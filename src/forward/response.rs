@@ -149,9 +149,16 @@ fn is_dnssec(rtype: u16) -> bool {
 /// The owners of proofs of denial that are signed by a zone in which both they and a name on the chain lie, sorted.
 ///
 /// Proofs stand at names beside the question, but never outside of its zone (RFC 4035 §3.1.3).
-fn proven<'r>(bytes: &[u8], raw: &'r [Raw], chain: &[(Vec<u8>, Owner)]) -> Result<Vec<&'r [u8]>, Unfit> {
+fn proven<'r>(
+    bytes: &[u8],
+    raw: &'r [Raw],
+    qclass: u16,
+    chain: &[(Vec<u8>, Owner)],
+) -> Result<Vec<&'r [u8]>, Unfit> {
     let mut owners = Vec::new();
-    for record in raw.iter().filter(|record| record.rtype == RRSIG && record.section == Section::Authority) {
+    let signs =
+        |record: &&Raw| (record.rtype, record.section, record.class) == (RRSIG, Section::Authority, qclass);
+    for record in raw.iter().filter(signs) {
         // The signer's name stands behind 18 bytes.
         let mut signer = NameBuf::default();
         if record.len <= 18 || expand(bytes, record.at + 18, &mut signer)? > record.at + record.len {
@@ -184,8 +191,17 @@ fn keep(bytes: &[u8], raw: &[Raw], expect: &Expect<'_>, draft: &mut Sections) ->
     while let Some((current, owner)) = chain.last().cloned() {
         if expect.dnssec_ok || qtype == DNAME {
             // What a DNAME above says is part of the proof (RFC 6672 §3).
+            // Above two names on the chain it is still one record.
+            let told = |owner: &[u8]| {
+                let mut earlier = chain.iter().rev().skip(1);
+                earlier.any(|(name, _)| within(name, owner) && (name != owner || qtype == DNAME))
+            };
             for record in &answer {
-                if record.rtype == DNAME && record.owner != current && within(&current, &record.owner) {
+                if record.rtype == DNAME
+                    && record.owner != current
+                    && within(&current, &record.owner)
+                    && !told(&record.owner)
+                {
                     rdata(bytes, record, &mut data)?;
                     let owner = draft.store_name(&record.owner);
                     draft.push(Section::Answer, owner, DNAME, ttl(record), |to| to.bytes(&data));
@@ -220,7 +236,8 @@ fn keep(bytes: &[u8], raw: &[Raw], expect: &Expect<'_>, draft: &mut Sections) ->
             None => break,
         }
     }
-    let proven = if expect.dnssec_ok { proven(bytes, raw, &chain)? } else { Vec::new() };
+    let proven =
+        if expect.dnssec_ok { proven(bytes, raw, expect.question.qclass, &chain)? } else { Vec::new() };
     for record in raw.iter().filter(|record| record.section == Section::Authority).filter(fits) {
         let kind =
             matches!(record.rtype, rtype::SOA | rtype::NS) || expect.dnssec_ok && is_dnssec(record.rtype);

@@ -1,12 +1,16 @@
 //! Z6: Corefiles.
 
+use super::cost::{Bound, bounded};
 use super::desk::Shelf;
 use super::target::Seed;
 use crate::chain::{BuildOptions, build};
 use crate::corefile::ImportFault;
 use crate::corefile::{Error, NoImports, Source, parse, print};
 
-/// Variables and placeholders, no files.
+/// What reading one may cost: imports make much of little, up to a limit.
+const READING: Bound = Bound { each: 4096, beside: 64 << 20 };
+
+/// Variables, placeholders, and some files.
 struct Variables;
 
 impl Source for Variables {
@@ -19,8 +23,22 @@ impl Source for Variables {
         }
     }
 
-    fn files(&self, _: &str, _: &str) -> Result<Vec<(String, String)>, ImportFault> {
-        Err(ImportFault::NotFound)
+    fn files(&self, pattern: &str, _: &str) -> Result<Vec<(String, String)>, ImportFault> {
+        let texts: &[&str] = match pattern {
+            "one" => &["errors\nlog\n"],
+            // Each of them twice as much as the one before.
+            "two" => &["import one\nimport one\n"],
+            "three" => &["import two\nimport two\n"],
+            "circle" => &["log\nimport round\n"],
+            "round" => &["import circle\n"],
+            "blocks" => &["a.example {\n whoami\n}\n", "(s) {\n import s\n}\n"],
+            "arguments" => &["forward . {args[0]} {args[:]}\n"],
+            "odd*" => &["}", "{", "\"", "\\"],
+            "none*" => &[],
+            _ => return Err(ImportFault::NotFound),
+        };
+        let name = |at: usize| format!("{pattern}{at}");
+        Ok(texts.iter().enumerate().map(|(at, text)| (name(at), (*text).to_owned())).collect())
     }
 
     fn placeholder(&self, name: &str) -> Option<String> {
@@ -31,7 +49,7 @@ impl Source for Variables {
 /// Reads, prints, reads, prints, builds.
 pub(super) fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let spec = match parse("Corefile", text, &Variables) {
+    let spec = match bounded(READING, bytes, || parse("Corefile", text, &Variables)) {
         Ok(spec) => spec,
         Err(error) => return placed(&error),
     };
@@ -48,7 +66,8 @@ pub(super) fn run(bytes: &[u8]) {
 /// An error says where it is.
 fn placed(error: &Error) {
     let text = error.to_string();
-    let rest = text.strip_prefix("Corefile:").unwrap_or_else(|| panic!("{text:?} has no place"));
+    // In the Corefile, or in one of the files above.
+    let Some((_, rest)) = text.split_once(':') else { panic!("{text:?} has no place") };
     assert!(rest.starts_with(|c: char| c.is_ascii_digit()), "{text:?} has no line");
     assert!(!error.render().is_empty());
 }
@@ -72,6 +91,15 @@ pub(super) fn seeds() -> Vec<Seed> {
         ("variables", text("{$A}.example:53, b.example {\n log {$B} \"{%A%}\"\n}\n")),
         ("endless_variable", text(". {\n log {$LOOP}\n}\n")),
         ("snippets", text("(s) {\n errors\n}\n. {\n import s\n}\n")),
+        ("files", text(". {\n import three\n import none*\n}\nimport blocks\n")),
+        ("file_circle", text(". {\n import circle\n}\n")),
+        ("file_arguments", text(". {\n import arguments 1.1.1.1 9.9.9.9\n import odd*\n}\n")),
+        (
+            "snippet_of_snippets",
+            text(
+                "(a) {\n log\n}\n(b) {\n import a\n import a\n}\n(c) {\n import b\n import b\n}\n. {\n import c\n}\n",
+            ),
+        ),
         ("networks", text("10.0.0.0/15 fd00::/13 {\n whoami\n}\n")),
         ("bare", text("example.org\nwhoami\nlog\n")),
         ("quotes", text(". {\n log \"a \\\" b\\\\\" '{' \"}\"\n}\n")),

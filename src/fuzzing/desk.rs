@@ -12,7 +12,7 @@ use crate::server::memory::{MemoryLink, World};
 use crate::server::{Phase, StreamId, StreamLimits, Worker, WorkerOptions};
 use crate::source::cluster::{Access, AccessError};
 use crate::source::object::decode;
-use crate::store::change::{Change, Kind, Sink};
+use crate::store::change::{Change, HostKind, Kind, Sink};
 use crate::store::{Store, Wanted};
 use crate::time::{Clock, Wall};
 use crate::wire::parse_name;
@@ -52,6 +52,45 @@ example.com:53 {
     bind 0.0.0.0
     file db.example.com
 }
+clusterset.local:53 {
+    bind 0.0.0.0
+    kubernetes clusterset.local {
+        endpoint http://192.0.2.1:1
+        multicluster clusterset.local
+    }
+}
+path.test:53 {
+    bind 0.0.0.0
+    autopath @kubernetes
+    kubernetes path.test {
+        endpoint http://192.0.2.1:1
+        pods verified
+        ttl 7
+    }
+}
+external.test:53 {
+    bind 0.0.0.0
+    kubernetes inner.external.test {
+        endpoint http://192.0.2.1:1
+    }
+    k8s_external external.test {
+        headless
+        ingress
+    }
+}
+guarded.test:53 {
+    bind 0.0.0.0
+    acl {
+        filter type TXT net 198.51.100.0/24
+        block type HINFO net *
+        allow
+    }
+    header {
+        response set aa
+    }
+    minimal
+    whoami
+}
 ";
 
 /// A zone of all shapes.
@@ -87,6 +126,23 @@ const OBJECTS: &[(Kind, &str)] = &[
     (
         Kind::Services,
         r#"{"metadata":{"name":"out","namespace":"shop"},"spec":{"type":"ExternalName","externalName":"www.example.com"}}"#,
+    ),
+    (
+        Kind::Services,
+        r#"{"metadata":{"name":"front","namespace":"shop"},"spec":{"clusterIP":"10.96.0.3","ports":[{"name":"https","port":443}]},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.80"},{"hostname":"lb.example.org"}]}}}"#,
+    ),
+    // The client itself.
+    (
+        Kind::Pods,
+        r#"{"metadata":{"name":"asker","namespace":"shop"},"spec":{"hostname":"asker","subdomain":"web"},"status":{"phase":"Running","podIPs":[{"ip":"198.51.100.1"}]}}"#,
+    ),
+    (
+        Kind::Imports,
+        r#"{"metadata":{"name":"web","namespace":"shop"},"spec":{"type":"ClusterSetIP","ips":["10.200.0.1"],"ports":[{"name":"http","port":80}]}}"#,
+    ),
+    (
+        Kind::Hosts(HostKind::Ingresses),
+        r#"{"metadata":{"name":"i","namespace":"shop","creationTimestamp":"2026-01-01T00:00:00Z"},"spec":{"rules":[{"host":"www.external.test"}]},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.81"}]}}}"#,
     ),
     (
         Kind::EndpointSlices,

@@ -30,8 +30,12 @@ const NONE: usize = 4;
 /// The most queries under way at once, and steps of a conversation.
 const STEPS: usize = 64;
 
-/// The most packets to upstreams for each question of a client: two upstreams, each asked twice, and each once more without EDNS.
-const PACKETS: usize = 6;
+/// The most packets to upstreams for each question of a client: two upstreams, each asked twice. Each FORMERR allows for one
+/// more, without EDNS.
+const PACKETS: usize = 4;
+
+/// How an upstream says FORMERR.
+const FORMERR: u8 = 7;
 
 /// Longer than any query may wait.
 const LONG: Duration = Duration::from_secs(12);
@@ -48,6 +52,8 @@ struct Dialogue {
     packets: usize,
     /// Questions of clients.
     questions: usize,
+    /// FORMERRs that upstreams said.
+    formerrs: usize,
 }
 
 /// Each three bytes are a step: what, of which, how.
@@ -58,6 +64,7 @@ pub(super) fn run(bytes: &[u8]) {
         asked: BTreeMap::new(),
         packets: 0,
         questions: 0,
+        formerrs: 0,
     };
     for step in bytes.chunks_exact(3).take(STEPS) {
         dialogue.step(step[0], usize::from(step[1]), step[2]);
@@ -69,10 +76,11 @@ pub(super) fn run(bytes: &[u8]) {
     }
     assert!(dialogue.asked.is_empty(), "{:?} never had a reply", dialogue.asked);
     assert!(
-        dialogue.packets <= PACKETS * dialogue.questions,
-        "{} packets for {} questions",
+        dialogue.packets <= PACKETS * dialogue.questions + dialogue.formerrs,
+        "{} packets for {} questions, and {} FORMERRs",
         dialogue.packets,
-        dialogue.questions
+        dialogue.questions,
+        dialogue.formerrs
     );
 }
 
@@ -94,6 +102,7 @@ impl Dialogue {
                         // What is said now may be said again, and be true then.
                         self.open.push((socket, query.clone()));
                     }
+                    self.formerrs += usize::from(how % 16 == FORMERR);
                     self.desk.say(socket, &said(&query, how));
                 }
             }
@@ -177,7 +186,7 @@ fn said(query: &[u8], how: u8) -> Vec<u8> {
         }
         5 => reply(0x82, [0, 0, 0], &[]),
         6 => reply(0x85, [0, 0, 0], &[]),
-        7 => reply(0x81, [0, 0, 0], &[]),
+        FORMERR => reply(0x81, [0, 0, 0], &[]),
         // Only what belongs to others.
         8 if place != 5 => reply(0x80, [1, 0, 0], &[other]),
         9 => {

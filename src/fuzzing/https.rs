@@ -1,5 +1,6 @@
 //! Z5: requests over HTTP, judged by a second reading of path and headers.
 
+use super::cost::{Bound, bounded};
 use super::respond;
 use super::seeds::query;
 use super::target::Seed;
@@ -28,7 +29,7 @@ pub(super) fn run(bytes: &[u8]) {
     // What is no request of HTTP never comes so far.
     let Ok(built) = builder.body(()) else { return };
     let (head, ()) = built.into_parts();
-    let judged = request(&head);
+    let judged = bounded(Bound { each: 4, beside: 1024 }, bytes, || request(&head));
     assert_eq!(judged, expected(&head, called, length));
     if let Request::Message(message, true) = judged {
         respond::run(&message);

@@ -10,14 +10,19 @@
 //! outside keeps its target itself, in a file `fuzzed.rs`.
 //!
 //! Invariants: a target depends on its bytes alone, so that what was found once is found again; no target opens a file or a
-//! socket; what is refused is judged as well as what is accepted.
+//! socket; what is refused is judged as well as what is accepted. Where a program has a meter (`measure`), what is asked of the
+//! allocator is judged, too.
 
 mod corefile;
+mod cost;
 mod desk;
 mod dialogue;
 mod frames;
 mod https;
+mod manifests;
 mod mutator;
+mod objects;
+mod primary;
 mod proxy;
 mod query;
 mod respond;
@@ -28,6 +33,7 @@ mod target;
 mod texts;
 mod watch;
 
+pub use cost::measure;
 pub use mutator::Mutator;
 pub use response::judge as judge_response;
 pub use target::{TARGETS, Target};

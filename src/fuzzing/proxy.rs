@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::cost::{NOTHING, bounded};
 use super::target::Seed;
 use crate::server::fuzzed::{LONGEST_HEADER, Proxied, proxied};
 
@@ -10,7 +11,7 @@ const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Reads; what comes in pieces must come to the same.
 pub(super) fn run(bytes: &[u8]) {
-    let whole = proxied(bytes);
+    let whole = bounded(NOTHING, bytes, || proxied(bytes));
     let mut settled = None;
     for length in 0..bytes.len().min(LONGEST_HEADER + 1) {
         let front = proxied(&bytes[..length]);

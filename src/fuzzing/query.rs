@@ -3,6 +3,7 @@
 use hickory_proto::op::{Header as JudgeHeader, Message, MessageType, OpCode, Query as JudgeQuery};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
+use super::cost::{NOTHING, bounded};
 use super::seeds::{edns, name, opt, query, record, soa, words};
 use super::target::Seed;
 use crate::wire::{Fault, Query, Question, Rcode, client_options};
@@ -10,7 +11,7 @@ use crate::wire::{Fault, Query, Question, Rcode, client_options};
 /// Parses; what comes of it must be what the others say.
 pub(super) fn run(bytes: &[u8]) {
     let mut question = Question::default();
-    let parsed = Query::parse(bytes, &mut question);
+    let parsed = bounded(NOTHING, bytes, || Query::parse(bytes, &mut question));
     match parsed {
         Ok(query) => accepted(bytes, &query, &question),
         Err(fault) => refused(bytes, fault),

@@ -178,6 +178,16 @@ pub(super) fn seeds() -> Vec<Seed> {
         ("zone_cut", with("x.down.example.com", 1)),
         ("transfer", with("example.com", 252)),
         ("refused", with("www.example.org", 1)),
+        ("import", with("web.shop.svc.clusterset.local", 1)),
+        ("import_srv", with("_http._tcp.web.shop.svc.clusterset.local", 33)),
+        ("searched", with("web.shop.svc.shop.svc.path.test", 1)),
+        ("pod_verified", with("198-51-100-1.shop.pod.path.test", 1)),
+        ("outside", with("front.shop.external.test", 1)),
+        ("outside_srv", with("_https._tcp.front.shop.external.test", 33)),
+        ("ingress_host", with("www.external.test", 1)),
+        ("filtered", with("x.guarded.test", 16)),
+        ("blocked", with("x.guarded.test", 13)),
+        ("guarded", with("x.guarded.test", 28)),
     ]);
     seeds
 }

@@ -1,5 +1,6 @@
 //! Snapshots: bytes behind a seal that fits, as a disk may give them back.
 
+use super::cost::{Bound, bounded};
 use super::desk::store;
 use super::target::Seed;
 use crate::store::snapshot::{About, decode, decode_unsealed, write};
@@ -9,6 +10,12 @@ use crate::time::{Clock, Wall};
 /// Bytes of the seal.
 const SEAL: usize = 32;
 
+/// What reading one may cost: its texts.
+const READING: Bound = Bound { each: 8, beside: 4096 };
+
+/// What taking one in may cost: a record of some bytes is a Service, with its places in tables.
+const TAKING_IN: Bound = Bound { each: 512, beside: 1 << 20 };
+
 /// Reads bytes as a snapshot, with and without a seal, takes in what can be read, and writes it again.
 pub(super) fn run(bytes: &[u8]) {
     // What ends within mark and version would have a part of the seal for its version.
@@ -16,7 +23,7 @@ pub(super) fn run(bytes: &[u8]) {
         assert!(decode_unsealed(bytes).is_err() && decode(bytes).is_err());
         return;
     }
-    let unsealed = decode_unsealed(bytes);
+    let unsealed = bounded(READING, bytes, || decode_unsealed(bytes));
     let sealed = [bytes, ring::digest::digest(&ring::digest::SHA256, bytes).as_ref()].concat();
     match (&unsealed, decode(&sealed)) {
         (Ok(one), Ok(other)) => assert_eq!(one.about, other.about),
@@ -26,7 +33,8 @@ pub(super) fn run(bytes: &[u8]) {
     assert!(decode(bytes).is_err(), "no seal is found by chance");
     let Ok(decoded) = unsealed else { return };
     let (kept, mut writer) = Store::new(decoded.about.wanted, Clock::manual(Wall(1_700_000_000)));
-    writer.restore(&decoded, "fuzzed").expect("what was decoded can be taken in");
+    bounded(TAKING_IN, bytes, || writer.restore(&decoded, "fuzzed"))
+        .expect("what was decoded can be taken in");
     let again = written(&kept);
     let read = decode(&again).unwrap_or_else(|fault| panic!("what was written can't be read: {fault}"));
     let (copy, mut writer) = Store::new(read.about.wanted, Clock::manual(Wall(1_700_000_000)));

@@ -1,6 +1,9 @@
 //! The targets by name, in the order of RELIABILITY's rows Z1 to Z8, and Z11.
 
-use super::{corefile, dialogue, frames, https, proxy, query, respond, response, snapshot, texts, watch};
+use super::{
+    corefile, dialogue, frames, https, manifests, primary, proxy, query, respond, response, snapshot, texts,
+    watch,
+};
 
 /// A named piece of a corpus.
 pub(super) type Seed = (&'static str, Vec<u8>);
@@ -25,7 +28,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "wire_query",
         promise: "a query is accepted and read as hickory reads it, or refused for a reason that a second reading finds too",
-        longest: 1500,
+        longest: 65_535,
         run: query::run,
         seeds: query::seeds,
     },
@@ -35,6 +38,13 @@ pub const TARGETS: &[Target] = &[
         longest: 1500,
         run: response::run,
         seeds: response::seeds,
+    },
+    Target {
+        name: "zone_transfer",
+        promise: "what a primary sends is a zone of all that came, and the same when it is sent on, or is refused",
+        longest: 4096,
+        run: primary::run,
+        seeds: primary::seeds,
     },
     Target {
         name: "respond",
@@ -98,6 +108,13 @@ pub const TARGETS: &[Target] = &[
         longest: 4096,
         run: watch::run_list,
         seeds: watch::list_seeds,
+    },
+    Target {
+        name: "manifests",
+        promise: "a file of manifests is the objects of its documents, each of which harms only itself",
+        longest: 4096,
+        run: manifests::run,
+        seeds: manifests::seeds,
     },
     Target {
         name: "snapshot",

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::cost::{Bound, bounded};
 use super::desk::{NoFiles, ZONE};
 use super::target::Seed;
 use crate::forward::{name_servers, searches};
@@ -11,6 +12,9 @@ use crate::zone::{Sender, Verdict, Zone, read};
 
 /// The most name servers that count.
 const MOST: usize = 15;
+
+/// What reading a file in the form of resolv.conf may cost.
+const LINES: Bound = Bound { each: 64, beside: 4096 };
 
 /// The words of a line, if all of it is text.
 fn words(line: &[u8]) -> Option<Vec<&str>> {
@@ -24,7 +28,7 @@ pub(super) fn run_resolv(bytes: &[u8]) {
     if bytes.windows(2).any(scope) {
         return;
     }
-    let found = name_servers(bytes).unwrap_or_default();
+    let found = bounded(LINES, bytes, || name_servers(bytes)).unwrap_or_default();
     let lines = || bytes.split(|byte| *byte == b'\n');
     // What a line says beyond doubt counts, in order, each once.
     let mut sure: Vec<IpAddr> = Vec::new();
@@ -92,13 +96,23 @@ pub(super) fn resolv_seeds() -> Vec<Seed> {
     ]
 }
 
+/// What reading a zone file without `$GENERATE` may cost: an owner and its data for each few bytes.
+const RECORDS: Bound = Bound { each: 1024, beside: 1 << 16 };
+
 /// The zone of all zone files.
-const ORIGIN: &str = "example.com.";
+pub(super) const ORIGIN: &str = "example.com.";
 
 /// Reads a zone file; what comes of it answers, is sent whole, and is the same when it is read from what was sent.
 pub(super) fn run_zone(bytes: &[u8]) {
     let origin = parse_name(ORIGIN).expect("a name");
-    let zone = match read("db", bytes, &origin, &mut NoFiles) {
+    let makes = bytes.windows(9).position(|nine| nine.eq_ignore_ascii_case(b"$GENERATE"));
+    let behind = makes.and_then(|at| bytes.get(at..)).unwrap_or_default();
+    // As many lines as somebody wants: he has to wait for them.
+    if behind.windows(4).any(|four| four.iter().all(u8::is_ascii_digit)) {
+        return;
+    }
+    let bound = if makes.is_some() { Bound { beside: 1 << 30, ..RECORDS } } else { RECORDS };
+    let zone = match bounded(bound, bytes, || read("db", bytes, &origin, &mut NoFiles)) {
         Ok((zone, passed)) => {
             assert!(passed.iter().all(|fault| fault.line > 0));
             zone
@@ -138,7 +152,7 @@ pub(super) fn run_zone(bytes: &[u8]) {
 }
 
 /// All records of a transfer, as text.
-fn sent(zone: &Arc<Zone>, room: usize) -> Vec<String> {
+pub(super) fn sent(zone: &Arc<Zone>, room: usize) -> Vec<String> {
     let question = Question::new(&parse_name(ORIGIN).expect("a name"), rtype::AXFR).expect("a question");
     let mut sender = Sender::new(zone.clone(), None);
     let mut all = Vec::new();

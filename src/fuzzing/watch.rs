@@ -1,14 +1,17 @@
 //! Z7: what an API server sends, cut anywhere, and what a second decoder reads of it.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde_json::Value;
 
+use super::cost::{Bound, bounded};
+use super::objects;
 use super::target::Seed;
 use crate::source::cluster::fuzzed::{Language, event, frames, page, watch};
 use crate::source::object::{decode, decode_protobuf};
-use crate::store::change::{Change, HostKind, Kind, Object, ObjectKey, ServiceSpec, Sink};
-use crate::store::{Store, Wanted};
+use crate::store::change::{Change, HostKind, Kind, Object, ObjectKey, ServiceObject, ServiceSpec, Sink};
+use crate::store::{Service, Spec, Store, Wanted};
 use crate::time::{Clock, Wall};
 
 /// Kinds, by the first byte of an input.
@@ -22,6 +25,12 @@ const KINDS: [Kind; 8] = [
     Kind::Hosts(HostKind::Gateways),
     Kind::Hosts(HostKind::HttpRoutes),
 ];
+
+/// What a watch may cost: each piece in a buffer, and for each wrong field words about it. A connection beside it.
+const WATCHING: Bound = Bound { each: 1024, beside: 4 << 20 };
+
+/// What a page may cost: what is not whole yet is kept.
+const PAGING: Bound = Bound { each: 64, beside: 1 << 16 };
 
 /// An input taken apart: kind, whether a list is coming, the stream, and the stream in pieces.
 type Input<'a> = (Kind, bool, &'a [u8], Vec<&'a [u8]>);
@@ -93,8 +102,12 @@ pub(super) fn run_protobuf(bytes: &[u8]) {
 
 /// A watch means the same however it is cut; what it tells a store the store keeps.
 fn watched(language: Language, kind: Kind, listing: bool, stream: &[u8], pieces: &[&[u8]]) {
-    let whole = watch(language, kind, listing, &[stream]);
-    assert_eq!(watch(language, kind, listing, pieces), whole, "the same, whatever the cuts");
+    let whole = bounded(WATCHING, stream, || watch(language, kind, listing, &[stream]));
+    assert_eq!(
+        bounded(WATCHING, stream, || watch(language, kind, listing, pieces)),
+        whole,
+        "the same, whatever the cuts"
+    );
     let (changes, ended, version) = whole;
     if !listing {
         assert!(!changes.iter().any(|change| matches!(change, Change::Begin(_) | Change::End(_))));
@@ -123,28 +136,50 @@ fn watched(language: Language, kind: Kind, listing: bool, stream: &[u8], pieces:
         return;
     }
     // The last word about each Service counts.
-    let mut last: Vec<(&ObjectKey, Option<&ServiceSpec>)> = Vec::new();
+    let mut last: Vec<(&ObjectKey, Option<&ServiceObject>)> = Vec::new();
     for change in &changes {
-        let (key, spec) = match change {
-            Change::Upsert(Object::Service(service)) => (&service.key, Some(&service.spec)),
+        let (key, object) = match change {
+            Change::Upsert(Object::Service(service)) => (&service.key, Some(service)),
             Change::Remove(_, key) => (key, None),
             _ => continue,
         };
         last.retain(|(known, _)| *known != key);
-        last.push((key, spec));
+        last.push((key, object));
     }
-    for (key, spec) in last {
+    for (key, object) in last {
         let label = |text: &str| [&[u8::try_from(text.len()).unwrap_or(0)], text.as_bytes()].concat();
         let run = [label(&key.name), label(&key.namespace)].concat();
         // A key that was never good names nothing.
         if (1..=63).contains(&key.name.len()) && (1..=63).contains(&key.namespace.len()) {
-            assert_eq!(store.service(&run).is_some(), spec.is_some(), "{key:?} after {changes:?}");
+            let found = store.service(&run);
+            assert_eq!(found.is_some(), object.is_some(), "{key:?} after {changes:?}");
+            if let (Some(found), Some(object)) = (found, object) {
+                kept(&found, object);
+            }
         }
     }
 }
 
+/// What is kept of a Service is what was said of it.
+fn kept(found: &Service, said: &ServiceObject) {
+    let ports: Vec<_> = found.ports().iter().map(|port| (&*port.name, port.protocol, port.port)).collect();
+    let expected: Vec<_> = said.ports.iter().map(|port| (&*port.name, port.protocol, port.port)).collect();
+    assert_eq!(ports, expected, "{:?}", said.key);
+    match (&said.spec, found.spec()) {
+        (ServiceSpec::Headless, Spec::Headless)
+        | (ServiceSpec::External(_), Spec::External(_) | Spec::ExternalInvalid) => {}
+        (ServiceSpec::Cluster(ips), Spec::Cluster { v4, v6 }) => {
+            let kept: BTreeSet<IpAddr> =
+                v4.iter().map(|ip| IpAddr::from(*ip)).chain(v6.iter().map(|ip| IpAddr::from(*ip))).collect();
+            let said_of_it: BTreeSet<IpAddr> = ips.iter().copied().collect();
+            assert_eq!(kept, said_of_it, "{:?}", said.key);
+        }
+        (said, kept) => panic!("{kept:?} is kept of {said:?}"),
+    }
+}
+
 /// What a decoder says of an object is safe to make names of.
-fn checked(kind: Kind, key: Option<&ObjectKey>, object: Option<&Object>) {
+pub(super) fn checked(kind: Kind, key: Option<&ObjectKey>, object: Option<&Object>) {
     let label = |text: &str| {
         (1..=63).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
@@ -186,6 +221,7 @@ fn objects(kind: Kind, raw: &[u8], tree: &Value) {
         return;
     };
     checked(kind, cut.key.as_ref(), cut.object.as_ref());
+    objects::compare(kind, raw, &cut, tree);
     let text = |pointer: &str| tree.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let Some(Object::Service(service)) = &cut.object else { return };
     // Keys that come twice are another matter.
@@ -214,8 +250,12 @@ fn objects(kind: Kind, raw: &[u8], tree: &Value) {
 pub(super) fn run_list(bytes: &[u8]) {
     let Some((kind, protobuf, stream, pieces)) = input(bytes) else { return };
     let language = if protobuf { Language::Protobuf } else { Language::Json };
-    let (items, end) = page(language, &[stream]);
-    assert_eq!(page(language, &pieces), (items.clone(), end.clone()), "the same, whatever the cuts");
+    let (items, end) = bounded(PAGING, stream, || page(language, &[stream]));
+    assert_eq!(
+        bounded(PAGING, stream, || page(language, &pieces)),
+        (items.clone(), end.clone()),
+        "the same, whatever the cuts"
+    );
     for item in &items {
         let cut = if protobuf { decode_protobuf(kind, item) } else { decode(kind, item) };
         if let Ok(cut) = cut {
@@ -315,7 +355,7 @@ pub(super) fn json_seeds() -> Vec<Seed> {
 }
 
 /// A number as protobuf writes it.
-fn number(mut number: u64) -> Vec<u8> {
+pub(super) fn number(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number > 0x7f {
         bytes.push(number.to_le_bytes()[0] | 0x80);
@@ -326,7 +366,7 @@ fn number(mut number: u64) -> Vec<u8> {
 }
 
 /// A field of bytes.
-fn field(at: u64, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn field(at: u64, bytes: &[u8]) -> Vec<u8> {
     [number(at << 3 | 2), number(bytes.len().try_into().unwrap_or(0)), bytes.to_vec()].concat()
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::caught::{Catching, Caught, catch};
 use super::counts::count;
+use super::ordered::turn;
 
 /// The time before a task begins again: one that panics at once must not fill the log.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -20,6 +21,10 @@ fn tell(task: &'static str, caught: &Caught) {
 ///
 /// Cost: two stores to the thread's own memory.
 pub(crate) fn attempt<T>(task: &'static str, act: impl FnOnce() -> T) -> Option<T> {
+    let act = || {
+        turn(task);
+        act()
+    };
     catch(Catching::Plain, act).inspect_err(|caught| tell(task, caught)).ok()
 }
 
@@ -36,7 +41,11 @@ pub(crate) async fn attempted<F: Future>(task: &'static str, future: F) -> Optio
     let mut future = Some(Box::pin(future));
     std::future::poll_fn(move |context| {
         let Some(running) = &mut future else { return Poll::Ready(None) };
-        match catch(Catching::Plain, || Pin::as_mut(running).poll(context)) {
+        let poll = || {
+            turn(task);
+            Pin::as_mut(running).poll(context)
+        };
+        match catch(Catching::Plain, poll) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
             Err(caught) => {

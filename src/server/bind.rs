@@ -79,6 +79,10 @@ pub enum Bound {
 /// Receive buffer that is asked for; the kernel may give less. Unit: bytes.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// What the kernel keeps of replies that a peer of a stream has not taken (rule S-53); the kernel doubles it for its own needs.
+/// Left to itself it keeps megabytes. Unit: bytes.
+const STREAM_BUFFER: usize = 64 * 1024;
+
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 1024;
 
@@ -94,18 +98,25 @@ fn kinds(scheme: Scheme) -> (bool, bool) {
     }
 }
 
+/// Whether two addresses stand in each other's way: one port, and one address or all of its family.
+fn shares(one: SocketAddr, other: SocketAddr) -> bool {
+    let same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && one.is_ipv4() == other.is_ipv4() && same
+}
+
 /// Binds one address for `threads` threads.
 ///
 /// First a socket without `SO_REUSEPORT` is bound and closed, so that a port which another process has is an error and
-/// not silently shared. With port 0 a port is chosen that is free for both protocols.
+/// not silently shared; but not where one of `gone` has the port, those of ours that are given up once this one serves. With
+/// port 0 a port is chosen that is free for both protocols.
 ///
 /// Errors: `BindError`.
-pub fn bind(socket: Socket, threads: usize) -> Result<Bound, BindError> {
+pub fn bind(socket: Socket, threads: usize, gone: &[Socket]) -> Result<Bound, BindError> {
     let addr = socket.addr;
     let tries = if addr.port() == 0 { TRIES } else { 1 };
     let mut last = None;
     for _ in 0..tries {
-        match bind_once(socket, threads) {
+        match bind_once(socket, threads, gone) {
             Ok(group) => return Ok(Bound::Yes(group)),
             Err((_, Errno::AFNOSUPPORT)) if addr.is_ipv6() => return Ok(Bound::NoIpv6(socket)),
             Err((_, Errno::ADDRNOTAVAIL)) if addr.is_ipv6() && addr.ip().is_loopback() => {
@@ -128,18 +139,20 @@ fn explain(addr: SocketAddr, protocol: &'static str, errno: Errno) -> BindError 
 }
 
 /// One try, with the protocol that failed.
-fn bind_once(wanted: Socket, threads: usize) -> Result<Group, (&'static str, Errno)> {
+fn bind_once(wanted: Socket, threads: usize, gone: &[Socket]) -> Result<Group, (&'static str, Errno)> {
     let udp = |errno| ("udp", errno);
     let tcp = |errno| ("tcp", errno);
     let (datagrams, listener) = kinds(wanted.scheme);
     let mut addr = wanted.addr;
     let mut probes = Vec::new();
-    if datagrams {
+    let ours = |kind: fn(Scheme) -> bool| gone.iter().any(|old| kind(old.scheme) && shares(old.addr, addr));
+    let (held_datagrams, held_listener) = (ours(|scheme| kinds(scheme).0), ours(|scheme| kinds(scheme).1));
+    if datagrams && !held_datagrams {
         let probe = open(addr, SocketType::DGRAM, false).map_err(udp)?;
         addr = local(&probe).map_err(udp)?;
         probes.push(probe);
     }
-    if listener {
+    if listener && !held_listener {
         let probe = open(addr, SocketType::STREAM, false).map_err(tcp)?;
         addr = local(&probe).map_err(tcp)?;
         probes.push(probe);
@@ -170,6 +183,8 @@ fn open_datagrams(addr: SocketAddr, scheme: Scheme) -> Result<UdpSocket, Errno> 
 /// A listener that shares its port.
 fn open_listener(addr: SocketAddr) -> Result<TcpListener, Errno> {
     let socket = open(addr, SocketType::STREAM, true)?;
+    // Its connections have it from here; a refusal is no reason not to serve.
+    let _ = sockopt::set_socket_send_buffer_size(&socket, STREAM_BUFFER);
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket.into())
 }

@@ -80,6 +80,12 @@ pub trait Link: Network {
     /// Writes; `None` when there is no room now.
     fn write(&mut self, stream: StreamId, bytes: &[u8]) -> io::Result<Option<usize>>;
 
+    /// What stands between a stream and its peer, and is not the stream's own yet, or no longer. Unit: bytes.
+    fn held(&self, stream: StreamId) -> usize {
+        let _ = stream;
+        0
+    }
+
     /// Says what `wait` should list this stream for.
     fn interest(&mut self, stream: StreamId, read: bool, write: bool);
 

@@ -2,55 +2,18 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::limits::StreamLimits;
 use super::link::{Accepted, Link, StreamId};
 use crate::chain::{Client, Outcome, Timeouts, Transfer, Transport};
+use crate::metrics::Counters;
 use crate::time::Tick;
 use crate::wire::MAX_MESSAGE;
 
-/// The bounds of streams.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StreamLimits {
-    /// How long a stream without a query may stay open; a fifth of it once more than half the places are taken.
-    pub idle: Duration,
-    /// How long a message may take from its first byte to its last.
-    pub partial: Duration,
-    /// How long a byte of a reply may wait for the peer to read it.
-    pub write: Duration,
-    /// The most streams.
-    pub connections: usize,
-    /// The most streams of one client address.
-    pub per_client: usize,
-    /// The most queries of one stream that wait.
-    pub in_flight: usize,
-}
-
-impl StreamLimits {
-    /// The bounds of one of `workers` workers: connections are spread over them by the kernel.
-    #[must_use]
-    pub fn share(self, workers: usize) -> Self {
-        let workers = workers.max(1);
-        Self {
-            connections: self.connections.div_ceil(workers),
-            per_client: self.per_client.div_ceil(workers),
-            ..self
-        }
-    }
-}
-
-impl Default for StreamLimits {
-    fn default() -> Self {
-        Self {
-            idle: Duration::from_secs(10),
-            partial: Duration::from_secs(3),
-            write: Duration::from_secs(5),
-            connections: 1024,
-            per_client: 256,
-            in_flight: 64,
-        }
-    }
-}
+mod held;
+mod limits;
 
 /// Replies that wait for the peer to read, at which no more queries are taken from a stream. Unit: bytes.
 const PENDING: usize = 128 * 1024;
@@ -127,6 +90,8 @@ struct Stream {
     ended: bool,
     /// What `Link::interest` was told: reading, writing.
     interest: (bool, bool),
+    /// What it held when it was last looked at. Unit: bytes.
+    held: usize,
 }
 
 impl Stream {
@@ -152,6 +117,10 @@ pub(super) struct Streams {
     scratch: Vec<u8>,
     /// Where replies are assembled.
     reply: Vec<u8>,
+    /// What all streams hold. Unit: bytes.
+    held: usize,
+    /// Where it is counted which of them are cut.
+    counters: Arc<Counters>,
 }
 
 /// What streams need from their worker to answer.
@@ -189,7 +158,7 @@ pub(super) enum Admission {
 
 impl Streams {
     /// No streams yet.
-    pub(super) fn new(limits: StreamLimits) -> Self {
+    pub(super) fn new(limits: StreamLimits, counters: Arc<Counters>) -> Self {
         Self {
             streams: HashMap::new(),
             clients: HashMap::new(),
@@ -198,6 +167,8 @@ impl Streams {
             next_check: None,
             scratch: Vec::new(),
             reply: Vec::new(),
+            held: 0,
+            counters,
         }
     }
 
@@ -251,6 +222,7 @@ impl Streams {
                 owed: None,
                 ended: false,
                 interest: (true, false),
+                held: 0,
             },
         );
         self.note(now.plus(self.idle_limit(bounds.idle)));
@@ -285,6 +257,7 @@ impl Streams {
         }
         self.read(link, id, now);
         self.work(link, id, now, answerer);
+        self.weigh(link, id);
     }
 
     /// Reads once what there is, as long as there is room for it.
@@ -389,9 +362,6 @@ impl Streams {
             // The next message began at the latest now; its deadline does not move again until it is whole.
             stream.began = (!stream.input.is_empty()).then_some(now);
         }
-        if stream.input.is_empty() && stream.input.capacity() > 4096 {
-            stream.input = Vec::new();
-        }
         let bounds = stream.bounds;
         let deadline = stream.began.map(|began| began.plus(bounds.partial));
         let idle = stream.active.plus(self.idle_limit(bounds.idle));
@@ -425,9 +395,6 @@ impl Streams {
             stream.output.clear();
             stream.written = 0;
             stream.owed = None;
-            if stream.output.capacity() > PENDING {
-                stream.output = Vec::new();
-            }
         } else if stream.owed.is_none_or(|(_, owed)| stream.written >= owed) {
             stream.owed = Some((now.plus(write_limit), stream.output.len()));
         }
@@ -474,6 +441,7 @@ impl Streams {
         }
         let idle = stream.bounds.idle;
         self.write(link, to.id, now);
+        self.weigh(link, to.id);
         self.note(now.plus(self.idle_limit(idle)));
         true
     }
@@ -496,6 +464,7 @@ impl Streams {
         answerer: &mut impl Answerer,
     ) {
         self.work(link, id, now, answerer);
+        self.weigh(link, id);
     }
 
     /// Closes streams whose time is up. Cost: a walk over all streams, only when a deadline has come.
@@ -550,6 +519,7 @@ impl Streams {
     /// Closes one stream.
     fn close(&mut self, link: &mut impl Link, id: StreamId) {
         if let Some(stream) = self.streams.remove(&id.0) {
+            self.held = self.held.saturating_sub(stream.held);
             link.close(id);
             let client = stream.peer.ip();
             if let Some(count) = self.clients.get_mut(&client) {

@@ -1,6 +1,7 @@
 //! Tests of a whole worker on a network in memory: the clock stands still unless a test moves it.
 
 mod datagrams;
+mod held;
 mod random;
 mod streams;
 mod transfers;

@@ -240,11 +240,12 @@ impl<L: Link> Worker<L> {
             desk.note(number, socket);
         }
         desk.refresh(&mut link);
+        let streams = Streams::new(options.stream, desk.counters.clone());
         Self {
             orders: options.orders,
             link,
             desk,
-            streams: Streams::new(options.stream),
+            streams,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             ready: Vec::new(),

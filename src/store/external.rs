@@ -183,7 +183,8 @@ impl Externals {
     }
 
     /// All of them, in no order. Cost: two reference counts each.
-    pub(super) fn all(&self) -> Vec<(ServiceKey, Arc<External>)> {
+    #[must_use]
+    pub fn all(&self) -> Vec<(ServiceKey, Arc<External>)> {
         self.services.iter().map(|entry| (entry.key().clone(), entry.1.clone())).collect()
     }
 

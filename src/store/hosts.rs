@@ -157,6 +157,12 @@ impl Hosts {
 
     /// Whether a host at or below this name is one for which `judge` says true.
     pub fn any_below(&self, key: &[u8], mut judge: impl FnMut(&Host) -> bool) -> bool {
+        self.find_below(key, |_, host| judge(host))
+    }
+
+    /// Shows hosts at or below this name with their keys, in the order of these, until `judge` says true of one; says
+    /// whether it did.
+    pub fn find_below(&self, key: &[u8], mut judge: impl FnMut(&[u8], &Arc<Host>) -> bool) -> bool {
         let mut from: Bound<Box<[u8]>> = Bound::Included(key.into());
         loop {
             // One at a time: no lock is held while a host is judged, and nearly always the first one decides.
@@ -165,7 +171,7 @@ impl Hosts {
                 self.table.read().range::<[u8], _>(range).next().map(|(k, host)| (k.clone(), host.clone()));
             match next {
                 Some((next, host)) if next.starts_with(key) => {
-                    if judge(&host) {
+                    if judge(&next, &host) {
                         return true;
                     }
                     from = Bound::Excluded(next);

@@ -139,8 +139,9 @@ impl Imports {
         self.serial.store(serial, Ordering::Relaxed);
     }
 
-    /// All of them, in no order. Cost: a reference count each.
-    pub(super) fn all(&self) -> Vec<Arc<Import>> {
+    /// All of them, in no order, those without an object included. Cost: a reference count each.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Import>> {
         self.imports.iter().map(|entry| entry.value().clone()).collect()
     }
 

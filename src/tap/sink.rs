@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::link::{Door, Link, connect};
 use super::outlet::{Outlet, Side};
-use crate::panics::{attempt, keep};
+use crate::panics::{attempt, keep, turn};
 
 /// The longest that a message waits for others to go with it. Source: coredns `plugin/dnstap/io.go`.
 const GATHER: Duration = Duration::from_millis(200);
@@ -94,6 +94,7 @@ fn send_out(outlet: &Outlet) {
 
 /// Sends what comes until the end, or until the connection fails.
 fn pump(outlet: &Outlet, mut link: Link) -> io::Result<()> {
+    turn("dnstap");
     while let Some(mut messages) = outlet.take(GATHER) {
         let mut sent = 0;
         let failed = loop {
@@ -105,7 +106,10 @@ fn pump(outlet: &Outlet, mut link: Link) -> io::Result<()> {
             sent += 1;
         };
         match failed {
-            None => outlet.sent_some(sent),
+            None => {
+                outlet.sent_some(sent);
+                turn("dnstap");
+            }
             Some(error) => {
                 // What the connection held is lost; nobody knows how much of it arrived.
                 outlet.drop_some(sent);
@@ -162,6 +166,7 @@ fn hand_out(outlet: &Arc<Outlet>) {
         }
         serve(outlet, &mut links, &messages);
         outlet.set_open(!links.is_empty());
+        turn("dnstap");
     }
     links.into_iter().for_each(|link| drop(link.close()));
 }

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::check::{CheckArgs, check};
 use super::compare::{CompareArgs, compare};
 use super::doctor::{DoctorArgs, doctor};
-use super::exit::Exit;
+use super::exit::Ended;
 use super::explain::{ExplainArgs, explain};
 use super::tap::{TapArgs, tap};
 use super::top::{TopArgs, top};
@@ -27,9 +27,9 @@ pub enum Command {
     Tap(TapArgs),
 }
 
-/// Does what a command says; what is to be printed at its end, and how it ended.
+/// Does what a command says.
 #[must_use]
-pub fn run(command: &Command) -> (String, Exit) {
+pub fn run(command: &Command) -> Ended {
     match command {
         Command::Check(args) => check(args),
         Command::Explain(args) => explain(args),

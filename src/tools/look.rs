@@ -1,12 +1,14 @@
 //! A Corefile looked at without serving it: read and built, with nothing bound, watched or asked.
 
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::app::{CorefileSource, Placeholders, configmap, interfaces, read_kubedns};
+use crate::app::{CorefileSource, Placeholders, configmap, interfaces, read_kubedns, zones};
 use crate::chain::{
-    self, BuildOptions, Hosts, HostsSpec, KubeDnsConfig, Parts, Plan, StoreSource, StoreSpec,
+    self, BuildOptions, Folder, FolderSpec, Hosts, HostsSpec, KubeDnsConfig, Parts, Plan, StoreSource,
+    StoreSpec, ZoneFile,
 };
 use crate::corefile::{self, Error, Spec, Zone};
 use crate::forward::{
@@ -17,6 +19,38 @@ use crate::source::cluster::{Access, AccessError};
 use crate::source::manifests::{Manifests, ManifestsOptions};
 use crate::store::{Store, Wanted, Writer};
 use crate::time::Clock;
+use crate::zone::Held;
+
+/// Why there are no objects to look at.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfed {
+    /// They are an API server's.
+    #[error(
+        "the Corefile reads its objects from an API server: name a folder with `--manifests DIR`, or ask the running server"
+    )]
+    Cluster,
+    /// The folder is not there, or can't be listed.
+    #[error("the folder {} cannot be listed", .0.display())]
+    Folder(PathBuf),
+    /// They cannot be read from stdin.
+    #[error("reading stdin: {0}")]
+    Stdin(#[source] std::io::Error),
+}
+
+/// Whether a path means stdin.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// The text of a file, or of stdin. Errors: it can't be read, in words.
+pub(super) fn read_text(path: &Path) -> Result<(String, String), String> {
+    let (name, text) = match is_stdin(path) {
+        true => ("stdin".to_owned(), std::io::read_to_string(std::io::stdin().lock())),
+        false => (path.display().to_string(), std::fs::read_to_string(path)),
+    };
+    let text = text.map_err(|error| format!("reading {name}: {error}"))?;
+    Ok((name, text))
+}
 
 /// A Corefile that would be served.
 pub(super) struct Looked {
@@ -72,10 +106,10 @@ pub(super) struct Looking {
     pub(super) groups: Vec<AskedGroup>,
     /// Hosts.
     pub(super) hosts: Vec<HostsSpec>,
-    /// Where all objects are read from, whatever the Corefile says.
+    /// Where all objects are read from, whatever the Corefile says: a folder, or `-` for stdin.
     pub(super) manifests: Option<PathBuf>,
-    /// Whether files of hosts are read.
-    pub(super) read_hosts: bool,
+    /// Whether files of hosts, search lists and zones are read.
+    pub(super) read_files: bool,
     /// What stands for the placeholders of node-local-dns.
     pub(super) placeholders: Placeholders,
 }
@@ -123,7 +157,7 @@ impl Parts for Looking {
     fn hosts(&mut self, spec: &HostsSpec) -> Arc<Hosts> {
         self.hosts.push(spec.clone());
         let hosts = Hosts::new(spec.clone());
-        if self.read_hosts {
+        if self.read_files {
             // A file that is not there has no names.
             let text = std::fs::read_to_string(&spec.path).unwrap_or_default();
             hosts.replace(&text, 0);
@@ -131,8 +165,16 @@ impl Parts for Looking {
         Arc::new(hosts)
     }
 
+    fn zone_file(&mut self, spec: &ZoneFile) -> Result<Arc<Held>, String> {
+        if self.read_files { zones::read_file(spec) } else { Ok(Arc::default()) }
+    }
+
+    fn zone_folder(&mut self, spec: &FolderSpec) -> Result<Arc<Folder>, String> {
+        if self.read_files { zones::read_folder(spec) } else { Ok(Arc::new(Folder::new(spec.clone()))) }
+    }
+
     fn search_list(&mut self, file: &Path) -> Result<Vec<Zone>, String> {
-        if !self.read_hosts {
+        if !self.read_files {
             return Ok(Vec::new());
         }
         let names = search_list(file)?;
@@ -163,20 +205,22 @@ impl Looking {
         self.groups.iter().find(|known| Arc::ptr_eq(&known.group, group))
     }
 
-    /// Fills the stores from folders of manifests; returns what is wrong in them.
+    /// Fills the stores from folders of manifests, or from stdin; returns what is wrong in them.
     ///
     /// Errors: a store whose objects come from an API server, while no folder is given in its place; or a folder that cannot
-    /// be listed.
-    pub(super) fn feed(&mut self) -> Result<Vec<String>, String> {
+    /// be listed; or a stdin that cannot be read.
+    pub(super) fn feed(&mut self) -> Result<Vec<String>, Unfed> {
         let mut problems = Vec::new();
+        let mut stdin = None;
+        if self.manifests.as_deref().is_some_and(is_stdin) {
+            let mut bytes = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut bytes).map_err(Unfed::Stdin)?;
+            stdin = Some(bytes);
+        }
         for asked in &mut self.stores {
             let dir = match (&self.manifests, &asked.spec.source) {
                 (Some(dir), _) | (None, StoreSource::Manifests(dir)) => dir.clone(),
-                (None, StoreSource::Cluster(_)) => {
-                    return Err("the Corefile reads its objects from an API server: name a folder with \
-                                `--manifests DIR`, or ask the running server"
-                        .to_owned());
-                }
+                (None, StoreSource::Cluster(_)) => return Err(Unfed::Cluster),
             };
             let Some(mut writer) = asked.writer.take() else { continue };
             let mut manifests = Manifests::new(ManifestsOptions {
@@ -186,9 +230,12 @@ impl Looking {
                 endpoints: asked.wanted.endpoints,
                 more: asked.wanted.more(),
             });
-            let report = manifests.look(&mut writer);
+            let report = match &stdin {
+                Some(bytes) => manifests.take_text("stdin", bytes, &mut writer),
+                None => manifests.look(&mut writer),
+            };
             if !report.listed {
-                return Err(format!("the folder {} cannot be listed", dir.display()));
+                return Err(Unfed::Folder(dir));
             }
             problems.extend(report.problems.iter().map(ToString::to_string));
         }
@@ -211,13 +258,7 @@ pub(super) fn look(name: &str, text: &str, port: u16, mut parts: Looking) -> Res
 ///
 /// Errors: it can't be read, in words.
 pub(super) fn read(path: &Path) -> Result<(String, String), String> {
-    let name = path.display().to_string();
-    let text = match name.as_str() {
-        "-" => std::io::read_to_string(std::io::stdin().lock()),
-        _ => std::fs::read_to_string(path),
-    };
-    let text = text.map_err(|error| format!("reading {name}: {error}"))?;
-    let name = if name == "-" { "stdin".to_owned() } else { name };
+    let (name, text) = read_text(path)?;
     Ok(match configmap::corefile(&text) {
         Some(inside) => (format!("{name}#Corefile"), inside),
         None => (name, text),

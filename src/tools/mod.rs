@@ -7,8 +7,8 @@
 //!                       └──► ask (a question to a server, decoded) ─► compare
 //! ```
 //!
-//! Invariants: nothing here changes anything; text is for people and may change, JSON is for programs and only grows; the exit
-//! code says what came out (`exit`).
+//! Invariants: nothing here changes anything; text is for people and may change, JSON is for programs and only grows; what was
+//! asked for goes to stdout, why there is nothing to stderr; the exit code says what came out (`exit`).
 
 mod ask;
 mod check;
@@ -29,7 +29,7 @@ pub use check::CheckArgs;
 pub use command::{Command, run};
 pub use compare::CompareArgs;
 pub use doctor::DoctorArgs;
-pub use exit::Exit;
+pub use exit::{Ended, Exit};
 pub use explain::ExplainArgs;
 pub use reference::reference;
 pub use tap::TapArgs;

@@ -14,7 +14,7 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use super::follow::follow;
 use super::notify::notify;
 use super::replica::Replica;
-use crate::panics::{attempt, attempted, kept};
+use crate::panics::{attempt, attempted, keep, kept, turn};
 use crate::time::Clock;
 use crate::wire::show_name;
 
@@ -78,46 +78,64 @@ impl Desk {
         let sender = match thread.as_ref().filter(|sender| !sender.is_closed()) {
             Some(sender) => sender,
             None => {
-                let (sender, receiver) = unbounded_channel();
+                let (sender, mut receiver) = unbounded_channel();
                 let (clock, told) = (self.clock.clone(), self.told.clone());
                 let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
                 std::thread::Builder::new().name("transfers".to_owned()).spawn(move || {
-                    attempt("transfers", || LocalSet::new().block_on(&runtime, serve(receiver, clock, told)));
+                    // What is followed outlives a panic: it is followed anew.
+                    let mut followed = Vec::new();
+                    keep("transfers", || {
+                        let life = serve(&mut receiver, &clock, &told, &mut followed);
+                        LocalSet::new().block_on(&runtime, life);
+                    });
                 })?;
                 thread.insert(sender)
             }
         };
-        // A thread that ended in between is a panic, which was printed.
+        // The thread ends with the sender and not before.
         let _ = sender.send(order);
         Ok(())
     }
 }
 
 /// The life of the thread: ends with the desk.
-async fn serve(mut orders: UnboundedReceiver<Order>, clock: Clock, told: Told) {
-    let mut followed: HashMap<*const Replica, (Arc<Replica>, AbortHandle)> = HashMap::new();
+async fn serve(
+    orders: &mut UnboundedReceiver<Order>,
+    clock: &Clock,
+    told: &Told,
+    followed: &mut Vec<Arc<Replica>>,
+) {
+    let mut tasks: HashMap<*const Replica, AbortHandle> = HashMap::new();
     let places = Rc::new(Semaphore::new(AT_ONCE));
+    let begin = |replica: &Arc<Replica>| {
+        let (replica, clock, told, places) = (replica.clone(), clock.clone(), told.clone(), places.clone());
+        let task = spawn_local(kept("secondary", move || {
+            let (told, places) = (told.clone(), places.clone());
+            let tell = move |zone: &Arc<[u8]>| spread(zone, &told, &places);
+            follow(replica.clone(), clock.clone(), tell)
+        }));
+        task.abort_handle()
+    };
+    for replica in followed.iter() {
+        tasks.insert(Arc::as_ptr(replica), begin(replica));
+    }
     while let Some(order) = orders.recv().await {
         match order {
             Order::Follow(replica) => {
-                let (told, places) = (told.clone(), places.clone());
-                let (followed_replica, clock) = (replica.clone(), clock.clone());
-                let task = spawn_local(kept("secondary", move || {
-                    let (told, places) = (told.clone(), places.clone());
-                    let tell = move |zone: &Arc<[u8]>| spread(zone, &told, &places);
-                    follow(followed_replica.clone(), clock.clone(), tell)
-                }));
-                followed.insert(Arc::as_ptr(&replica), (replica, task.abort_handle()));
+                tasks.insert(Arc::as_ptr(&replica), begin(&replica));
+                followed.push(replica);
             }
             Order::Leave(replica) => {
-                if let Some((_, task)) = followed.remove(&Arc::as_ptr(&replica)) {
+                followed.retain(|known| !Arc::ptr_eq(known, &replica));
+                if let Some(task) = tasks.remove(&Arc::as_ptr(&replica)) {
                     task.abort();
                 }
             }
-            Order::Tell(zone) => spread(&zone, &told, &places),
+            Order::Tell(zone) => spread(&zone, told, &places),
         }
+        turn("transfers");
     }
-    for (_, task) in followed.into_values() {
+    for task in tasks.into_values() {
         task.abort();
     }
 }

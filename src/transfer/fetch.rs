@@ -65,34 +65,39 @@ impl Dialogue {
         Ok(Self { stream, id, message: Vec::new() })
     }
 
-    /// Reads the next message: a sound header, our id, no error. Returns where its answer begins and how many records it
-    /// holds there.
+    /// Reads the next message, see `answer`.
     async fn next(&mut self) -> Result<(usize, u16), FetchFault> {
-        let Self { stream, message, .. } = self;
+        let Self { stream, message, id } = self;
         within(MESSAGE, async {
             let length = stream.read_u16().await?;
             message.resize(usize::from(length).min(MAX_MESSAGE), 0);
             stream.read_exact(message).await.map(drop)
         })
         .await?;
-        let head = self.message.get(..HEADER).ok_or(crate::wire::Malformed)?;
-        let word = |at: usize| head.get(at..at + 2).map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
-        let (flags, questions) = (word(2), word(4));
-        if word(0) != self.id || flags & 0xf800 != 0x8000 || questions > 1 || flags & 0x0200 != 0 {
-            return Err(FetchFault::Strange);
-        }
-        if flags & 0xf != 0 {
-            return Err(FetchFault::Rcode(Rcode(flags & 0xf)));
-        }
-        let count = word(6);
-        let mut reader = Reader::new(&self.message, HEADER);
-        let mut name = NameBuf::default();
-        for _ in 0..questions {
-            reader.name(&mut name)?;
-            reader.long()?;
-        }
-        Ok((reader.place(), count))
+        answer(message, *id)
     }
+}
+
+/// Looks at the front of a message: a sound header, our id, no error. Returns where its answer begins and how many records it
+/// holds there.
+fn answer(message: &[u8], id: u16) -> Result<(usize, u16), FetchFault> {
+    let head = message.get(..HEADER).ok_or(crate::wire::Malformed)?;
+    let word = |at: usize| head.get(at..at + 2).map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
+    let (flags, questions) = (word(2), word(4));
+    if word(0) != id || flags & 0xf800 != 0x8000 || questions > 1 || flags & 0x0200 != 0 {
+        return Err(FetchFault::Strange);
+    }
+    if flags & 0xf != 0 {
+        return Err(FetchFault::Rcode(Rcode(flags & 0xf)));
+    }
+    let count = word(6);
+    let mut reader = Reader::new(message, HEADER);
+    let mut name = NameBuf::default();
+    for _ in 0..questions {
+        reader.name(&mut name)?;
+        reader.long()?;
+    }
+    Ok((reader.place(), count))
 }
 
 /// The serial that a primary has.
@@ -123,24 +128,27 @@ pub(super) async fn zone(zone: &[u8], primary: SocketAddr) -> Result<Zone, Fetch
 /// The same without a bound in time.
 async fn whole(zone: &[u8], primary: SocketAddr) -> Result<Zone, FetchFault> {
     let mut dialogue = Dialogue::ask(zone, rtype::AXFR, primary).await?;
-    let mut arriving = Arriving { zone, builder: Builder::new(zone), soa: Vec::new(), data: Vec::new() };
+    let mut arriving = Arriving::new(zone);
     loop {
-        let (at, count) = dialogue.next().await?;
-        let mut reader = Reader::new(&dialogue.message, at);
-        let mut name = NameBuf::default();
-        for _ in 0..count {
-            let record = reader.record(Section::Answer, &mut name)?;
-            if arriving.take(&dialogue.message, &record)? {
-                return Ok(arriving.builder.finish()?);
-            }
-        }
-        if arriving.soa.is_empty() {
-            return Err(FetchFault::NoSoa);
-        }
-        if arriving.builder.size() > LARGEST {
-            return Err(FetchFault::Refused(Refusal::TooLarge));
+        let answer = dialogue.next().await?;
+        if arriving.read(&dialogue.message, answer)? {
+            return Ok(arriving.builder.finish()?);
         }
     }
+}
+
+/// The zone that messages make, as of a primary that was asked with this id; `None` where they end before it does. What is
+/// fuzzed of this room.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn transferred(zone: &[u8], id: u16, messages: &[&[u8]]) -> Result<Option<Zone>, FetchFault> {
+    let mut arriving = Arriving::new(zone);
+    for message in messages {
+        let answer = answer(message, id)?;
+        if arriving.read(message, answer)? {
+            return Ok(Some(arriving.builder.finish()?));
+        }
+    }
+    Ok(None)
 }
 
 /// A zone while its records come.
@@ -155,7 +163,31 @@ struct Arriving<'a> {
     data: Vec<u8>,
 }
 
-impl Arriving<'_> {
+impl<'a> Arriving<'a> {
+    /// A zone of which nothing has come.
+    fn new(zone: &'a [u8]) -> Self {
+        Self { zone, builder: Builder::new(zone), soa: Vec::new(), data: Vec::new() }
+    }
+
+    /// Takes the answer of a message in, which begins here and has so many records; true where the zone is whole.
+    fn read(&mut self, message: &[u8], (at, count): (usize, u16)) -> Result<bool, FetchFault> {
+        let mut reader = Reader::new(message, at);
+        let mut name = NameBuf::default();
+        for _ in 0..count {
+            let record = reader.record(Section::Answer, &mut name)?;
+            if self.take(message, &record)? {
+                return Ok(true);
+            }
+        }
+        if self.soa.is_empty() {
+            return Err(FetchFault::NoSoa);
+        }
+        if self.builder.size() > LARGEST {
+            return Err(FetchFault::Refused(Refusal::TooLarge));
+        }
+        Ok(false)
+    }
+
     /// Takes one record; true where it is the last.
     fn take(&mut self, message: &[u8], record: &Raw) -> Result<bool, FetchFault> {
         rdata(message, record, &mut self.data)?;

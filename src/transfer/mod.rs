@@ -21,5 +21,7 @@ mod tests;
 
 pub use desk::{Desk, Told};
 pub use fault::FetchFault;
+#[cfg(feature = "fuzzing")]
+pub(crate) use fetch::transferred;
 pub use replica::{Replica, ReplicaSpec};
 pub use schedule::{Schedule, newer};

@@ -34,6 +34,10 @@ const STANZAS: &[&str] = &[
     "template IN TXT example {\n answer \"{{ .Name }} 1 IN TXT {{ range $i, $m := .Match }}{{ printf \\\"%03d-%s\\\" $i $m }}{{ end }}\"\n }",
     "template IN A example {\n match ^ip-(?P<a>.*)-\n answer \"{{ .Name }} 60 IN A 10.0.0.{{ .Group.a }}\"\n }",
     "template IN A example {\n rcode SERVFAIL\n answer \"{{ .Name }} 60 IN A 10.0.0.1\"\n }",
+    "template IN A example {\n match ^ip-(?P<ip>[0-9]{1,3}(-[0-9]{1,3}){3})[.](dc[.])?example[.]$\n var ip replace(group('ip'), '-', '.')\n expr \"any(['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'], incidr(ip, #))\"\n answer \"{{ .Name }} 60 IN A {{ .Var.ip }}\"\n fallthrough\n }",
+    "template IN A example {\n match ^ip-(?P<a>[0-9]+)-(?P<b>[0-9]+)-\n var a int(group('a'))\n var b int(group(2)) + a\n var whole group(0) + group('none') + group(7)\n expr a > 1 && whole startsWith 'ip'\n expr type() == 'A'\n answer \"{{ .Name }} {{ .Var.b }} IN A 10.0.0.1\"\n }",
+    "template IN ANY example {\n var local incidr(client_ip(), '127.0.0.0/8')\n var n 9\n expr name() not contains 'dc'\n answer \"{{ .Name }} {{ .Var.n }} IN TXT \\\"{{ len .Var }} {{ if .Var.local }}here{{ end }}\\\"\"\n }",
+    "template IN A example {\n match ^ip-(?P<ip>.*)[.]example[.]$\n expr incidr(replace(group('ip'), '-', '.'), '10.0.0.0/8')\n answer \"{{ .Name }} 60 IN A 10.0.0.1\"\n fallthrough\n }",
     "template IN A example {\n rcode REFUSED\n }\n template IN A com {\n match ^nothing$\n fallthrough\n }\n template ANY A com {\n answer \"{{ .Name }} A 192.0.2.77\"\n }",
 ];
 

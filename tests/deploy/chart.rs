@@ -364,7 +364,11 @@ fn every_case_is_closed_in() {
         let rolling =
             if update["strategy"].is_null() { &update["updateStrategy"] } else { &update["strategy"] };
         let loses_none = rolling["rollingUpdate"]["maxUnavailable"] == 0;
-        assert_eq!(loses_none, !["node-address", "coredns-values"].contains(&name.as_str()), "{name}");
+        assert_eq!(
+            loses_none,
+            !["node-address", "coredns-values", "coredns-whole"].contains(&name.as_str()),
+            "{name}"
+        );
     }
 }
 
@@ -470,6 +474,39 @@ fn the_memory_limit_is_by_the_formula_unless_it_is_written() {
 }
 
 #[test]
+fn every_value_of_the_coredns_chart_comes_through() {
+    let objects = case("coredns-whole");
+    let found = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();
+    let scrape = &found("ServiceMonitor")["spec"]["endpoints"][0];
+    assert_eq!((&scrape["scheme"], &scrape["honorLabels"]), (&"http".into(), &true.into()), "{scrape}");
+    assert_eq!(scrape["tlsConfig"]["insecureSkipVerify"], true);
+    assert_eq!(scrape["relabelings"][0]["targetLabel"], "cluster");
+    assert_eq!(scrape["metricRelabelings"][0]["action"], "drop");
+    let workload = workload(&objects);
+    assert_eq!(workload["spec"]["template"]["metadata"]["labels"]["example.com/tier"], "dns");
+    assert!(workload["metadata"]["labels"]["example.com/tier"].is_null(), "of the pods alone");
+    let wanted =
+        serde_json::json!({"app.kubernetes.io/name": "signpost", "app.kubernetes.io/instance": "signpost"});
+    assert_eq!(workload["spec"]["selector"]["matchLabels"], wanted);
+    let is_scaler = |object: &&Value| {
+        object["kind"] == "Deployment"
+            && object["metadata"]["name"].as_str().unwrap().ends_with("-autoscaler")
+    };
+    let pod = &objects.iter().find(is_scaler).unwrap()["spec"]["template"]["spec"];
+    let scaler = &pod["containers"][0];
+    let flag = "--nodelabels=topology.kubernetes.io/zone=a";
+    assert!(scaler["command"].as_array().unwrap().iter().any(|word| word == flag), "{scaler}");
+    assert_eq!(scaler["livenessProbe"]["httpGet"]["path"], "/healthz");
+    // What it says is added to what the chart says, as Helm merges maps.
+    let context = &scaler["securityContext"];
+    assert_eq!((&context["privileged"], &context["capabilities"]["drop"][0]), (&false.into(), &"ALL".into()));
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["containers"][1]["name"], "beside");
+    // A block that names neither zones nor port.
+    assert!(corefile_of(&objects).unwrap().trim_start().starts_with(".:53 {"));
+}
+
+#[test]
 fn the_image_has_the_version_of_the_server() {
     let image = container()["image"].clone();
     assert_eq!(image, format!("localhost/signpost:{}", env!("CARGO_PKG_VERSION")));
@@ -483,10 +520,11 @@ fn the_dockerfile_builds_what_cargo_image_builds() {
     let dockerfile = std::fs::read_to_string(path("Dockerfile")).unwrap();
     let image = std::fs::read_to_string(path("benches/image/main.rs")).unwrap();
     for flag in [
-        "-C target-feature=+crt-static",
+        "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs",
         "x86_64-unknown-linux-gnu",
         "aarch64-unknown-linux-gnu",
         "aarch64-linux-gnu-gcc",
+        "x86_64-linux-gnu-gcc",
     ] {
         assert!(dockerfile.contains(flag) && image.contains(flag), "{flag}");
     }

@@ -160,6 +160,19 @@ fn ds_belongs_to_the_parents_block() {
 }
 
 #[test]
+fn ds_at_the_name_of_a_block_does_not_go_to_a_block_of_the_root() {
+    let text = block("cluster.local", "cluster.local", &fixtures("cluster"), &[], &[])
+        + ". {\n    bind 127.0.0.1 ::1\n    whoami\n}\n";
+    let running = start(&text);
+    for mut client in Client::all(&running.addresses()) {
+        let own = client.ask(&Ask::parse("Z DS"));
+        assert!(own.starts_with("NOERROR aa\nauthority"), "K-001: not what the root says: {own}");
+        let root = client.ask(&Ask::parse("other. DS"));
+        assert!(root.starts_with("NOERROR aa\nadditional"), "K-001: whoami answers other names: {root}");
+    }
+}
+
+#[test]
 fn the_serial_is_the_second_of_the_last_change() {
     let clock = Clock::manual(Wall(1_700_000_000));
     let running = start_unsynced(&corefile(ZONES, &[]), ServeOptions { clock, ..ServeOptions::default() });

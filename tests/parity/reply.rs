@@ -30,7 +30,10 @@ impl Reply {
                 Some(edns) => {
                     let (size, rest) = edns.split_once(' ').unwrap_or((edns, ""));
                     this.size = size.parse().ok();
-                    this.text += &format!("edns {rest}");
+                    // The order of options says nothing.
+                    let mut words: Vec<&str> = rest.split(' ').collect();
+                    words.sort_unstable();
+                    this.text += &format!("edns {}", words.join(" "));
                 }
                 None => this.text += line,
             }

@@ -1,4 +1,4 @@
-//! The whole cluster zone beside that of CoreDNS (rules K-240 to K-245): the same records, but for listed differences.
+//! Whole zones beside those of CoreDNS (rules K-213, K-240 to K-245, K-298): the same records, but for listed differences.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -99,6 +99,93 @@ fn the_cluster_zone_is_transferred_as_by_coredns() {
     }
     assert!(wrong.is_empty(), "\n{wrong}");
     assert_eq!(needed, EXCEPTIONS.iter().map(|(rule, _)| *rule).collect(), "an exception was not needed");
+}
+
+/// A zone of the objects of `beyond`: words of the block, lines of the stanza, the zone, and how a line is compared.
+struct Beyond {
+    /// Words of the block.
+    words: &'static str,
+    /// Lines of the stanza.
+    options: &'static str,
+    /// The zone.
+    zone: &'static str,
+    /// What of a line is compared.
+    compared: fn(&str) -> String,
+    /// Lines that one side may have alone, and why.
+    alone: &'static [Exception],
+}
+
+/// A line without its TTL and, of SRV records, without anything but owner and type.
+fn without_weights(line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words.as_slice() {
+        [name, _, "SRV", ..] => format!("{name} SRV"),
+        [name, _, rest @ ..] => format!("{name} {}", rest.join(" ")),
+        _ => line.to_owned(),
+    }
+}
+
+/// What is compared.
+const BEYOND: &[Beyond] = &[
+    Beyond {
+        words: "",
+        options: "multicluster clusterset.local",
+        zone: "clusterset.local.",
+        compared: str::to_owned,
+        alone: &[("K-059a: bound addresses are our own", |line| {
+            line.ends_with(" NS ns.dns.clusterset.local.") || line == "ns.dns.clusterset.local. 0 A 127.0.0.1"
+        })],
+    },
+    Beyond {
+        words: "k8s_external example.org",
+        options: "",
+        zone: "example.org.",
+        compared: without_weights,
+        alone: &[
+            ("K-059a: bound addresses are our own", |line| line == "ns1.dns.example.org. A 127.0.0.1"),
+            ("RFC 2181: nothing beside an alias", |line| line == "cloud.shop.example.org. SRV"),
+        ],
+    },
+];
+
+#[test]
+fn clustersets_and_zones_for_the_outside_are_transferred_as_by_coredns() {
+    let Some(binary) = std::env::var_os("COREDNS_BIN") else {
+        eprintln!("skipped: COREDNS_BIN names no binary of CoreDNS");
+        return;
+    };
+    let mut wrong = String::new();
+    for beyond in BEYOND {
+        let api = FakeApi::start();
+        api.apply_all(manifests("beyond"));
+        let corefile = |port: u16| {
+            format!(
+                ".:{port} {{\n bind 127.0.0.1\n transfer {{\n to *\n }}\n {}\n kubernetes cluster.local clusterset.local in-addr.arpa \
+                 {{\n endpoint {}\n {}\n }}\n}}\n",
+                beyond.words,
+                api.url(),
+                beyond.options
+            )
+        };
+        let theirs = CoreDns::start(&binary, corefile);
+        let text = corefile(free_port());
+        let ours = serve(ServeOptions { text: text.clone(), ..ServeOptions::default() })
+            .unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert!(ours.wait_synced(PATIENCE), "no sync with\n{text}");
+        let [ours, theirs] = [ours.addresses()[0], theirs.addr].map(|server| {
+            let all = transfer(server, beyond.zone);
+            all.iter().map(|line| (beyond.compared)(line)).collect::<BTreeSet<String>>()
+        });
+        assert!(ours.len() > 5, "{ours:?}");
+        for (who, one, other) in [("only CoreDNS", &theirs, &ours), ("only ours", &ours, &theirs)] {
+            for line in one.difference(other) {
+                if !beyond.alone.iter().any(|(_, is)| is(line)) {
+                    wrong.push_str(&format!("{} {who}: {line}\n", beyond.zone));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
 }
 
 /// A rule, and whether a record is different because of it.

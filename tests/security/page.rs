@@ -113,6 +113,8 @@ const KNOWN: &[&str] = &[
     "coredns#8376",
     "coredns#8213",
     "coredns#8187",
+    "coredns#7802",
+    "coredns#7567",
     "RUSTSEC-2026-0119",
     "RUSTSEC-2026-0118",
     "RUSTSEC-2026-0120",

@@ -10,9 +10,10 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::RData;
 use signpost::server::StreamId;
 use signpost::server::memory::World;
+use signpost::store::STALE_TTL;
 
 use crate::harness::{Ask, text};
-use crate::history::History;
+use crate::history::{History, TTL};
 use crate::outside;
 use crate::rig::Rig;
 use crate::truth::Asked;
@@ -62,6 +63,8 @@ pub(crate) struct Facts<'h> {
     pub(crate) synced: Option<Duration>,
     /// Whether upstreams fail, or did a moment ago.
     pub(crate) troubled: bool,
+    /// Whether answers about the cluster may be said to be fresh, and to be stale.
+    pub(crate) may_be: (bool, bool),
     /// The time.
     pub(crate) now: Duration,
 }
@@ -80,6 +83,8 @@ pub(crate) struct Clients {
     pub(crate) judged: u64,
     /// How many of them said that nothing can be said.
     pub(crate) failures: u64,
+    /// How many of them said that they are stale.
+    pub(crate) stale: u64,
 }
 
 /// What is asked for a name outside.
@@ -98,14 +103,25 @@ fn peer(id: u16) -> SocketAddr {
 impl Clients {
     /// Clients that asked nothing yet.
     pub(crate) fn new(names: Names) -> Self {
-        Self { names, queries: HashMap::new(), streams: Vec::new(), last: 1023, judged: 0, failures: 0 }
+        Self {
+            names,
+            queries: HashMap::new(),
+            streams: Vec::new(),
+            last: 1023,
+            judged: 0,
+            failures: 0,
+            stale: 0,
+        }
     }
 
     /// Somebody asks for something, over a datagram or a stream, and the network does to it what it does.
     pub(crate) fn ask_any(&mut self, world: &World, rng: &mut Rng, now: Duration) {
         let (words, ask, subject) = if rng.u8(..10) < 7 {
             let (words, asked, ask) = self.names[rng.usize(..self.names.len())].clone();
-            (words, ask, Subject::Cluster(asked))
+            // Half of them would be told that an answer is stale.
+            let extended = rng.bool().then(|| format!("{words} +edns"));
+            let ask = extended.as_deref().map_or(ask, Ask::parse);
+            (extended.unwrap_or(words), ask, Subject::Cluster(asked))
         } else {
             outside(outside::name(rng))
         };
@@ -235,9 +251,32 @@ impl Clients {
             Subject::Cluster(asked) => {
                 // Before the first lists are complete nobody knows anything, which is said, and not that nothing is there.
                 let early = facts.synced.is_none_or(|synced| query.sent <= synced);
-                let unknown = early && code == 2;
-                if !unknown && !facts.history.allows(&query.ask, asked, &said) {
-                    return wrong("no state of its objects says so");
+                if early && code == 2 {
+                    return Ok(());
+                }
+                // The line of the OPT says whether it is stale; who sent none is told by the TTL alone.
+                let (opt, rest): (Vec<&str>, Vec<&str>) =
+                    said.split_inclusive('\n').partition(|line| line.starts_with("edns "));
+                let rest = rest.concat();
+                let told: &[&str] = match query.words.ends_with(" +edns") {
+                    true => &["edns 1232\n", "edns 1232 ede=3\n"],
+                    false => &[""],
+                };
+                let place = told.iter().position(|told| opt.concat() == *told);
+                let fits = |ttl: u32| facts.history.allows(&query.ask, asked, &rest, ttl);
+                let stale = match (place, told.len()) {
+                    (None, _) => return wrong("another OPT than was asked for"),
+                    (Some(place), 2) => fits(if place == 0 { TTL } else { STALE_TTL }).then_some(place == 1),
+                    _ if fits(TTL) => Some(false),
+                    _ => fits(STALE_TTL).then_some(true),
+                };
+                match stale {
+                    None => return wrong("no state of its objects says so"),
+                    Some(false) if !facts.may_be.0 => {
+                        return wrong("nobody confirmed that for three minutes");
+                    }
+                    Some(true) if !facts.may_be.1 => return wrong("that was confirmed a moment ago"),
+                    Some(stale) => self.stale += u64::from(stale),
                 }
             }
             Subject::Outside(name) => {
@@ -261,6 +300,14 @@ impl Clients {
             }
         }
         Ok(())
+    }
+
+    /// Whom they asked is no more: nothing that is under way has a reply, and streams are gone.
+    pub(crate) fn forget(&mut self) {
+        for query in self.queries.values_mut().filter(|query| query.got == 0) {
+            query.copies = 0;
+        }
+        self.streams.clear();
     }
 
     /// Whether all of these were answered.

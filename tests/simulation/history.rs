@@ -10,7 +10,7 @@ use crate::harness::{Ask, expand};
 use crate::truth::{Asked, Truth};
 
 /// The stanza's TTL.
-pub(crate) const TTL: u32 = 5;
+pub(crate) const TTL: u32 = 30;
 
 /// An object's place.
 type Key = (Resource, String, String);
@@ -82,10 +82,10 @@ impl History {
         self.objects.get(&key).map_or(&[None], |past| past.versions.as_slice())
     }
 
-    /// Whether a reply, as text, can be made of what the objects were.
-    pub(crate) fn allows(&self, ask: &Ask, name: &Asked, reply: &str) -> bool {
+    /// Whether a reply, as text, can be made of what the objects were, with this TTL.
+    pub(crate) fn allows(&self, ask: &Ask, name: &Asked, reply: &str, ttl: u32) -> bool {
         let expected =
-            |objects: &[(Resource, Arc<Value>)]| expand(&Truth::of(objects).answer(name), ask, TTL);
+            |objects: &[(Resource, Arc<Value>)]| expand(&Truth::of(objects).answer(name), ask, ttl);
         let service = |ns: &str, service: &str| {
             vec![
                 (Resource::Namespaces, self.of(Resource::Namespaces, "", ns)),
@@ -100,7 +100,7 @@ impl History {
                 service(ns, name)
             }
             Asked::Pod(ns, _) => return self.allows_pod(ns, reply, expected),
-            Asked::Address(address) => return self.allows_address(address, ask, reply),
+            Asked::Address(address) => return self.allows_address(address, ask, reply, ttl),
         };
         // Every object may be at any of its versions: they come over watches of their own, and in lists one by one.
         let mut chosen = vec![0; involved.len()];
@@ -158,7 +158,7 @@ impl History {
     }
 
     /// An address: every name that is said must have been one's, and every name that was one's all along must be said.
-    fn allows_address(&self, address: &str, ask: &Ask, reply: &str) -> bool {
+    fn allows_address(&self, address: &str, ask: &Ask, reply: &str, ttl: u32) -> bool {
         let names = |objects: &[(Resource, Arc<Value>)]| -> BTreeSet<String> {
             let short = Truth::of(objects).answer(&Asked::Address(address.to_owned()));
             match short.as_str() {
@@ -187,16 +187,16 @@ impl History {
                 each.iter().skip(1).fold(each.first().cloned().unwrap_or_default(), |all, one| &all & one);
             must.extend(always);
         }
-        if reply == expand("NX", ask, TTL) {
+        if reply == expand("NX", ask, ttl) {
             return must.is_empty();
         }
         // Of the names that may be said, those that are.
         let said: BTreeSet<String> = may
             .iter()
-            .filter(|name| expand(name, ask, TTL).lines().skip(1).all(|line| reply.contains(line)))
+            .filter(|name| expand(name, ask, ttl).lines().skip(1).all(|line| reply.contains(line)))
             .cloned()
             .collect();
         let short: Vec<String> = said.iter().cloned().collect();
-        must.is_subset(&said) && !said.is_empty() && reply == expand(&short.join("; "), ask, TTL)
+        must.is_subset(&said) && !said.is_empty() && reply == expand(&short.join("; "), ask, ttl)
     }
 }

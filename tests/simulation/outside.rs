@@ -114,6 +114,11 @@ impl Outside {
         self.under_way.insert((now + Duration::from_millis(millis), self.sent), (socket, what));
     }
 
+    /// We are others now: what is on its way comes to nobody.
+    pub(crate) fn forget(&mut self) {
+        self.under_way.clear();
+    }
+
     /// What has come by now.
     pub(crate) fn arrived(&mut self, now: Duration) -> Vec<Arrival> {
         let later = self.under_way.split_off(&(now, u64::MAX));

@@ -1,5 +1,7 @@
 //! A run: rounds of changes and faults, each followed by a time in which all is well and everything must become right.
 
+mod us;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -27,6 +29,9 @@ const STEPS: usize = 25;
 /// How long everything may take to be right once all is well: names of the cluster.
 const QUIESCE: Duration = Duration::from_secs(5);
 
+/// The same where something changed that no watch was told of: audits find it, one resource after the other.
+const AUDITED: Duration = Duration::from_secs(25);
+
 /// The same for names outside, of which failures are remembered for a while.
 const OUTSIDE: Duration = Duration::from_secs(12);
 
@@ -39,12 +44,14 @@ pub(crate) struct Tally {
     replies: u64,
     /// Those that said that nothing can be said.
     failures: u64,
+    /// Those that said that they are stale.
+    stale: u64,
     /// Simulated time.
     time: Duration,
     /// What happened, how often.
     events: BTreeMap<&'static str, u64>,
-    /// The longest time that names of the cluster took to be right.
-    slowest: Duration,
+    /// The longest time that names of the cluster took to be right: what watches tell, and what audits find.
+    slowest: [Duration; 2],
 }
 
 impl Tally {
@@ -54,7 +61,10 @@ impl Tally {
         self.replies += other.replies;
         self.failures += other.failures;
         self.time += other.time;
-        self.slowest = self.slowest.max(other.slowest);
+        self.stale += other.stale;
+        for (slowest, other) in self.slowest.iter_mut().zip(other.slowest) {
+            *slowest = (*slowest).max(other);
+        }
         for (what, count) in &other.events {
             *self.events.entry(what).or_default() += count;
         }
@@ -79,6 +89,11 @@ impl Tally {
             "dark",
             "slow",
             "rule struck",
+            "swallowed",
+            "reload",
+            "warm start",
+            "cold start",
+            "silence",
             "upstream well",
             "upstream lossy",
             "upstream lying",
@@ -94,12 +109,15 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} seeds, {:.0} s simulated, {} replies judged ({} SERVFAIL or REFUSED), cluster names right within {:?} of all being well",
+            "{} seeds, {:.0} s simulated, {} replies judged ({} SERVFAIL or REFUSED, {} stale), cluster names right within {:?} of \
+             all being well, {:?} where an audit had to find what was not told",
             self.seeds,
             self.time.as_secs_f64(),
             self.replies,
             self.failures,
-            self.slowest
+            self.stale,
+            self.slowest[0],
+            self.slowest[1],
         )?;
         let events: Vec<String> = self.events.iter().map(|(what, count)| format!("{what} {count}")).collect();
         write!(f, "{}", events.join(", "))
@@ -145,6 +163,10 @@ struct Run {
     synced: Option<Duration>,
     /// When the last upstream was in trouble.
     troubled: Option<Duration>,
+    /// Whether answers about the cluster may be said to be fresh, and to be stale.
+    may_be: (bool, bool),
+    /// Whether something changed that no watch was told of.
+    swallowed: bool,
     /// Whether clients ask.
     asking: bool,
     /// What happened.
@@ -153,8 +175,8 @@ struct Run {
     events: BTreeMap<&'static str, u64>,
     /// Rules of faults.
     rules: Vec<usize>,
-    /// The longest time that names of the cluster took to be right.
-    slowest: Duration,
+    /// The longest time that names of the cluster took to be right: what watches tell, and what audits find.
+    slowest: [Duration; 2],
 }
 
 impl Run {
@@ -193,11 +215,13 @@ impl Run {
             now: Duration::ZERO,
             synced: None,
             troubled: None,
+            may_be: (true, false),
+            swallowed: false,
             asking: true,
             story: vec![format!("{speaks:?}")],
             events: BTreeMap::new(),
             rules: Vec::new(),
-            slowest: Duration::ZERO,
+            slowest: [Duration::ZERO; 2],
         }
     }
 
@@ -218,6 +242,7 @@ impl Run {
             seeds: 1,
             replies: self.clients.judged,
             failures: self.clients.failures,
+            stale: self.clients.stale,
             time: self.now,
             events,
             slowest: self.slowest,
@@ -237,6 +262,10 @@ impl Run {
             for _ in 0..STEPS {
                 self.step().await?;
             }
+            self.quiesce().await?;
+        }
+        if self.rng.u8(..4) == 0 {
+            self.silence().await?;
             self.quiesce().await?;
         }
         Ok(())
@@ -270,6 +299,7 @@ impl Run {
             history: &self.history,
             synced: self.synced,
             troubled: self.troubled.is_some_and(|since| self.now < since + OUTSIDE),
+            may_be: self.may_be,
             now: self.now,
         };
         self.clients.receive(&mut self.rig, &facts)?;
@@ -310,26 +340,36 @@ impl Run {
             return self.edit(|api| api.apply(object));
         }
         let resource = pick(&mut self.rng, &Resource::USUAL);
-        let all = self.api.cluster().all(resource);
-        if all.is_empty() {
-            return;
-        }
-        let one = &all[self.rng.usize(..all.len())];
-        let text = |field: &str| one["metadata"][field].as_str().unwrap_or_default().to_owned();
-        let (ns, name) = (text("namespace"), text("name"));
+        let Some((ns, name)) = self.one_of(resource) else { return };
         self.tell("delete", format!("delete {resource:?} {ns}/{name}"));
         self.edit(|api| api.delete(resource, &ns, &name));
     }
 
+    /// Namespace and name of an object that there is.
+    fn one_of(&mut self, resource: Resource) -> Option<(String, String)> {
+        let all = self.api.cluster().all(resource);
+        let one = self.rng.choice(&all)?;
+        let text = |field: &str| one["metadata"][field].as_str().unwrap_or_default().to_owned();
+        Some((text("namespace"), text("name")))
+    }
+
     /// Something happens.
     async fn step(&mut self) -> Result<(), String> {
-        match self.rng.u8(..38) {
+        match self.rng.u8(..44) {
             0..=12 => self.change(),
             13..=16 => {
                 let mut rule = fault(&mut self.rng);
-                match self.rng.u8(..8) {
+                let times = self.rng.usize(1..3);
+                match self.rng.u8(..18) {
                     0 => rule = Fault::Hang.rule().times(1),
                     1 => rule = Fault::Slow(2000).rule().times(2),
+                    2 => rule = Fault::Garbled.rule().times(times),
+                    3 => rule = Fault::Body("{\"kind\":\"List\",\"items\":[{}").rule().times(times),
+                    4 => rule = Fault::Body("<html>").rule().times(times),
+                    5 => rule = Fault::PlainBookmark.rule().watches().times(times),
+                    6 => rule = Fault::BookmarkAndEnd.rule().watches().times(times),
+                    7 => rule = Fault::EndAfter(Duration::from_millis(30)).rule().watches().times(times),
+                    8 => rule = Fault::Status { code: 429, retry_after: Some(1) }.rule().times(times),
                     _ => {}
                 }
                 self.tell("rule", format!("{rule:?}"));
@@ -417,6 +457,19 @@ impl Run {
                 }
                 self.outside.turn(which, mood);
             }
+            36 | 37 => self.swallow(),
+            38 => self.rig.save(),
+            39 => self.reload(),
+            40 => {
+                self.restart();
+                if self.rng.bool() {
+                    // Nobody to ask at the start, as after a power cut.
+                    self.api.down();
+                    let millis = self.rng.u64(..600);
+                    self.pass(millis).await?;
+                    self.api.up();
+                }
+            }
             _ => {
                 let millis = self.rng.u64(..200);
                 self.pass(millis).await?;
@@ -445,18 +498,23 @@ impl Run {
         (0..2).for_each(|which| self.outside.turn(which, Mood::Well));
         let well = self.now;
         let truth = Truth::new(&self.api.cluster());
+        let swallowed = std::mem::take(&mut self.swallowed);
+        let patience = if swallowed { AUDITED } else { QUIESCE };
         loop {
             if self.wrong(&truth, 1).is_empty() {
                 break;
             }
-            if self.now > well + QUIESCE {
+            if self.now > well + patience {
                 let wrong = self.wrong(&truth, usize::MAX);
-                return Err(format!("not the API server's state within {QUIESCE:?}\n{wrong}"));
+                return Err(format!("not the API server's state within {patience:?}\n{wrong}"));
             }
             self.pass(50).await?;
         }
-        self.slowest = self.slowest.max(self.now - well);
+        let slowest = &mut self.slowest[usize::from(swallowed)];
+        *slowest = (*slowest).max(self.now - well);
         self.history.settle();
+        self.rig.save();
+        self.may_be = (true, false);
         // What is outside, too: whatever is remembered of failures is forgotten by then.
         self.asking = false;
         self.idle(OUTSIDE.saturating_sub(self.now - well)).await?;

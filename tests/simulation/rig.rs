@@ -1,18 +1,20 @@
-//! Us: the reflectors, the store and a worker, all on one thread and on one time.
+//! Us: the reflectors, the store and a worker, all on one thread and on one time; they may end and begin again.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use signpost::chain::{Active, BuildOptions, Parts, PipelineOptions, StoreSpec, build};
+use signpost::chain::{Active, BuildOptions, Parts, PipelineOptions, Plan, StoreSpec, build};
 use signpost::corefile::{self, NoImports};
 use signpost::forward::{Group, GroupSpec, Target, TargetFault, Upstream};
 use signpost::metrics::{Counters, Tally};
 use signpost::server::memory::{MemoryLink, World};
 use signpost::server::{Phase, StreamLimits, Worker, WorkerOptions};
 use signpost::source::cluster::{Access, ClusterOptions, ThrottleOptions, Timing, watch};
+use signpost::store::snapshot::{self, About};
 use signpost::store::{Store, Wanted, Writer};
 use signpost::time::{Clock, Wall};
+use tokio::task::LocalSet;
 
 use crate::roads::Roads;
 
@@ -20,23 +22,28 @@ use crate::roads::Roads;
 pub(crate) const UPSTREAMS: [IpAddr; 2] =
     [IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2))];
 
-/// What we serve.
-const COREFILE: &str = "
+/// What we serve, but for the block of names outside.
+const CLUSTER: &str = "
 .:53 {
     bind 0.0.0.0
     kubernetes cluster.local in-addr.arpa ip6.arpa {
         endpoint http://192.0.2.3:6443
         pods verified
-        ttl 5
+        ttl 30
     }
     loadbalance
 }
-example.org:53 {
-    bind 0.0.0.0
-    cache 30
-    forward . 192.0.2.1 192.0.2.2
-}
 ";
+
+/// Blocks of names outside, of which one is served at a time.
+const OUTSIDE: [&str; 3] = [
+    "cache 30\n forward . 192.0.2.1 192.0.2.2",
+    "forward . 192.0.2.1 192.0.2.2 {\n policy sequential\n }",
+    "cache 30 {\n prefetch 2\n }\n forward . 192.0.2.2 192.0.2.1 {\n policy round_robin\n }",
+];
+
+/// How often each kind is audited.
+const AUDIT: Duration = Duration::from_millis(800);
 
 /// Times short enough for a run of some seconds.
 const TIMING: Timing = Timing {
@@ -52,12 +59,17 @@ const TIMING: Timing = Timing {
 struct Shelf {
     /// The clock.
     clock: Clock,
-    /// The store, and who writes it.
+    /// The store, where there is one.
+    store: Option<Arc<Store>>,
+    /// The store, and who writes it, where it was made anew.
     fed: Option<(Arc<Store>, Writer, Wanted)>,
 }
 
 impl Parts for Shelf {
     fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
+        if let Some(store) = &self.store {
+            return store.clone();
+        }
         let (store, writer) = Store::new(wanted, self.clock.clone());
         self.fed = Some((store.clone(), writer, wanted));
         store
@@ -90,20 +102,63 @@ pub(crate) struct Rig {
     pub(crate) clock: Clock,
     /// The store.
     pub(crate) store: Arc<Store>,
+    /// The plan in force.
+    active: Arc<Active>,
     /// Replies that were looked at for the sake of another one.
     others: Vec<(usize, SocketAddr, Vec<u8>)>,
     /// Ends the watches.
-    _end: tokio::sync::watch::Sender<bool>,
+    end: tokio::sync::watch::Sender<bool>,
+    /// The snapshot that was written last; `None` for none yet.
+    file: Option<Vec<u8>>,
+}
+
+/// A plan with one of the blocks of names outside.
+fn plan(outside: usize, shelf: &mut Shelf) -> Plan {
+    let block = OUTSIDE[outside % OUTSIDE.len()];
+    let text = format!("{CLUSTER}example.org:53 {{\n bind 0.0.0.0\n {block}\n}}\n");
+    let spec = corefile::parse("Corefile", &text, &NoImports).unwrap();
+    build(&spec, BuildOptions { port: 53 }, shelf).unwrap().plan
 }
 
 impl Rig {
     /// Starts on the `LocalSet` of the caller.
     pub(crate) fn start(roads: Roads, seed: u64) -> Self {
-        let clock = Clock::manual(Wall(1_700_000_000));
-        let mut shelf = Shelf { clock: clock.clone(), fed: None };
-        let spec = corefile::parse("Corefile", COREFILE, &NoImports).unwrap();
-        let built = build(&spec, BuildOptions { port: 53 }, &mut shelf).unwrap();
-        let (store, writer, wanted) = shelf.fed.expect("the stanza asks for a store");
+        Self::begin(roads, seed, Clock::manual(Wall(1_700_000_000)), None)
+    }
+
+    /// Ends without a word to anybody and starts anew, from the snapshot if there is one; says whether there was.
+    pub(crate) fn restart(&mut self, roads: Roads, seed: u64) -> bool {
+        self.end.send_replace(true);
+        *self = Self::begin(roads, seed, self.clock.clone(), self.file.take());
+        self.file.is_some()
+    }
+
+    /// Writes a snapshot, if it is known what is true.
+    pub(crate) fn save(&mut self) {
+        if self.store.is_reconciled() && self.store.synced() {
+            let mut bytes = Vec::new();
+            let about = About::new("simulated".to_owned(), String::new(), self.clock.wall().0);
+            snapshot::write(&self.store, about, &mut bytes).unwrap();
+            self.file = Some(bytes);
+        }
+    }
+
+    /// Puts another plan in force, with the same store.
+    pub(crate) fn reload(&mut self, outside: usize) {
+        let mut shelf = Shelf { clock: self.clock.clone(), store: Some(self.store.clone()), fed: None };
+        let before = self.active.plan();
+        self.active.swap(Arc::new(plan(outside, &mut shelf)));
+        before.close();
+    }
+
+    /// Starts, with the snapshot that was written last.
+    fn begin(roads: Roads, seed: u64, clock: Clock, file: Option<Vec<u8>>) -> Self {
+        let mut shelf = Shelf { clock: clock.clone(), store: None, fed: None };
+        let plan = plan(0, &mut shelf);
+        let (store, mut writer, wanted) = shelf.fed.expect("the stanza asks for a store");
+        if let Some(bytes) = &file {
+            writer.restore(&snapshot::decode(bytes).unwrap(), "simulated").unwrap();
+        }
         let (end, ends) = tokio::sync::watch::channel(false);
         let options = ClusterOptions {
             access: Access::Endpoint { url: "http://192.0.2.3:6443".to_owned(), tls: None },
@@ -114,17 +169,21 @@ impl Rig {
             throttle: ThrottleOptions::default(),
             timing: TIMING,
             counts: Arc::default(),
-            audit: None,
+            audit: Some(AUDIT),
             replica: 0,
             seed,
         };
-        tokio::task::spawn_local(watch(options, Box::new(writer), ends, Some(Arc::new(roads))));
+        // In a set of its own, with which all that it started ends.
+        tokio::task::spawn_local(async move {
+            LocalSet::new().run_until(watch(options, Box::new(writer), ends, Some(Arc::new(roads)))).await;
+        });
         let world = World::default();
         let mut rng = fastrand::Rng::with_seed(seed);
+        let active = Arc::new(Active::new(Arc::new(plan)));
         let options = WorkerOptions {
             orders: Arc::default(),
             pipeline: PipelineOptions {
-                active: Arc::new(Active::new(Arc::new(built.plan))),
+                active: active.clone(),
                 // As many as in a server: some seconds of queries wait for the first lists.
                 waiting: 16_384,
                 seed,
@@ -140,7 +199,7 @@ impl Rig {
             phase: Arc::new(Phase::default()),
         };
         let worker = Worker::new(world.link(clock.clone()), options);
-        Self { world, worker, clock, store, others: Vec::new(), _end: end }
+        Self { world, worker, clock, store, active, others: Vec::new(), end, file }
     }
 
     /// Lets the worker do what it can do now.
@@ -149,6 +208,7 @@ impl Rig {
             self.worker.turn();
         }
     }
+
     /// Asks and takes the reply that comes at once; replies to others wait for `received`.
     pub(crate) fn ask_now(&mut self, from: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
         self.world.send(0, from, query);

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{golden, json, run};
+use crate::{fault, golden, json, run};
 
 /// The folder of the golden texts.
 const FOLDER: &str = "tests/tools/check";
@@ -76,6 +76,14 @@ fn each_odd_thing_is_told_by_its_code() {
         ("resolv-loop", sound(&format!("{CLUSTER}    forward . 127.0.0.53:5353\n"))),
         ("metrics-loopback", sound(&format!("{CLUSTER}{forward}")).replace(":9153", "localhost:9153")),
         ("no-lameduck", sound(&format!("{CLUSTER}{forward}")).replace("lameduck 5s", "")),
+        (
+            "no-health",
+            sound(&format!("{CLUSTER}{forward}")).replace("    health {\n        lameduck 5s\n    }\n", ""),
+        ),
+        (
+            "address-as-name",
+            sound(&format!("{CLUSTER}{forward}")) + "10.0.0.1:1053 {\n    errors\n    whoami\n}\n",
+        ),
         ("no-ready", sound(&format!("{CLUSTER}{forward}")).replace("    ready\n", "")),
         ("no-reload", sound(&format!("{CLUSTER}{forward}")).replace("    reload\n", "")),
         ("no-loop", sound(&format!("{CLUSTER}{forward}")).replace("    loop\n", "")),
@@ -96,6 +104,54 @@ fn each_odd_thing_is_told_by_its_code() {
     ] {
         assert_eq!(codes(&text), [code], "{text}");
     }
+}
+
+#[test]
+fn words_that_do_nothing_here_are_told_at_their_place() {
+    let forward = "    forward . 10.0.0.10\n";
+    for (word, lines) in [
+        ("multisocket", "multisocket 4"),
+        ("cancel", "cancel"),
+        ("bufsize", "bufsize 4096"),
+        ("tls", "tls cert.pem key.pem"),
+        ("https", "https {\n        max_connections 10\n    }"),
+        ("https3", "https3 {\n        max_streams 10\n    }"),
+        ("quic", "quic {\n        max_streams 10\n    }"),
+        ("autopath", "autopath @kubernetes"),
+        ("skipverify", "dnstap /tmp/dnstap.sock {\n        skipverify\n    }"),
+        ("metadata", "view some {\n        expr metadata('view/name') == 'some'\n    }"),
+        ("upstream", "file db.example.org example.org {\n        upstream\n    }"),
+        ("tls_servername", "forward example.org 10.0.0.11 {\n        tls_servername dns.example.org\n    }"),
+    ] {
+        // `forward` of the test comes first: one of all names would hide it.
+        let text = sound(&format!("    {lines}\n{CLUSTER}{forward}"));
+        let (report, code) = said(&text, &["--strict"]);
+        assert_eq!(code, 3, "{report}");
+        let warnings = report["warnings"].as_array().unwrap();
+        let [warning] = warnings.as_slice() else { panic!("{word}: {report}") };
+        assert_eq!(warning["code"], "no-effect", "{warning}");
+        assert!(warning["text"].as_str().unwrap().contains(word), "{word}: {warning}");
+        let line = 1 + text.lines().position(|line| line.contains(word)).unwrap();
+        assert!(
+            warning["at"].as_str().unwrap().contains(&format!(":{line}:")),
+            "{word} in line {line}: {warning}"
+        );
+    }
+}
+
+#[test]
+fn blocks_that_no_query_reaches_or_that_answer_nobody_are_told() {
+    let inside = sound(&format!("{CLUSTER}    forward . 10.0.0.10\n"));
+    // A block of the same zone, behind one without a view.
+    let views = format!(
+        "{inside}.:53 {{\n    errors\n    view late {{\n        expr type() == 'A'\n    }}\n    cache\n    loop\n    forward . 10.0.0.11\n}}\n"
+    );
+    let (report, _) = said(&views, &[]);
+    let told = report["warnings"].to_string();
+    assert!(told.contains("is never reached"), "{report}");
+    let empty = format!("{inside}example.org:53 {{\n}}\n");
+    let (report, _) = said(&empty, &[]);
+    assert!(report["warnings"].to_string().contains("has no word that answers"), "{report}");
 }
 
 #[test]
@@ -150,9 +206,9 @@ fn a_refusal_has_its_place_and_ends_with_1() {
 
 #[test]
 fn a_file_that_is_not_there_ends_with_2() {
-    let (out, code) = run(".", &["check", "/nowhere/Corefile"]);
-    assert_eq!(code, 2, "{out}");
-    assert!(out.contains("/nowhere/Corefile"), "{out}");
+    let (err, code) = fault(".", &["check", "/nowhere/Corefile"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("/nowhere/Corefile"), "{err}");
 }
 
 #[test]

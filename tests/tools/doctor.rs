@@ -1,7 +1,7 @@
 //! `signpost doctor`.
 
-use crate::json;
-use crate::process::{Folder, PATIENCE, Server, corefile, fetch, free_port, wait};
+use crate::process::{Folder, PATIENCE, Server, binary, corefile, fetch, free_port, run, wait};
+use crate::{json, tree};
 
 #[test]
 fn a_running_server_is_looked_at_and_what_is_wrong_is_found() {
@@ -42,6 +42,7 @@ fn a_running_server_is_looked_at_and_what_is_wrong_is_found() {
         assert!(codes.contains(&code), "{code}: {codes:?}");
     }
     assert!(!codes.contains(&"not-ready") && !codes.contains(&"rights"), "{codes:?}");
+    assert!(!codes.contains(&"upstream-lossy"), "one that is put aside is told once: {codes:?}");
     for finding in found["findings"].as_array().unwrap() {
         assert!(
             !finding["advice"].as_str().unwrap_or_default().is_empty(),
@@ -70,6 +71,52 @@ fn where_nothing_can_be_looked_at_that_is_said() {
     assert_eq!(code, 1, "{found}");
     assert_eq!(found["findings"], serde_json::json!([]));
     assert_eq!(found["not_looked_at"].as_array().unwrap().len(), 4, "{found}");
+    let said = run(&tree("."), &args.map(|arg| if arg == "json" { "text" } else { arg }));
+    assert!(said.err.starts_with("signpost: nothing could be looked at: "), "{}", said.err);
+    assert!(
+        said.out.starts_with("not looked at: ") && !said.out.contains("nothing was found"),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
+fn a_corefile_that_is_refused_and_a_server_that_is_not_ready_are_found() {
+    let (port, ready, nobody) = (free_port(), free_port(), free_port());
+    let text = format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    ready 127.0.0.1:{ready}\n    kubernetes cluster.local {{\n        endpoint http://127.0.0.1:{nobody}\n    }}\n}}\n"
+    );
+    let folder = Folder::new(&text);
+    let mut command = binary();
+    command.arg("-conf").arg(folder.path("Corefile"));
+    let _server = Server::start(command, port);
+    wait("a server that waits", PATIENCE, || fetch(ready, "/ready").filter(|(status, _)| *status == 503));
+    folder.write("refused", &text.replace("endpoint", "endpiont"));
+    let path = |name: &str| folder.path(name).to_str().unwrap().to_owned();
+    let (conf, ready, nobody) =
+        (path("refused"), format!("127.0.0.1:{ready}"), format!("127.0.0.1:{nobody}"));
+    let resolv = "/nowhere/resolv.conf";
+    let args = [
+        "doctor",
+        "--format",
+        "json",
+        "--conf",
+        &conf,
+        "--metrics",
+        &nobody,
+        "--ready",
+        &ready,
+        "--resolv",
+        resolv,
+    ];
+    let (found, code) = json(".", &args);
+    assert_eq!(code, 3, "{found}");
+    let findings = found["findings"].as_array().unwrap();
+    let codes: Vec<&str> = findings.iter().map(|one| one["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["refused", "not-ready"], "{found}");
+    assert!(findings[0]["text"].as_str().unwrap().contains("endpiont"), "{found}");
+    assert!(findings[1]["text"].as_str().unwrap().contains("kubernetes"), "{found}");
+    assert!(findings.iter().all(|one| !one["advice"].as_str().unwrap().is_empty()), "{found}");
 }
 
 /// An API server that knows of reviews alone: all may be done, but nothing with EndpointSlices is watched.

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::process::{Folder, PATIENCE, Server, corefile, fetch, free_port, query, wait};
-use crate::{golden, json, run};
+use crate::{fault, golden, json, run};
 
 /// The demo's cluster.
 const DEMO: &[&str] = &["--conf", "config/demo/Corefile"];
@@ -154,23 +154,103 @@ fn nobody_is_asked_offline() {
 }
 
 #[test]
+fn manifests_may_come_from_stdin() {
+    let manifest = fs::read(crate::tree("config/demo/shop.yaml")).unwrap();
+    let mut command = crate::process::binary();
+    command.stdin(std::process::Stdio::piped()).args([
+        "explain",
+        "web.shop.svc.cluster.local",
+        "A",
+        "--manifests",
+        "-",
+    ]);
+    let mut child = command.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), &manifest).unwrap();
+    let said = child.wait_with_output().unwrap();
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(text.starts_with("web.shop.svc.cluster.local, by the manifests from stdin\n"), "{text}");
+    assert!(said.status.success() && text.contains("30 A 10.96.10.1"), "{text}");
+}
+
+#[test]
 fn what_is_no_name_and_no_type_is_said() {
     for args in [
         &["explain", "a..b", "--manifests", "config/demo"][..],
         &["explain", "a.b", "ab", "--manifests", "config/demo"],
     ] {
-        let (out, code) = run(".", args);
-        assert_eq!(code, 1, "{out}");
-        assert!(out.starts_with("signpost: `a"), "{out}");
+        let (err, code) = fault(".", args);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.starts_with("signpost: `a"), "{err}");
     }
+}
+
+#[test]
+fn each_way_to_say_nothing_has_its_exit_code() {
+    let folder = Folder::new(
+        ".:53 {\n    kubernetes cluster.local {\n        endpoint http://127.0.0.1:9\n    }\n}\n",
+    );
+    let path = folder.path("Corefile");
+    let cluster = path.to_str().unwrap();
+    let demo = "config/demo";
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["--conf", "/nowhere/Corefile"], 2, "reading /nowhere/Corefile"),
+        (&["--manifests", "/nowhere"], 2, "the folder /nowhere cannot be listed"),
+        (&["--manifests", demo, "--from", "a..b"], 2, "`a..b`, of --from, is no NAMESPACE"),
+        (&["--manifests", demo, "--from", "data/nobody"], 2, "there is no Pod data/nobody"),
+        (&["--manifests", demo, "--search", "a..b"], 2, "`a..b`, of --search, is no name"),
+        (&["--server", "somewhere"], 2, "`somewhere` is no IP:PORT"),
+        (&["--conf", cluster], 1, "name a folder with `--manifests DIR`"),
+    ];
+    for (args, wanted, says) in cases {
+        let mut all = vec!["explain", "web.shop"];
+        all.extend(args);
+        let (err, code) = fault(".", &all);
+        assert!(code == wanted && err.contains(says), "{args:?}: {code} {err}");
+    }
+    // A Corefile that is refused is shown with its line.
+    let said = crate::process::run(
+        &crate::tree("."),
+        &["explain", "a.b", "--conf", "tests/readme/refused.corefile"],
+    );
+    assert!(said.code == Some(1) && said.out.is_empty() && said.err.contains("max_fails"), "{}", said.err);
+}
+
+#[test]
+fn a_pod_is_asked_for_as_its_manifest_says_and_where_there_is_none_that_is_told() {
+    // The Corefile of the demo names the folder.
+    let (story, _) = demo(&["queue", "A", "--from", "data/queue-0"]);
+    assert!(story["note"].as_str().unwrap().contains("Pod data/queue-0"), "{story}");
+    let (port, health) = (free_port(), free_port());
+    let folder = Folder::new(&corefile(port, &format!("    health 127.0.0.1:{health}\n")));
+    let _server = Server::of(&folder, port);
+    let admin = format!("127.0.0.1:{health}");
+    let args = ["explain", "web", "A", "--from", "shop/web-0", "--format", "json", "--admin", admin.as_str()];
+    let (story, code) = json(".", &args);
+    assert_eq!(code, 0, "{story}");
+    assert!(story["note"].as_str().unwrap().contains("known from a folder of manifests alone"), "{story}");
 }
 
 #[test]
 fn where_no_server_runs_it_is_said_where_it_was_looked_for() {
     let port = free_port();
-    let (out, code) = run(".", &["explain", "a.b", "--admin", &format!("127.0.0.1:{port}")]);
-    assert_eq!(code, 1, "{out}");
-    assert!(out.contains(&port.to_string()) && out.contains("--manifests"), "{out}");
+    let (err, code) = fault(".", &["explain", "a.b", "--admin", &format!("127.0.0.1:{port}")]);
+    assert_eq!(code, 1, "{err}");
+    let wanted = format!(
+        "signpost: no running server tells: 127.0.0.1:{port}: connection refused. Run it where the server runs (kubectl exec), say \
+         with --admin where its `health` or `prometheus` is, or look at files with --conf FILE or --manifests DIR"
+    );
+    assert_eq!(err, wanted);
+    // Somebody else is there, who knows nothing of it.
+    let other = free_port();
+    let folder = Folder::new(&format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    ready 127.0.0.1:{other}\n    whoami\n}}\n"
+    ));
+    let mut command = crate::process::binary();
+    command.arg("-conf").arg(folder.path("Corefile"));
+    let _server = Server::start(command, port);
+    wait("the server", PATIENCE, || fetch(other, "/ready"));
+    let (err, code) = fault(".", &["explain", "a.b", "--admin", &format!("127.0.0.1:{other}")]);
+    assert!(code == 1 && err.contains(&format!("127.0.0.1:{other}: /explain answers 404")), "{err}");
 }
 
 #[test]
@@ -390,6 +470,37 @@ fn who_asks_counts_where_a_word_looks_at_it() {
 }
 
 #[test]
+fn whatever_word_decides_its_rule_is_said() {
+    let lines = "    chaos\n    any\n    local\n    rewrite name old.example.org www.example.org\n    acl blocked.example {\n        block\n    }\n    \
+                 template IN A made.example {\n        answer \"{{ .Name }} 60 IN A 192.0.2.9\"\n    }\n    hosts {\n        192.0.2.7 www.example.org\n        \
+                 fallthrough\n    }\n    kubernetes cluster.local {\n        manifests HERE/manifests\n    }\n    file HERE/db.zone zone.example {\n        \
+                 fallthrough\n    }\n    forward . 192.0.2.53";
+    let zone = "@ 60 IN SOA ns hostmaster 1 2 3 4 5\n@ 60 IN NS ns\nwww 60 IN A 192.0.2.8\n";
+    for (name, qtype, word, rule) in [
+        ("localhost.", "A", "local", "S-10"),
+        ("www.example.org.", "ANY", "any", "S-08"),
+        ("www.blocked.example.", "A", "acl", "S-08"),
+        ("any.made.example.", "A", "template", "S-11a"),
+        ("www.example.org.", "A", "hosts", "S-10"),
+        ("www.zone.example.", "A", "file", "Z-01"),
+        ("web.shop.svc.cluster.local.", "A", "kubernetes", "K-070"),
+        ("www.example.com.", "A", "forward", "F-01"),
+    ] {
+        let account = last(&of(lines, &[("db.zone", zone)], &[name, qtype]));
+        assert_eq!(account["decided"], word, "{account}");
+        let said = account["said"].as_array().unwrap();
+        let found = said.iter().any(|said| said["word"] == word && said["rules"][0] == rule);
+        assert!(found, "{name}: {account}");
+        // What files say is read, and nobody is asked.
+        let answered = !["acl", "forward"].contains(&word);
+        assert_eq!(account["rcode"] == "NOERROR" && account["fate"] == "records", answered, "{account}");
+    }
+    let account = last(&of(lines, &[("db.zone", zone)], &["old.example.org.", "A"]));
+    assert_eq!(account["decided"], "hosts", "{account}");
+    assert!(account["said"].to_string().contains("asks for www.example.org. A in its place"), "{account}");
+}
+
+#[test]
 fn a_name_of_a_clusterset_says_its_import() {
     let lines = "    kubernetes cluster.local clusterset.local {\n        manifests HERE/manifests\n        multicluster clusterset.local\n    }";
     let import = "apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\nmetadata: {name: pay, namespace: shop}\n\
@@ -448,6 +559,7 @@ fn every_rule_that_is_cited_is_in_the_book() {
         "src/chain/kubernetes/reason.rs",
         "src/chain/kubernetes/wider.rs",
         "src/chain/explain.rs",
+        "src/chain/why.rs",
         "src/chain/cache/step.rs",
         "src/tools/compare/judge.rs",
     ] {

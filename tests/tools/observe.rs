@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::process::{Folder, PATIENCE, Server, binary, corefile, fetch, free_port, query, run, wait};
-use crate::{json, tree};
+use crate::{fault, json, tree};
 
 /// A server that observes, and the port of its HTTP.
 fn observed(line: &str) -> (Folder, Server, u16) {
@@ -155,13 +155,19 @@ fn a_server_that_does_not_observe_says_so() {
     let (_folder, _server, health) = observed("");
     let admin = format!("127.0.0.1:{health}");
     for command in ["top", "tap"] {
-        let said = run(&tree("."), &[command, "--admin", &admin]);
-        assert_eq!(said.code, Some(1));
-        assert!(said.out.contains("`observe` is not in the Corefile"), "{}", said.out);
+        let (err, code) = fault(".", &[command, "--admin", &admin]);
+        assert!(code == 1 && err.contains("`observe` is not in the Corefile"), "{err}");
     }
     let nobody = format!("127.0.0.1:{}", free_port());
-    let said = run(&tree("."), &["top", "--admin", &nobody]);
-    assert!(said.code == Some(1) && said.out.contains("no running server tells"), "{}", said.out);
+    let (err, code) = fault(".", &["top", "--admin", &nobody]);
+    assert!(code == 1 && err.contains(&format!("no running server tells: {nobody}")), "{err}");
+    // A filter that can't be read is a mistake on the command line, and nobody is asked.
+    for (flag, value) in
+        [("--client", "10.0.0.0/33"), ("--type", "NONSENSE"), ("--rcode", "NONSENSE"), ("--name", "a..b")]
+    {
+        let (err, code) = fault(".", &["tap", flag, value, "--admin", &nobody]);
+        assert_eq!((code, err), (2, format!("signpost: `{value}` is no value of {flag}")));
+    }
 }
 
 #[test]

@@ -60,4 +60,19 @@ fn every_code_of_a_remark_is_explained() {
         }
     }
     assert!(found > 30, "{found}");
+    // And what the page explains can be found.
+    let (_, doctor) = page.split_once("## signpost doctor").unwrap();
+    let (table, _) = doctor.split_once("## signpost top").unwrap();
+    let sources: String = ["args", "asked", "memory", "resolv", "server"]
+        .map(|file| std::fs::read_to_string(crate::tree(&format!("src/tools/doctor/{file}.rs"))).unwrap())
+        .concat();
+    let cell = regex::Regex::new("`([a-z-]+)`").unwrap();
+    let mut explained = 0;
+    for row in table.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next()) {
+        for (_, [code]) in cell.captures_iter(row).map(|captures| captures.extract()) {
+            assert!(sources.contains(&format!("\"{code}\",")), "nobody finds `{code}`");
+            explained += 1;
+        }
+    }
+    assert!(explained > 25, "{explained}");
 }

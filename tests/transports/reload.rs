@@ -13,18 +13,18 @@ use crate::harness::Ask;
 use crate::rig::{Rig, corefile, serves};
 
 /// An upstream that tells of each query, and answers once it is told to.
-struct Upstream {
+pub(crate) struct Upstream {
     /// Its port.
-    port: u16,
+    pub(crate) port: u16,
     /// Says that a query came.
-    came: mpsc::Receiver<()>,
+    pub(crate) came: mpsc::Receiver<()>,
     /// Lets one be answered.
-    go: mpsc::Sender<()>,
+    pub(crate) go: mpsc::Sender<()>,
 }
 
 impl Upstream {
     /// Starts one.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let (tell, came) = mpsc::channel();
@@ -151,6 +151,76 @@ fn a_changed_corefile_opens_and_closes_listeners_and_keeps_connections() {
             let over = asker.over;
             until(|| asker.connect().is_err());
             assert!(asker.connect().is_err(), "{over:?}: nobody listens");
+        }
+    }
+}
+
+#[test]
+fn a_port_that_gets_another_scheme_speaks_it_and_nothing_else() {
+    let certificate = Certificate::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("Corefile");
+    let port = free_port();
+    let line = certificate.line();
+    let text = |scheme: &str| {
+        let tls = if scheme.is_empty() { "" } else { &line };
+        format!(
+            "{scheme}.:{port} {{\n bind 127.0.0.1\n {tls}\n hosts {{\n 10.0.0.1 a.test\n ttl 77\n no_reverse\n }}\n}}\n"
+        )
+    };
+    let options = ServeOptions { text: text(""), path: Some(path.clone()), ..ServeOptions::default() };
+    let running = serve(options).unwrap();
+    let write = |text: &str| {
+        fs::write(folder.path().join("next"), text).unwrap();
+        fs::rename(folder.path().join("next"), &path).unwrap();
+    };
+    let rig = Rig { running, certificate };
+    rig.udp_is_served();
+    let ways = [
+        ("tls://", Over::Tls),
+        ("https://", Over::Post2),
+        ("quic://", Over::Quic),
+        ("https3://", Over::Post3),
+    ];
+    for (scheme, over) in ways.into_iter().filter(|(_, over)| Over::all().contains(over)) {
+        write(&text(scheme));
+        rig.running.reload();
+        until(|| !rig.running.addresses_of(over.scheme()).is_empty());
+        assert_eq!(rig.addr(over.scheme()).port(), port, "{scheme}");
+        rig.serves(over);
+        // Back to the clear, on the same port.
+        write(&text(""));
+        rig.running.reload();
+        until(|| rig.running.addresses_of(over.scheme()).is_empty());
+        until(|| !rig.running.addresses_of(Scheme::Dns).is_empty());
+        // A socket of QUIC takes some of the datagrams as long as its connections end.
+        until(|| udp_answers(port));
+    }
+    // And from one encrypted scheme to the next.
+    for (scheme, over) in [("tls://", Over::Tls), ("https://", Over::Post2), ("tls://", Over::Tls)] {
+        write(&text(scheme));
+        rig.running.reload();
+        until(|| !rig.running.addresses_of(over.scheme()).is_empty());
+        rig.serves(over);
+    }
+    rig.running.stop();
+}
+
+/// Whether a query over UDP is answered soon.
+fn udp_answers(port: u16) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    socket.send_to(&Ask::parse("a.test. A").bytes(7), ("127.0.0.1", port)).unwrap();
+    socket.recv(&mut [0; 1232]).is_ok()
+}
+
+/// A port of 127.0.0.1 that was free for UDP and TCP a moment ago.
+fn free_port() -> u16 {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
         }
     }
 }

@@ -24,7 +24,7 @@ fn clock() -> Clock {
 fn fetch(addr: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(SYNC)).unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n").as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let code = text.split(' ').nth(1).unwrap().parse().unwrap();
@@ -90,6 +90,10 @@ fn k269_a_watch_that_goes_silent_is_stale_after_three_minutes_and_its_answers_sa
     assert_eq!(value(&world, "signpost_stale_answers_total"), Some(0.0));
 
     clock.advance(Duration::from_secs(1));
+    // Who only looks is told too, and counts as no answer.
+    let (status, told) = fetch(world.running.metrics()[0], "/explain?name=web.shop.svc.cluster.local&type=A");
+    assert!(status == 200 && told.contains("extended error 3"), "{told}");
+    assert_eq!(value(&world, "signpost_stale_answers_total"), Some(0.0));
     assert_eq!(world.ask(here), "NOERROR aa\nedns 1232 ede=3\nanswer @ 5 A 10.96.0.1\n");
     let stale_soa = soa.replace(". 30 SOA", ". 5 SOA").replace("86400 30\n", "86400 5\n");
     assert_eq!(world.ask(missing), format!("NXDOMAIN aa\nedns 1232 ede=3\n{stale_soa}"));

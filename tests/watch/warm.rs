@@ -1,6 +1,6 @@
 //! A warm start: names from a snapshot on disk while the API server is away, and what becomes of it (K-273, K-274).
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -247,6 +247,59 @@ fn k274_a_snapshot_is_refused_once_it_is_older_than_it_may_be() {
     let api = ended(world);
     let mut world = place.setup(&[]).clock(Clock::manual(Wall(1000))).start(api);
     assert_eq!(world.ask(WEB), STALE);
+}
+
+/// The first line of the binary that has this in it, on a place's snapshot.
+fn told(place: &Place, api: &FakeApi, what: &str) -> String {
+    let corefile = place.folder.path().join("Corefile");
+    std::fs::write(&corefile, place.setup(&[]).corefile(api)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_signpost"));
+    command.arg("-conf").arg(&corefile).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.env_remove("KUBERNETES_SERVICE_HOST").env_remove("KUBERNETES_SERVICE_PORT");
+    let mut binary = Binary(command.spawn().unwrap());
+    let out = binary.0.stdout.take().unwrap();
+    let (tell, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+    });
+    let mut said = Vec::new();
+    while let Ok(line) = lines.recv_timeout(SYNC) {
+        if line.contains(what) {
+            return line;
+        }
+        said.push(line);
+    }
+    panic!("no `{what}` in {said:#?}");
+}
+
+#[test]
+fn k274_the_log_says_in_one_line_why_a_snapshot_is_refused() {
+    let place = Place::new();
+    let api = ended(place.written());
+    api.down();
+    let good = std::fs::read(place.file()).unwrap();
+    let changed = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] = bytes[at].wrapping_add(1);
+        bytes
+    };
+    for (bytes, reason) in [
+        (changed(good.len() / 2), "corrupt"),
+        (good[..good.len() / 2].to_vec(), "corrupt"),
+        (b"no snapshot at all".to_vec(), "corrupt"),
+        (changed(17), "version"),
+    ] {
+        std::fs::write(place.file(), bytes).unwrap();
+        let line = told(&place, &api, " is refused (");
+        let begins = format!(
+            "[WARNING] plugin/kubernetes: the snapshot {} is refused ({reason}): ",
+            place.file().display()
+        );
+        assert!(
+            line.starts_with(&begins) && line.ends_with("written anew once its lists are complete"),
+            "{line}"
+        );
+    }
 }
 
 #[test]

@@ -47,9 +47,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- define "signpost.podLabels" -}}
 {{ include "signpost.selector" . }}
 k8s-app: {{ include "signpost.app" . }}
-{{- with .Values.customLabels }}
+{{- with merge (deepCopy .Values.podLabels) .Values.customLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* How the workload finds its pods. */}}
+{{- define "signpost.workloadSelector" -}}
+{{- with .Values.deployment.selector -}}
+{{- toYaml . -}}
+{{- else -}}
+matchLabels:
+  {{- include "signpost.selector" . | nindent 2 }}
+{{- end -}}
 {{- end -}}
 
 {{- define "signpost.serviceName" -}}
@@ -84,6 +94,11 @@ k8s-app: {{ include "signpost.app" . }}
 {{- end -}}
 {{- end -}}
 
+{{/* The zones of a server, as JSON: the root where it names none. */}}
+{{- define "signpost.zones" -}}
+{{- default (list (dict "zone" ".")) .zones | toJson -}}
+{{- end -}}
+
 {{/* The Corefile that `servers` and `extraConfig` make. */}}
 {{- define "signpost.corefile" -}}
 {{- $bind := "" -}}
@@ -94,7 +109,7 @@ k8s-app: {{ include "signpost.app" . }}
 {{ $word }}{{ with $line.parameters }} {{ . }}{{ end }}
 {{- end }}
 {{- range $server := .Values.servers }}
-{{ range $at, $zone := $server.zones }}{{ if $at }} {{ end }}{{ $zone.scheme }}{{ default "." $zone.zone }}:{{ $server.port }}{{ end }} {
+{{ range $at, $zone := include "signpost.zones" $server | fromJsonArray }}{{ if $at }} {{ end }}{{ $zone.scheme }}{{ default "." $zone.zone }}:{{ default 53 $server.port }}{{ end }} {
 {{- with $bind }}
     bind {{ . }}
 {{- end }}
@@ -150,7 +165,8 @@ k8s-app: {{ include "signpost.app" . }}
 {{- $seen := dict -}}
 {{- range $server := .Values.servers -}}
 {{- $protocols := list -}}
-{{- range $zone := $server.zones -}}
+{{- $number := int (default 53 $server.port) -}}
+{{- range $zone := include "signpost.zones" $server | fromJsonArray -}}
 {{- $scheme := default "dns://" $zone.scheme -}}
 {{- if eq $scheme "dns://" -}}
 {{- $protocols = append $protocols "UDP" -}}
@@ -162,7 +178,7 @@ k8s-app: {{ include "signpost.app" . }}
 {{- end -}}
 {{- end -}}
 {{- range $protocol := uniq $protocols -}}
-{{- $key := printf "%s-%v" (lower $protocol) $server.port -}}
+{{- $key := printf "%s-%v" (lower $protocol) $number -}}
 {{- if not (hasKey $seen $key) -}}
 {{- $name := $key -}}
 {{- if and (eq $protocol "UDP") (not (hasKey $seen "dns")) -}}
@@ -172,7 +188,7 @@ k8s-app: {{ include "signpost.app" . }}
 {{- end -}}
 {{- $_ := set $seen $key true -}}
 {{- $_ := set $seen $name true -}}
-{{- $port := dict "name" $name "port" (int $server.port) "protocol" $protocol "servicePort" (int (default $server.port $server.servicePort)) -}}
+{{- $port := dict "name" $name "port" $number "protocol" $protocol "servicePort" (int (default $number $server.servicePort)) -}}
 {{- with $server.nodePort -}}{{- $_ := set $port "nodePort" (int .) -}}{{- end -}}
 {{- with $server.hostPort -}}{{- $_ := set $port "hostPort" (int .) -}}{{- end -}}
 {{- $ports = append $ports $port -}}
@@ -281,7 +297,7 @@ k8s-app: {{ include "signpost.app" . }}
 {{- $line := printf "%v %v " (default "" .parameters) (default "" .configBlock) -}}
 {{- if contains $file.filename $line -}}
 {{- $about := not $file.domain -}}
-{{- range $zone := $server.zones -}}
+{{- range $zone := include "signpost.zones" $server | fromJsonArray -}}
 {{- if eq (trimSuffix "." (default "" $file.domain)) (trimSuffix "." (default "." $zone.zone)) -}}{{- $about = true -}}{{- end -}}
 {{- end -}}
 {{- if or $about (contains (printf " %s " (trimSuffix "." (default "" $file.domain))) $line) -}}{{- $read = true -}}{{- end -}}

@@ -185,7 +185,7 @@ impl Step for CacheStep {
             return None;
         }
         let now = context.now;
-        Some(match self.cache.find(&key(asked), now) {
+        Some(match self.cache.look(&key(asked), now) {
             None => Said::new(WORD, "holds nothing for this question", &["C-01"]),
             Some(Found::Fresh(entry)) => {
                 let (what, rule) = match entry.kind {
@@ -213,7 +213,10 @@ impl Step for CacheStep {
         if !within(&self.zones, asked) {
             return Flow::Next;
         }
-        let found = self.cache.find(&key(asked), context.now);
+        let found = match asked.only_looked {
+            false => self.cache.find(&key(asked), context.now),
+            true => self.cache.look(&key(asked), context.now),
+        };
         self.count(asked, context, |counts| {
             counts.requests.add(1);
             match &found {

@@ -33,13 +33,8 @@ impl Look<'_> {
 
     /// Drafts the zone's SOA.
     pub(super) fn soa(&self, section: Section, sections: &mut Sections) {
-        let line = &self.step.line;
-        let store = &self.step.options.store;
-        // Endpoints of headless Services are names here only where the stanza says so.
-        let serial = match line.headless {
-            true => store.externals().serial().max(store.serial()),
-            false => store.externals().serial(),
-        };
+        let line = self.line;
+        let serial = self.serial();
         let zone = Owner::Suffix(u8::try_from(self.left).unwrap_or(0));
         sections.push(section, zone, rtype::SOA, self.ttl, |rdata| {
             for name in [&b"ns1"[..], b"hostmaster"] {
@@ -53,9 +48,19 @@ impl Look<'_> {
         });
     }
 
+    /// The zone's serial (K-291).
+    pub(super) fn serial(&self) -> u32 {
+        let store = &self.options.store;
+        // Endpoints of headless Services are names here only where the stanza says so.
+        match self.line.headless {
+            true => store.externals().serial().max(store.serial()),
+            false => store.externals().serial(),
+        }
+    }
+
     /// Drafts the zone's one NS with its addresses.
     fn name_server(&self, sections: &mut Sections) {
-        let line = &self.step.line;
+        let line = self.line;
         let id = sections.push(Section::Answer, Owner::Question, rtype::NS, self.ttl, |rdata| {
             rdata.label(b"ns1");
             rdata.label(&line.apex);
@@ -71,7 +76,7 @@ impl Look<'_> {
     /// Where this server is reached from outside: by the external addresses of the Services in front of it, or, where it
     /// is in no cluster, by its own.
     fn own_addresses(&self) -> Vec<IpAddr> {
-        let options = &self.step.options;
+        let options = self.options;
         let front = options.front();
         if front.is_empty() {
             return options.own.clone();
@@ -79,7 +84,7 @@ impl Look<'_> {
         let mut addresses: Vec<IpAddr> = Vec::new();
         for service in front {
             match service.spec() {
-                Spec::Headless if self.step.line.headless => {
+                Spec::Headless if self.line.headless => {
                     let members = service.endpoints().parts().iter().flat_map(|part| part.members());
                     addresses.extend(members.map(|member| member.ip()));
                 }

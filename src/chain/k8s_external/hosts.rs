@@ -9,13 +9,13 @@ use crate::wire::{Question, Sections};
 
 impl Look<'_> {
     /// Whether the stanza asks for hosts at all.
-    fn has_hosts(&self) -> bool {
-        self.step.line.ingress || self.step.line.gateway
+    pub(super) fn has_hosts(&self) -> bool {
+        self.line.ingress || self.line.gateway
     }
 
     /// Where a host leads for this stanza: as the oldest claim says whose kind is asked for and whose namespace is shown.
-    fn shown<'h>(&self, host: &'h Host) -> Option<&'h Addresses> {
-        let line = &self.step.line;
+    pub(super) fn shown<'h>(&self, host: &'h Host) -> Option<&'h Addresses> {
+        let line = self.line;
         let claims = host.claims().iter();
         let mut shown = claims.filter(|claim| {
             let asked_for = match claim.owner().kind {
@@ -24,14 +24,14 @@ impl Look<'_> {
                     line.gateway
                 }
             };
-            asked_for && self.step.options.exposes(claim.namespace())
+            asked_for && self.options.exposes(claim.namespace())
         });
         shown.next().map(crate::store::Claim::addresses)
     }
 
     /// The host of exactly this key, if the stanza shows one.
-    fn found(&self, key: &HostName) -> Option<Arc<Host>> {
-        self.step.options.store.hosts().get(key.as_bytes()).filter(|host| self.shown(host).is_some())
+    pub(super) fn found(&self, key: &HostName) -> Option<Arc<Host>> {
+        self.options.store.hosts().get(key.as_bytes()).filter(|host| self.shown(host).is_some())
     }
 
     /// Answers from the host of exactly the name asked for; `None` where there is none.
@@ -68,13 +68,13 @@ impl Look<'_> {
 
     /// Whether a host that the stanza shows stands at or below a name.
     fn exists(&self, key: &HostName) -> bool {
-        let hosts = self.step.options.store.hosts();
+        let hosts = self.options.store.hosts();
         hosts.any_below(key.as_bytes(), |host| self.shown(host).is_some())
     }
 }
 
 /// The key of the question's name from label `from` on.
-fn key(question: &Question, from: usize) -> HostName {
+pub(super) fn key(question: &Question, from: usize) -> HostName {
     let mut key = HostName::root();
     for at in (from..question.labels()).rev() {
         key.push(question.label(at));

@@ -14,6 +14,7 @@ mod hosts;
 mod parse;
 mod service;
 mod step;
+mod whole;
 
 pub(super) use parse::{HELP, Line, SYNTAX, WORD, parse};
 pub(super) use step::K8sExternal;

@@ -6,12 +6,12 @@ use crate::store::{Endpoints, External, PartPort, Port, Protocol, Service, Spec}
 use crate::wire::{Owner, Rdata, Section, Sections, rtype};
 
 /// Which ports are meant: name and protocol, `None` for any.
-type Wish<'a> = (Option<&'a [u8]>, Option<Protocol>);
+pub(super) type Wish<'a> = (Option<&'a [u8]>, Option<Protocol>);
 
 impl Look<'_> {
     /// Answers a name as one of a namespace, a Service, an endpoint or a port.
     pub(super) fn service(&mut self, sections: &mut Sections) -> Found {
-        let options = self.step.options.clone();
+        let options = self.options.clone();
         let store = &options.store;
         let question = self.question;
         if self.left == 1 {
@@ -41,7 +41,7 @@ impl Look<'_> {
                 _ => Found::Missing,
             };
         }
-        if !self.step.line.headless || !options.endpoints {
+        if !self.line.headless || !options.endpoints {
             return Found::Missing;
         }
         let Some(service) = store.service(run).filter(|service| options.exposes(service.namespace())) else {
@@ -60,7 +60,13 @@ impl Look<'_> {
     }
 
     /// A Service with addresses outside, or one of its ports.
-    fn external(&self, external: &External, run: &[u8], wish: Wish<'_>, sections: &mut Sections) -> Found {
+    pub(super) fn external(
+        &self,
+        external: &External,
+        run: &[u8],
+        wish: Wish<'_>,
+        sections: &mut Sections,
+    ) -> Found {
         let addresses = external.addresses();
         if self.question.qtype != rtype::SRV {
             return self.lead(addresses, sections);
@@ -98,9 +104,15 @@ impl Look<'_> {
     }
 
     /// Endpoints of a Service without addresses outside: those of a headless one, and each by its own name.
-    fn endpoints(&mut self, service: &Service, run: &[u8], wish: Wish<'_>, sections: &mut Sections) -> Found {
+    pub(super) fn endpoints(
+        &mut self,
+        service: &Service,
+        run: &[u8],
+        wish: Wish<'_>,
+        sections: &mut Sections,
+    ) -> Found {
         let endpoints = service.endpoints();
-        let naming = self.step.options.naming;
+        let naming = self.options.naming;
         let mut listed = Vec::new();
         let headless = matches!(service.spec(), Spec::Headless);
         match (self.left, service.spec()) {

@@ -8,6 +8,7 @@ use super::super::build::Parts;
 use super::super::kubernetes::{Options, Stale, join_target, port, stale_ttl};
 use super::super::signal::Signal;
 use super::super::step::{Answer, Ask, Context, Flow, Reply, Stand, Step};
+use super::super::transfer::Whole;
 use super::parse::Line;
 use crate::store::{Addresses, ServiceKey};
 use crate::wire::{
@@ -27,7 +28,7 @@ pub(super) enum Found {
 /// The step.
 pub(in crate::chain) struct K8sExternal {
     /// The stanza.
-    pub(super) line: Line,
+    pub(super) line: Arc<Line>,
     /// The `kubernetes` stanza of the block.
     pub(super) options: Arc<Options>,
     /// Comes when what the stanza shows is known.
@@ -38,8 +39,10 @@ pub(in crate::chain) struct K8sExternal {
 
 /// One question on its way.
 pub(super) struct Look<'a> {
-    /// The step.
-    pub(super) step: &'a K8sExternal,
+    /// The stanza.
+    pub(super) line: &'a Line,
+    /// The `kubernetes` stanza of the block.
+    pub(super) options: &'a Arc<Options>,
     /// The question.
     pub(super) question: &'a Question,
     /// How many labels stand left of the zone.
@@ -59,7 +62,7 @@ impl K8sExternal {
         let signal = synced.clone();
         let need = line.need();
         options.store.when_known(need, move || signal.fire());
-        Self { line, options, synced, stale: Stale::default() }
+        Self { line: Arc::new(line), options, synced, stale: Stale::default() }
     }
 
     /// Whether the answer for a name depends on what the cluster says: not where no name has that form (K-016).
@@ -88,8 +91,15 @@ impl K8sExternal {
         let mut sections = asked.draft();
         let question = &asked.question;
         let ttl = stale_ttl(&self.options.store, self.line.need(), context.now, self.line.ttl);
-        let mut look =
-            Look { step: self, question, left, limit: asked.shape.limit, rng: &mut *context.rng, ttl };
+        let mut look = Look {
+            line: &self.line,
+            options: &self.options,
+            question,
+            left,
+            limit: asked.shape.limit,
+            rng: &mut *context.rng,
+            ttl,
+        };
         let own = left.checked_sub(1).is_none_or(|at| question.label(at) == &*self.line.apex);
         let found = if own {
             look.apex(&mut sections)
@@ -151,9 +161,9 @@ impl Look<'_> {
 
     /// Answers a reverse name: the Services that are reached by an address (K-291).
     fn reverse(&mut self, sections: &mut Sections) -> Found {
-        let externals = self.step.options.store.externals();
+        let externals = self.options.store.externals();
         let shown = |key: &ServiceKey| {
-            externals.service(key).is_some_and(|(namespace, _)| self.step.options.exposes(&namespace))
+            externals.service(key).is_some_and(|(namespace, _)| self.options.exposes(&namespace))
         };
         match reverse_address(self.question) {
             None => Found::Missing,
@@ -164,7 +174,7 @@ impl Look<'_> {
                     if self.question.qtype == rtype::PTR {
                         sections.push(Section::Answer, Owner::Question, rtype::PTR, self.ttl, |rdata| {
                             rdata.bytes(key);
-                            rdata.bytes(self.step.line.primary.wire());
+                            rdata.bytes(self.line.primary.wire());
                         });
                     }
                 }
@@ -265,5 +275,9 @@ impl Step for K8sExternal {
 
     fn ready(&self) -> bool {
         self.options.store.synced()
+    }
+
+    fn whole(&self, question: &Question, known: Option<u32>) -> Whole {
+        self.whole_zone(question, known)
     }
 }

@@ -90,7 +90,8 @@ pub(in crate::chain) fn services(
     }
     for (id, group) in targets {
         let from = sections.records().len();
-        for endpoint in group {
+        // Only where the port can be reached (K-108, K-115).
+        for endpoint in group.iter().filter(|endpoint| !ports(endpoint).is_empty()) {
             let (octets, length) = crate::store::octets(endpoint.ip);
             let address = octets.get(..length).unwrap_or_default();
             if !has_rdata(sections, from, address) {

@@ -194,7 +194,7 @@ impl Lookup<'_> {
                     }
                 }
                 if let Some(id) = id_at(sections, from) {
-                    self.glue(members().map(|(_, member)| member), id, sections);
+                    self.glue(with_ports(members(), &|_| true), id, sections);
                 }
             }
             _ => {}
@@ -254,7 +254,7 @@ impl Lookup<'_> {
                     at += 1;
                 }
                 if let Some(id) = id_at(sections, first) {
-                    self.glue(group.members().map(|(_, member)| member), id, sections);
+                    self.glue(with_ports(group.members(), &matches), id, sections);
                 }
                 continue;
             }
@@ -266,7 +266,7 @@ impl Lookup<'_> {
                 if at > first
                     && let Some(id) = id_at(sections, first)
                 {
-                    self.glue(named(group, naming, name).map(|(_, member)| member), id, sections);
+                    self.glue(with_ports(named(group, naming, name), &matches), id, sections);
                 }
             });
         }
@@ -330,6 +330,15 @@ pub(in crate::chain) fn matches_port(
 /// How many of a slice's ports match and have a number.
 fn numbered(part: &Part, matches: &impl Fn(&PartPort) -> bool) -> usize {
     part.ports().iter().filter(|port| port.port.is_some() && matches(port)).count()
+}
+
+/// The members whose slices have a port that is listed: addresses beside an SRV record are those that the port can be reached at
+/// (K-108, K-115).
+fn with_ports<'m>(
+    members: impl Iterator<Item = (&'m Part, Member<'m>)>,
+    matches: &impl Fn(&PartPort) -> bool,
+) -> impl Iterator<Item = Member<'m>> {
+    members.filter(|(part, _)| numbered(part, matches) > 0).map(|(_, member)| member)
 }
 
 /// How many entries each endpoint of a slice with these ports has among those that share the weight: one for each port that

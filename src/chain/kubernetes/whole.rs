@@ -1,38 +1,55 @@
 //! The whole cluster zone, for those who transfer it (K-240 to K-245).
 
+mod imports;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::super::transfer::{Records, Whole};
+use super::super::transfer::{Ready, Records, Whole};
 use super::{Kubernetes, Lookup, ServedZone};
-use crate::store::{Member, Naming, Need, Part, Port, Protocol, Service, Spec, octets};
-use crate::wire::{MAX_NAME, Owner, Question, Rdata, Section, Sections, rtype};
+use crate::store::{Import, Member, Namespace, Naming, Part, Port, Protocol, Service, Spec, octets};
+use crate::wire::{Owner, Question, Rdata, Section, Sections, rtype};
 
 /// Weight of SRV records in front of cluster addresses (K-240).
 const WEIGHT: u16 = 100;
-
-/// A record that is made before the first message goes out: SOA, NS and the addresses of those.
-struct Ready {
-    /// The owner, wire form.
-    owner: Vec<u8>,
-    /// TYPE.
-    rtype: u16,
-    /// TTL. Unit: seconds.
-    ttl: u32,
-    /// RDATA.
-    rdata: Vec<u8>,
-}
 
 /// What comes next.
 #[derive(Clone, Copy)]
 enum Next {
     /// The ready record of this number; the first is the SOA.
     Front(usize),
-    /// A part of a Service: both by number.
-    Service(usize, usize),
+    /// A part of what has names: both by number.
+    Holder(usize, usize),
     /// The SOA again.
     Last,
     /// Nothing.
     End,
+}
+
+/// What has names in a zone.
+enum Holder {
+    /// A Service of this cluster.
+    Service(Arc<Service>),
+    /// A Service of the clusterset (K-213).
+    Import(Arc<Import>),
+}
+
+impl Holder {
+    /// `SVC.NS` in wire form, lower case.
+    fn key(&self) -> &[u8] {
+        match self {
+            Self::Service(service) => service.key(),
+            Self::Import(import) => import.key(),
+        }
+    }
+
+    /// Its namespace.
+    fn namespace(&self) -> &Namespace {
+        match self {
+            Self::Service(service) => service.namespace(),
+            Self::Import(import) => import.namespace(),
+        }
+    }
 }
 
 /// The zone as of the moment when the transfer began: Services are immutable, so what is held is one pointer for each.
@@ -47,8 +64,8 @@ struct ClusterZone {
     endpoints: bool,
     /// What is ready.
     front: Vec<Ready>,
-    /// The Services that the stanza shows, by name alone.
-    services: Vec<Arc<Service>>,
+    /// What the stanza shows, by name alone.
+    holders: Vec<Holder>,
     /// Whether only the SOA is sent: who asks has this zone (K-242).
     current: bool,
     /// What comes next.
@@ -62,21 +79,21 @@ impl Kubernetes {
             question.below(served.zone.wire(), served.zone.labels()) == Some(0) && !served.zone.is_reverse()
         };
         let Some(served) = self.options.zones.iter().find(exact) else { return Whole::NotMine };
-        if served.forms.multicluster {
-            return Whole::NotMine;
-        }
-        if !self.options.store.knows(Need::Cluster) {
+        let store = &self.options.store;
+        if !store.knows(served.forms.need()) {
             return Whole::NotReady;
         }
-        // Before the Services: who has an older serial than what it got asks again.
-        let serial = self.options.store.serial();
+        let multicluster = served.forms.multicluster;
+        // Before what has names: who has an older serial than what it got asks again.
+        let serial = if multicluster { store.imports().serial() } else { store.serial() };
         let current = known.is_some_and(|known| known != 0 && known == serial);
-        let mut services = match current {
-            true => Vec::new(),
-            false => self.options.store.services(),
+        let mut holders: Vec<Holder> = match (current, multicluster) {
+            (true, _) => Vec::new(),
+            (false, false) => store.services().into_iter().map(Holder::Service).collect(),
+            (false, true) => store.imports().all().into_iter().map(Holder::Import).collect(),
         };
-        services.retain(|service| self.options.exposes(service.namespace()));
-        services.sort_by(|a, b| label(a.key()).cmp(label(b.key())).then_with(|| a.key().cmp(b.key())));
+        holders.retain(|holder| self.options.exposes(holder.namespace()));
+        holders.sort_by(|a, b| label(a.key()).cmp(label(b.key())).then_with(|| a.key().cmp(b.key())));
         let mut front = self.front(served, question);
         if current {
             front.truncate(1);
@@ -87,7 +104,7 @@ impl Kubernetes {
             naming: self.options.naming,
             endpoints: self.options.endpoints,
             front,
-            services,
+            holders,
             current,
             next: Next::Front(0),
         }))
@@ -115,16 +132,11 @@ impl Kubernetes {
                 ttl: self.options.ttl,
             };
             lookup.apex(true, &mut draft);
-            for record in draft.records() {
-                let mut owner = [0_u8; MAX_NAME];
-                let length = draft.owner_name(record, &asked, &mut owner);
-                front.push(Ready {
-                    owner: owner.get(..length).unwrap_or_default().to_vec(),
-                    rtype: record.rtype,
-                    ttl: if record.section == Section::Additional { 0 } else { record.ttl },
-                    rdata: draft.rdata(record).to_vec(),
-                });
+            let mut ready = Ready::all(&draft, &asked);
+            for record in ready.iter_mut().filter(|record| record.section == Section::Additional) {
+                record.ttl = 0;
             }
+            front.extend(ready);
         }
         front
     }
@@ -177,7 +189,7 @@ impl Filling<'_> {
     }
 
     /// Adds an address.
-    fn address(&mut self, labels: &[&[u8]], ip: std::net::IpAddr) {
+    fn address(&mut self, labels: &[&[u8]], ip: IpAddr) {
         let (octets, length) = octets(ip);
         let address = octets.get(..length).unwrap_or_default();
         let rtype = if length == 4 { rtype::A } else { rtype::AAAA };
@@ -214,54 +226,70 @@ fn port_labels(name: &str, number: Protocol) -> Option<Vec<u8>> {
 /// The label between `SVC.NS` and the zone.
 const SVC: &[u8] = b"\x03svc";
 
+/// Cluster addresses, then each port: the part of this number; false where there is none.
+fn cluster(
+    (key, ports): (&[u8], &[Port]),
+    ips: impl Iterator<Item = IpAddr>,
+    number: usize,
+    to: &mut Filling<'_>,
+) -> bool {
+    let Some(at) = number.checked_sub(1) else {
+        for ip in ips {
+            to.address(&[key, SVC], ip);
+        }
+        return true;
+    };
+    let Some(Port { name, protocol, port }) = ports.get(at) else { return false };
+    // One number of two protocols is one record.
+    if !ports.iter().take(at).any(|earlier| earlier.port == *port) {
+        to.service(&[key, SVC], WEIGHT, *port, &[key, SVC]);
+    }
+    if let Some(labels) = port_labels(name, *protocol) {
+        to.service(&[&labels, key, SVC], WEIGHT, *port, &[key, SVC]);
+    }
+    true
+}
+
 impl ClusterZone {
-    /// Adds the part of a Service that has this number; false where there is none.
-    fn part(&self, service: &Service, number: usize, to: &mut Filling<'_>) -> bool {
+    /// Adds the part of what has names that has this number; false where there is none.
+    fn part(&self, holder: &Holder, number: usize, to: &mut Filling<'_>) -> bool {
+        let service = match holder {
+            Holder::Import(import) => return self.import(import, number, to),
+            Holder::Service(service) => service,
+        };
+        let key: &[u8] = service.key();
         match service.spec() {
             Spec::Orphan | Spec::ExternalInvalid => false,
             Spec::External(target) => {
                 if number == 0 {
-                    to.push(&[service.key(), SVC], rtype::CNAME, |rdata, _| rdata.bytes(target));
+                    to.push(&[key, SVC], rtype::CNAME, |rdata, _| rdata.bytes(target));
                 }
                 number == 0
             }
-            Spec::Cluster { .. } => self.cluster(service, number, to),
-            Spec::Headless => self.endpoint(service, number, to),
-        }
-    }
-
-    /// Cluster addresses, then each port.
-    fn cluster(&self, service: &Service, number: usize, to: &mut Filling<'_>) -> bool {
-        let key: &[u8] = service.key();
-        let Some(at) = number.checked_sub(1) else {
-            for ip in service.cluster_ips() {
-                to.address(&[key, SVC], ip);
+            Spec::Cluster { .. } => {
+                cluster((key, service.ports()), service.cluster_ips().into_iter(), number, to)
             }
-            return true;
-        };
-        let ports = service.ports();
-        let Some(Port { name, protocol, port }) = ports.get(at) else { return false };
-        // One number of two protocols is one record.
-        if !ports.iter().take(at).any(|earlier| earlier.port == *port) {
-            to.service(&[key, SVC], WEIGHT, *port, &[key, SVC]);
+            Spec::Headless if !self.endpoints => false,
+            Spec::Headless => {
+                self.endpoint(key, service.endpoints().parts().iter().map(AsRef::as_ref), number, to)
+            }
         }
-        if let Some(labels) = port_labels(name, *protocol) {
-            to.service(&[&labels, key, SVC], WEIGHT, *port, &[key, SVC]);
-        }
-        true
     }
 
     /// The addresses of an endpoint or one of its ports, counted slice by slice, endpoint by endpoint.
-    fn endpoint(&self, service: &Service, number: usize, to: &mut Filling<'_>) -> bool {
-        if !self.endpoints {
-            return false;
-        }
+    fn endpoint<'p>(
+        &self,
+        key: &[u8],
+        parts: impl Iterator<Item = &'p Part>,
+        number: usize,
+        to: &mut Filling<'_>,
+    ) -> bool {
         let mut left = number;
-        for part in service.endpoints().parts() {
+        for part in parts {
             let each = 1 + part.ports().len();
             match part.member(left / each) {
                 Some(member) => {
-                    self.member(service.key(), part, (member, left % each), to);
+                    self.member(key, part, (member, left % each), to);
                     return true;
                 }
                 None => left -= each * part.len(),
@@ -305,15 +333,15 @@ impl Records for ClusterZone {
                         None
                     }
                     None => {
-                        self.next = Next::Service(0, 0);
+                        self.next = Next::Holder(0, 0);
                         None
                     }
                 },
-                Next::Service(number, part) => {
-                    self.next = match self.services.get(number) {
+                Next::Holder(number, part) => {
+                    self.next = match self.holders.get(number) {
                         None => Next::Last,
-                        Some(service) if self.part(service, part, &mut to) => Next::Service(number, part + 1),
-                        Some(_) => Next::Service(number + 1, 0),
+                        Some(holder) if self.part(holder, part, &mut to) => Next::Holder(number, part + 1),
+                        Some(_) => Next::Holder(number + 1, 0),
                     };
                     None
                 }
@@ -323,11 +351,7 @@ impl Records for ClusterZone {
                 }
             };
             if let Some(ready) = ready.and_then(|number| self.front.get(number)) {
-                to.taken += ready.owner.len() + 10 + ready.rdata.len();
-                let owner = to.draft.store_name(&ready.owner);
-                to.draft.push(Section::Answer, owner, ready.rtype, ready.ttl, |rdata| {
-                    rdata.bytes(&ready.rdata);
-                });
+                to.taken += ready.put(to.draft);
             }
         }
         self.zone = zone;

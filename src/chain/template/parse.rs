@@ -3,6 +3,7 @@
 use regex::bytes::Regex;
 
 use super::super::build::Draft;
+use super::super::expression::{Names, names_variable, read, read_line, read_value};
 use super::super::kubernetes::Fallthrough;
 use super::super::regexp;
 use super::go::{Known, Template};
@@ -17,6 +18,8 @@ pub(in crate::chain) const WORD: &str = "template";
 pub(in crate::chain) const SYNTAX: &str = "\
 template CLASS TYPE [ZONES…] {
     match REGEXP…
+    var NAME EXPRESSION
+    expr EXPRESSION
     answer RECORD…
     additional RECORD…
     authority RECORD…
@@ -30,8 +33,18 @@ template CLASS TYPE [ZONES…] {
 pub(in crate::chain) const HELP: &str = "answers with records that are made of the question";
 
 /// The options, for hints.
-const OPTIONS: &[&str] =
-    &["match", "answer", "additional", "authority", "rcode", "ederror", "fallthrough", "upstream"];
+const OPTIONS: &[&str] = &[
+    "match",
+    "var",
+    "expr",
+    "answer",
+    "additional",
+    "authority",
+    "rcode",
+    "ederror",
+    "fallthrough",
+    "upstream",
+];
 
 /// Reads all `template` stanzas of the block at the first of them: they are rules of one step, in the order of the file.
 pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), Error> {
@@ -63,6 +76,8 @@ fn rule(directive: &Directive, draft: &Draft<'_>) -> Result<Rule, Error> {
         rtype: type_number(&rtype.text).ok_or_else(|| bad(rtype, "type"))?,
         zones,
         matches: Vec::new(),
+        variables: Vec::new(),
+        tests: Vec::new(),
         answer: Vec::new(),
         authority: Vec::new(),
         additional: Vec::new(),
@@ -76,14 +91,15 @@ fn rule(directive: &Directive, draft: &Draft<'_>) -> Result<Rule, Error> {
             rule.matches.push((regexp::compile(token)?, token.text.clone()));
         }
     }
-    let known = known(rule.matches.iter().map(|(regex, _)| regex));
+    let names = expressions(directive, &mut rule)?;
+    let known = known(rule.matches.iter().map(|(regex, _)| regex), names);
     for line in directive.lines() {
         line.no_block()?;
         let records = || -> Result<Vec<Line>, Error> {
             line.expect_args(1..=usize::MAX)?.iter().map(|token| record(token, &known)).collect()
         };
         match line.word.text.as_str() {
-            "match" => {}
+            "match" | "var" | "expr" => {}
             "answer" => rule.answer.extend(records()?),
             "additional" => rule.additional.extend(records()?),
             "authority" => rule.authority.extend(records()?),
@@ -108,22 +124,50 @@ fn rule(directive: &Directive, draft: &Draft<'_>) -> Result<Rule, Error> {
             }
             // As in CoreDNS: targets of aliases are always asked for, and old Corefiles say so.
             "upstream" => {}
-            word @ ("var" | "expr") => {
-                return Err(line
-                    .word
-                    .error(format!("`{word}` is not served by this version yet"))
-                    .hint("use `match` with groups, and `{{ .Group.name }}`"));
-            }
             _ => return Err(line.word.unknown("an option of `template`", OPTIONS)),
         }
     }
     Ok(rule)
 }
 
-/// What texts may name: groups by name and by number.
-fn known<'r>(regexes: impl Iterator<Item = &'r Regex>) -> Known {
+/// Reads variables and conditions, which may name the variables above them, in the order of the file; gives the names.
+fn expressions(directive: &Directive, rule: &mut Rule) -> Result<Names, Error> {
+    let mut names = Names { groups: true, variables: Vec::new() };
+    for line in directive.lines() {
+        match line.word.text.as_str() {
+            "var" => {
+                let args = line.expect_args(2..=usize::MAX)?;
+                let [name, rest @ ..] = args else { return Err(line.error("a name is missing")) };
+                if !names_variable(&name.text) {
+                    return Err(name.error(format!("`{}` can't be the name of a variable", name.text)).hint(
+                        "letters, digits and `_`, no digit first, and no function or word of the language",
+                    ));
+                }
+                if names.variables.iter().any(|(known, _)| *known == name.text) {
+                    return Err(name.error(format!("`{}` is a variable already", name.text)));
+                }
+                let part = read_line(line, rest, |text| read_value(text, &names))?;
+                let kind = part.value_kind().ok_or_else(|| {
+                    let place = rest.first().unwrap_or(&line.word);
+                    place.error("a variable can't hold a list").hint("write the list where it is looked at")
+                })?;
+                names.variables.push((name.text.clone(), kind));
+                rule.variables.push(part);
+            }
+            "expr" => {
+                let args = line.expect_args(1..=usize::MAX)?;
+                rule.tests.push(read_line(line, args, |text| read(text, &names))?);
+            }
+            _ => {}
+        }
+    }
+    Ok(names)
+}
+
+/// What texts may name: groups by name and by number, and variables.
+fn known<'r>(regexes: impl Iterator<Item = &'r Regex>, names: Names) -> Known {
     // Without any expression everything matches as a whole.
-    let mut known = Known { groups: vec!["0".to_owned()], matches: 1 };
+    let mut known = Known { groups: vec!["0".to_owned()], matches: 1, variables: names.variables };
     for regex in regexes {
         known.matches = known.matches.max(regex.captures_len());
         known.groups.extend(regex.capture_names().flatten().map(str::to_owned));

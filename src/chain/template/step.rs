@@ -7,6 +7,7 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 
 use super::super::asked::Asked;
+use super::super::expression::{Facts, Part, Test, Value};
 use super::super::kubernetes::Fallthrough;
 use super::super::step::{Answer, Ask, Context, Flow, Held, Reply, Step};
 use super::counts::{Counted, TemplateCounts};
@@ -44,6 +45,10 @@ pub(super) struct Rule {
     pub(super) zones: Vec<Zone>,
     /// What names must match, one of them, with their texts; none for all names.
     pub(super) matches: Vec<(Regex, String)>,
+    /// Variables, each made of what it may name: those before it.
+    pub(super) variables: Vec<Part>,
+    /// What must be true besides.
+    pub(super) tests: Vec<Test>,
     /// Records of the answer.
     pub(super) answer: Vec<Line>,
     /// Records of the authority.
@@ -70,10 +75,12 @@ pub(super) struct Templates {
 enum Fit<'r> {
     /// The stanza is about others.
     Elsewhere,
-    /// It is about this zone, class and type, but no expression matches.
+    /// It is about this zone, class and type, but no expression matches, or a condition is not met.
     Unmatched,
-    /// It answers: the zone, and the expression that matched, if there is any.
-    Fits(&'r Zone, Option<&'r (Regex, String)>),
+    /// A variable or condition has no value for this query.
+    Failed,
+    /// It answers: the zone, the expression that matched, if there is any, and the values of the variables.
+    Fits(&'r Zone, Option<&'r (Regex, String)>, Vec<Value>),
 }
 
 /// The records of a reply.
@@ -87,31 +94,73 @@ struct Made {
 }
 
 impl Rule {
-    /// How it goes together with a question. Cost: no allocation but what an expression's search takes.
-    fn fit(&self, question: &Question, name: &OnceCell<NameText>) -> Fit<'_> {
+    /// How it goes together with the question in hand. Cost: no allocation but what an expression's search and `var` and
+    /// `expr` take.
+    fn fit(&self, asked: &Asked, context: &Context<'_>, name: &OnceCell<NameText>) -> Fit<'_> {
+        let question = &asked.question;
         let zone = self.zones.iter().find(|zone| question.below(zone.wire(), zone.labels()).is_some());
         let Some(zone) = zone else { return Fit::Elsewhere };
         let same = |own: u16, asked: u16, any: u16| own == any || asked == any || own == asked;
         if !same(self.class, question.qclass, CLASS_ANY) || !same(self.rtype, question.qtype, rtype::ANY) {
             return Fit::Elsewhere;
         }
-        if self.matches.is_empty() {
-            return Fit::Fits(zone, None);
+        let mut found = None;
+        if !self.matches.is_empty() {
+            let name = text_of(question, name);
+            found = self.matches.iter().find(|(regex, _)| regex.is_match(name.as_bytes()));
+            if found.is_none() {
+                return Fit::Unmatched;
+            }
         }
-        let name = text_of(question, name);
-        match self.matches.iter().find(|(regex, _)| regex.is_match(name.as_bytes())) {
-            Some(found) => Fit::Fits(zone, Some(found)),
-            None => Fit::Unmatched,
+        if self.variables.is_empty() && self.tests.is_empty() {
+            return Fit::Fits(zone, found, Vec::new());
         }
+        self.judged(zone, found, text_of(question, name), (asked, context))
+    }
+
+    /// The same for what matches, by variables and conditions.
+    fn judged<'r>(
+        &'r self,
+        zone: &'r Zone,
+        found: Option<&'r (Regex, String)>,
+        name: &str,
+        (asked, context): (&Asked, &Context<'_>),
+    ) -> Fit<'r> {
+        let plan = context.plan;
+        let listener = plan.and_then(|plan| plan.listeners.get(asked.client.listener));
+        let chain = plan.and_then(|plan| plan.chains.get(asked.chain));
+        let (Some(listener), Some(chain)) = (listener, chain) else { return Fit::Failed };
+        let groups = captured(found, name).1;
+        let group = |wanted: &str| groups.get(wanted).unwrap_or_default().to_owned();
+        let facts = Facts { groups: Some(&group), ..Facts::of(asked, &asked.question, listener, chain) };
+        let mut values = Vec::with_capacity(self.variables.len());
+        for variable in &self.variables {
+            let value = variable.value(&Facts { variables: &values, ..facts });
+            let Some(value) = value else { return Fit::Failed };
+            values.push(value);
+        }
+        for test in &self.tests {
+            match test.holds(&Facts { variables: &values, ..facts }) {
+                Some(true) => {}
+                Some(false) => return Fit::Unmatched,
+                None => return Fit::Failed,
+            }
+        }
+        Fit::Fits(zone, found, values)
     }
 }
 
 impl Templates {
     /// The first stanza that has to do with a question, with what fits; `None` where none has.
-    fn find(&self, question: &Question, name: &OnceCell<NameText>) -> Option<(&Rule, Fit<'_>)> {
-        self.rules.iter().find_map(|rule| match rule.fit(question, name) {
+    fn find(
+        &self,
+        asked: &Asked,
+        context: &Context<'_>,
+        name: &OnceCell<NameText>,
+    ) -> Option<(&Rule, Fit<'_>)> {
+        self.rules.iter().find_map(|rule| match rule.fit(asked, context, name) {
             Fit::Elsewhere => None,
-            Fit::Unmatched if rule.fallthrough.takes(question) => None,
+            Fit::Unmatched if rule.fallthrough.takes(&asked.question) => None,
             fit => Some((rule, fit)),
         })
     }
@@ -122,7 +171,7 @@ impl Templates {
     fn make(
         &self,
         rule: &Rule,
-        (zone, found): (&Zone, Option<&(Regex, String)>),
+        (zone, found, variables): (&Zone, Option<&(Regex, String)>, &[Value]),
         (asked, context): (&Asked, &Context<'_>),
         name: &str,
         first: bool,
@@ -132,12 +181,14 @@ impl Templates {
         let class = if question.qclass == CLASS_ANY { rule.class } else { question.qclass };
         let kind = if question.qtype == rtype::ANY { rule.rtype } else { question.qtype };
         let meta = |label: &str| context.metadata(asked, label);
-        let mut data = Data {
+        let (matches, groups) = captured(found, name);
+        let data = Data {
             zone: zone.text(),
             name,
             regex: found.map_or(".*", |(_, text)| text),
-            matches: vec![name],
-            groups: Groups(vec![(Cow::Borrowed("0"), name)]),
+            matches,
+            groups,
+            variables,
             class: class_mnemonic(class).unwrap_or_default(),
             rtype: type_mnemonic(kind).unwrap_or_default(),
             remote: asked.client.addr.ip().to_canonical().to_string(),
@@ -147,21 +198,6 @@ impl Templates {
             header: asked.query.header,
             meta: &meta,
         };
-        if let Some((regex, _)) = found
-            && let Some(captures) = regex.captures(name.as_bytes())
-        {
-            let text = |index: usize| {
-                let range = captures.get(index).map_or(0..0, |group| group.range());
-                name.get(range).unwrap_or_default()
-            };
-            data.matches = (0..captures.len()).map(text).collect();
-            let numbered = (0..captures.len()).map(|index| (Cow::Owned(index.to_string()), text(index)));
-            let mut groups: Vec<(Cow<'_, str>, &str)> = numbered.collect();
-            for (index, name) in regex.capture_names().enumerate() {
-                groups.extend(name.map(|name| (Cow::Borrowed(name), text(index))));
-            }
-            data.groups = Groups(groups);
-        }
         let view = context.view(asked);
         let labels = [context.server(asked), data.zone, view, data.class, data.rtype];
         let counted = !asked.only_looked;
@@ -244,15 +280,20 @@ impl Templates {
         then: impl FnOnce(&Rule, &Made, &mut Asked) -> Flow,
     ) -> Flow {
         let name = OnceCell::new();
-        let (rule, zone, found) = match self.find(&asked.question, &name) {
+        let (rule, zone, found, variables) = match self.find(asked, context, &name) {
             None => return Flow::Next,
+            Some((_, Fit::Failed)) => {
+                let why = "a `var` or `expr` of a template has no value for this query";
+                return Flow::Reply(Reply::code(Rcode::SERVFAIL).because(Ede::new(0, why)));
+            }
             Some((_, Fit::Elsewhere | Fit::Unmatched)) => {
                 let why = "no `match` of a template fits this name, and it has no `fallthrough`";
                 return Flow::Reply(Reply::code(Rcode::SERVFAIL).because(Ede::new(0, why)));
             }
-            Some((rule, Fit::Fits(zone, found))) => (rule, zone, found),
+            Some((rule, Fit::Fits(zone, found, variables))) => (rule, zone, found, variables),
         };
-        match self.make(rule, (zone, found), (asked, context), text_of(&asked.question, &name), first) {
+        let text = text_of(&asked.question, &name);
+        match self.make(rule, (zone, found, &variables), (asked, context), text, first) {
             Ok(made) => then(rule, &made, asked),
             Err(why) => {
                 let why: String = why.chars().take(REASON).collect();
@@ -260,6 +301,24 @@ impl Templates {
             }
         }
     }
+}
+
+/// The texts of a match in order, and its groups by name and number; without an expression the name is all of it.
+fn captured<'q>(found: Option<&'q (Regex, String)>, name: &'q str) -> (Vec<&'q str>, Groups<'q>) {
+    let captures = found.and_then(|(regex, _)| Some((regex, regex.captures(name.as_bytes())?)));
+    let Some((regex, captures)) = captures else {
+        return (vec![name], Groups(vec![(Cow::Borrowed("0"), name)]));
+    };
+    let text = |index: usize| {
+        let range = captures.get(index).map_or(0..0, |group| group.range());
+        name.get(range).unwrap_or_default()
+    };
+    let numbered = (0..captures.len()).map(|index| (Cow::Owned(index.to_string()), text(index)));
+    let mut groups: Vec<(Cow<'q, str>, &'q str)> = numbered.collect();
+    for (index, name) in regex.capture_names().enumerate() {
+        groups.extend(name.map(|name| (Cow::Borrowed(name), text(index))));
+    }
+    ((0..captures.len()).map(text).collect(), Groups(groups))
 }
 
 /// The text of a question's name in lower case, made when it is first needed.

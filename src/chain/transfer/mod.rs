@@ -9,9 +9,11 @@
 
 mod parse;
 mod policy;
+mod ready;
 mod sending;
 mod step;
 
 pub(super) use parse::{HELP, SYNTAX, WORD, address, parse};
 pub use policy::{Grant, Policy, To};
+pub(super) use ready::Ready;
 pub use sending::{Records, Transfer, Whole};

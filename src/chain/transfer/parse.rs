@@ -19,7 +19,7 @@ transfer [ZONES…] {
 
 /// What it does.
 pub(in crate::chain) const HELP: &str =
-    "lets others transfer the zones of kubernetes, file, auto and secondary";
+    "lets others transfer the zones of kubernetes, k8s_external, file, auto and secondary";
 
 /// The options, for hints.
 const OPTIONS: &[&str] = &["to", "source"];

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use super::facts::Facts;
-use super::syntax::{Fault, read};
-use super::tree::Test;
 use crate::chain::asked::Asked;
 use crate::chain::build::Draft;
+use crate::chain::expression::{Facts, Names, Test, read, read_line, text_of};
 use crate::chain::plan::{Chain, Listener};
 use crate::chain::step::{Context, Flow, Step};
 use crate::corefile::{Directive, Error};
@@ -58,32 +56,11 @@ pub(in crate::chain) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> R
     Ok(())
 }
 
-/// Reads one `expr`; its arguments are one text with single spaces between them.
+/// Reads one `expr`.
 fn expression(line: &Directive) -> Result<(Test, String), Error> {
     let args = line.expect_args(1..=usize::MAX)?;
-    let mut text = String::new();
-    let mut starts = Vec::new();
-    for arg in args {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        starts.push(text.len());
-        text.push_str(&arg.text);
-    }
-    match read(&text) {
-        Ok(test) => Ok((test, text)),
-        Err(Fault { at, problem, hint }) => {
-            let place = starts.partition_point(|start| *start <= at).saturating_sub(1);
-            let error = args.get(place).unwrap_or(&line.word).error(problem);
-            // Between quotes of its own a text is bare by now.
-            let bare = args.len() > 1 && args.iter().any(|arg| arg.quoted);
-            Err(match hint {
-                _ if bare => error.hint("texts stand in single quotes: `'example.org.'`"),
-                Some(hint) => error.hint(hint),
-                None => error,
-            })
-        }
-    }
+    let test = read_line(line, args, |text| read(text, &Names::default()))?;
+    Ok((test, text_of(args)))
 }
 
 /// For which queries a block is.
@@ -119,7 +96,7 @@ impl View {
         listener: &Listener,
         chain: &Chain,
     ) -> bool {
-        let facts = Facts { asked, question, listener, chain };
+        let facts = Facts::of(asked, question, listener, chain);
         self.tests.iter().all(|test| test.holds(&facts) == Some(true))
     }
 }

@@ -47,7 +47,7 @@ impl Door {
     pub(super) fn new(room: Rc<Room>, socket: Socket, entry: &Entry) -> (Rc<Self>, watch::Sender<bool>) {
         let (tell, leave) = watch::channel(false);
         let traffic = entry.traffic.clone().unwrap_or_else(|| Arc::new(Traffic::new(&[])));
-        let guests = Rc::new(Guests::new(traffic.clone()));
+        let guests = Rc::new(Guests::new(traffic.clone(), room.ledger.clone()));
         (Rc::new(Self { room, socket, guests, traffic, leave }), tell)
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use super::ledger::Ledger;
 use crate::metrics::Traffic;
 
 /// Bytes of replies that may wait for a peer to read them, beyond which no more queries of it are answered.
@@ -49,6 +50,10 @@ pub(super) struct Guest {
     freed: Notify,
     /// Rung when it must make room for another.
     evicted: Notify,
+    /// Whether it was cut because all connections held too much.
+    cut: Cell<bool>,
+    /// Where what all of them hold is counted.
+    ledger: Rc<Ledger>,
 }
 
 impl Guest {
@@ -70,9 +75,31 @@ impl Guest {
         }
     }
 
+    /// Who it is.
+    pub(super) fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// What it holds: of replies that it has not read, and of queries that are not whole. Unit: bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.owed.get() + self.kept.get()
+    }
+
+    /// Whether it was cut.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    /// Ends it, since all connections hold too much.
+    pub(super) fn cut(&self) {
+        self.cut.set(true);
+        self.evicted.notify_one();
+    }
+
     /// Notes that it is owed so many bytes.
     pub(super) fn owe(self: &Rc<Self>, bytes: usize) -> Debt {
         self.owed.set(self.owed.get() + bytes);
+        self.ledger.add(bytes);
         Debt { guest: self.clone(), bytes }
     }
 
@@ -115,12 +142,13 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Keeps so many bytes more of it; false where its connection keeps too many.
+    /// Keeps so many bytes more of it; false where its connection keeps too many, or was cut.
     pub(super) fn keep(&mut self, bytes: usize) -> bool {
         self.kept += bytes;
         let kept = self.guest.kept.get() + bytes;
         self.guest.kept.set(kept);
-        kept <= KEPT
+        self.guest.ledger.add(bytes);
+        kept <= KEPT && !self.guest.is_cut()
     }
 }
 
@@ -129,6 +157,7 @@ impl Drop for Query {
         let guest = &self.guest;
         guest.busy.set(guest.busy.get().saturating_sub(1));
         guest.kept.set(guest.kept.get().saturating_sub(self.kept));
+        guest.ledger.sub(self.kept);
         guest.alive();
     }
 }
@@ -147,6 +176,7 @@ impl Debt {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.guest.owed.set(self.guest.owed.get().saturating_sub(bytes));
+        self.guest.ledger.sub(bytes);
         self.guest.alive();
         self.guest.freed.notify_waiters();
     }
@@ -166,6 +196,8 @@ pub(super) struct Guests {
     traffic: Arc<Traffic>,
     /// The most of them, as last heard.
     most: Cell<usize>,
+    /// Where it is counted what they hold.
+    ledger: Rc<Ledger>,
 }
 
 /// A place that a connection takes; given back when dropped.
@@ -178,8 +210,8 @@ pub(super) struct Place {
 
 impl Guests {
     /// Nobody yet.
-    pub(super) fn new(traffic: Arc<Traffic>) -> Self {
-        Self { all: RefCell::default(), traffic, most: Cell::new(usize::MAX) }
+    pub(super) fn new(traffic: Arc<Traffic>, ledger: Rc<Ledger>) -> Self {
+        Self { all: RefCell::default(), traffic, most: Cell::new(usize::MAX), ledger }
     }
 
     /// Returns when there are none.
@@ -229,7 +261,10 @@ impl Guests {
             active: Cell::new(Instant::now()),
             freed: Notify::new(),
             evicted: Notify::new(),
+            cut: Cell::new(false),
+            ledger: self.ledger.clone(),
         });
+        self.ledger.enter(&guest);
         all.push(guest.clone());
         Some(Place { guests: self.clone(), guest })
     }

@@ -18,6 +18,7 @@ mod http;
 mod https;
 #[cfg(feature = "https3")]
 mod https3;
+mod ledger;
 #[cfg(feature = "quic")]
 mod quic;
 pub(super) mod request;

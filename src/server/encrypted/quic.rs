@@ -37,8 +37,11 @@ mod code {
     pub(super) const EXCESSIVE: u16 = 4;
 }
 
-/// Bytes that may come on all streams of a connection before we read them, and that may wait for the peer.
-const WINDOW: u32 = 128 * 1024;
+/// Bytes that may come on all streams of a connection before we read them: the longest query, and some more.
+const RECEIVED: u32 = 68 * 1024;
+
+/// Bytes that are sent on all streams of a connection and may be lost yet; a longer reply goes in parts.
+const SENT: u64 = 32 * 1024;
 
 /// Bytes of a query that are read at a time.
 const CHUNK: usize = 4096;
@@ -80,9 +83,9 @@ fn configure(scheme: Scheme, entry: &Entry, idle: Duration) -> Option<ServerConf
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(entry.limits.streams(scheme)))
         .max_concurrent_uni_streams(VarInt::from_u32(own))
-        .receive_window(VarInt::from_u32(WINDOW))
+        .receive_window(VarInt::from_u32(RECEIVED))
         .stream_receive_window(VarInt::from_u32(u32::from(u16::MAX) + 16))
-        .send_window(u64::from(WINDOW))
+        .send_window(SENT)
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(idle.max(GONE).try_into().ok());
     config.transport_config(Arc::new(transport));

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -11,6 +12,7 @@ use super::super::kernel_link::KernelLink;
 use super::super::stream::StreamLimits;
 use super::super::worker::{Given, Worker};
 use super::guest::Times;
+use super::ledger::Ledger;
 use crate::chain::{Client, Entry, Socket, Timeouts, Transport};
 use crate::corefile::Transport as Scheme;
 
@@ -33,6 +35,8 @@ pub(super) struct Room {
     pub(super) patience: Duration,
     /// Listeners and connections that have not ended.
     pub(super) open: Cell<usize>,
+    /// What the connections hold that are not the worker's.
+    pub(super) ledger: Rc<Ledger>,
 }
 
 /// Somebody whom the thread waits for at its end.
@@ -57,8 +61,14 @@ pub(super) struct Peer {
 }
 
 impl Room {
-    /// A room around a worker whose streams have these bounds.
-    pub(super) fn new(worker: Own, limits: &StreamLimits, threads: usize, patience: Duration) -> Self {
+    /// A room around a worker whose streams have these bounds, `held` aside: that of `ledger` is of its own.
+    pub(super) fn new(
+        worker: Own,
+        limits: &StreamLimits,
+        threads: usize,
+        patience: Duration,
+        ledger: Rc<Ledger>,
+    ) -> Self {
         Self {
             worker: RefCell::new(worker),
             bell: Notify::new(),
@@ -67,6 +77,7 @@ impl Room {
             threads,
             patience,
             open: Cell::new(0),
+            ledger,
         }
     }
 

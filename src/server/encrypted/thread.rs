@@ -20,6 +20,7 @@ use super::super::kernel_link::KernelLink;
 use super::super::stream::StreamLimits;
 use super::super::worker::{Order, Orders, Phase, Worker, WorkerOptions};
 use super::door::Door;
+use super::ledger::Ledger;
 use super::room::Room;
 use crate::chain::{PipelineOptions, Socket};
 use crate::corefile::Transport as Scheme;
@@ -89,6 +90,7 @@ impl Encrypted {
         let phase = options.phase.clone();
         let orders = options.orders;
         let limits = StreamLimits { per_client: options.per_client, ..options.stream };
+        let ledger = Ledger::new(limits.held, options.pipeline.counters.clone());
         let worker = Worker::new(
             GateLink::new(link),
             WorkerOptions {
@@ -100,7 +102,8 @@ impl Encrypted {
                 phase: phase.clone(),
             },
         );
-        let room = Rc::new(Room::new(worker, &limits, options.threads, super::super::gate::PATIENCE));
+        let patience = super::super::gate::PATIENCE;
+        let room = Rc::new(Room::new(worker, &limits, options.threads, patience, ledger));
         let mut doors = Doors { room: room.clone(), tell: HashMap::new() };
         let mut by: Option<Tick> = None;
         loop {

@@ -395,6 +395,12 @@ impl<L: Link> Link for GateLink<L> {
         }
     }
 
+    fn held(&self, stream: StreamId) -> usize {
+        let Some(passage) = self.passages.get(&stream.0) else { return self.inner.held(stream) };
+        let session = passage.session.as_ref().map_or(0, |session| session.held());
+        passage.early.capacity() + session + self.inner.held(stream)
+    }
+
     fn interest(&mut self, stream: StreamId, read: bool, write: bool) {
         if let Some(passage) = self.passages.get_mut(&stream.0) {
             passage.wanted = (read, write);

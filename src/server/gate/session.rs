@@ -48,18 +48,26 @@ pub(super) struct Session {
     tls: ServerConnection,
     /// Whether the peer sends nothing more.
     ended: bool,
+    /// Bytes of the wire that were read since the last plain ones came out: what begins a record, or a handshake.
+    begun: usize,
 }
 
 impl Session {
     /// A session whose handshake is awaited. Errors: the configuration can't serve.
     pub(super) fn new(config: Arc<ServerConfig>) -> io::Result<Self> {
         let tls = ServerConnection::new(config).map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(Self { tls, ended: false })
+        Ok(Self { tls, ended: false, begun: 0 })
     }
 
     /// Whether the handshake is not done.
     pub(super) fn begins(&self) -> bool {
         self.tls.is_handshaking()
+    }
+
+    /// What it holds: what the peer has not read, and what it has begun to send. Unit: bytes.
+    pub(super) fn held(&self) -> usize {
+        let owed = if self.owes() { WRITE } else { 0 };
+        owed + self.begun.min(ROOM)
     }
 
     /// Whether something waits to be written to the wire.
@@ -80,7 +88,8 @@ impl Session {
             }
             match self.tls.read_tls(&mut Plain(wire)) {
                 Ok(0) => self.ended = true,
-                Ok(_) => {
+                Ok(count) => {
+                    self.begun += count;
                     if let Err(error) = self.tls.process_new_packets() {
                         let _ = self.flush(wire);
                         return Err(io::Error::new(ErrorKind::InvalidData, error.to_string()));
@@ -106,6 +115,7 @@ impl Session {
                 Ok(0) => self.ended = true,
                 Ok(count) => {
                     filled += count;
+                    self.begun = 0;
                     continue;
                 }
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => self.ended = true,

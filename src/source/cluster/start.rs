@@ -17,7 +17,7 @@ use super::reflect::{Reflector, ReflectorOptions};
 use super::throttle::ThrottleOptions;
 use super::track::Track;
 use crate::metrics::ClusterCounts;
-use crate::panics::{attempt, kept};
+use crate::panics::{keep, kept, turn};
 use crate::source::Selector;
 use crate::store::change::{Kind, Sink};
 
@@ -64,7 +64,12 @@ impl Cluster {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (end, ends) = tokio::sync::watch::channel(false);
         let thread = std::thread::Builder::new().name("cluster".to_owned()).spawn(move || {
-            attempt("cluster", || LocalSet::new().block_on(&runtime, watch(options, sink, ends, None)));
+            // The way to the store outlives a panic; all kinds are listed anew then.
+            let feed = Rc::new(Feed::new(sink));
+            keep("cluster", || {
+                let life = reflect(options.clone(), feed.clone(), ends.clone(), None);
+                LocalSet::new().block_on(&runtime, life);
+            });
             // Connections that are being made now are not waited for.
             runtime.shutdown_background();
         })?;
@@ -86,10 +91,20 @@ impl Drop for Cluster {
 pub async fn watch(
     options: ClusterOptions,
     sink: Box<dyn Sink + Send>,
+    ends: tokio::sync::watch::Receiver<bool>,
+    dial: Option<Arc<dyn Dial>>,
+) {
+    reflect(options, Rc::new(Feed::new(sink)), ends, dial).await;
+}
+
+/// The same into a feed that there is.
+async fn reflect(
+    options: ClusterOptions,
+    feed: Rc<Feed>,
     mut ends: tokio::sync::watch::Receiver<bool>,
     dial: Option<Arc<dyn Dial>>,
 ) {
-    let feed = Rc::new(Feed::new(sink));
+    turn("cluster");
     let connection =
         Connection::new(options.access.clone(), options.throttle, options.timing, options.counts.clone());
     let connection = Rc::new(connection.over(dial));

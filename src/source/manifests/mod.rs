@@ -16,6 +16,8 @@
 mod derive;
 mod documents;
 mod found;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzed;
 mod listing;
 mod read;
 mod report;

@@ -77,6 +77,15 @@ impl Manifests {
         report
     }
 
+    /// Takes a text for all that there is, in place of the folder, and feeds it; `name` is what problems call it.
+    pub fn take_text(&mut self, name: &str, bytes: &[u8], sink: &mut dyn Sink) -> Report {
+        let path = PathBuf::from(name);
+        self.files.entry(path.clone()).or_default().take(read(&path, bytes, &self.options.more));
+        let mut report = Report { changed: self.feed(sink), listed: true, ..Report::default() };
+        self.tell(Vec::new(), &mut report);
+        report
+    }
+
     /// Drops the files that are gone; true if there were any.
     fn forget(&mut self, listing: &Listing) -> bool {
         let before = self.files.len();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::super::exit::Exit;
+use super::super::exit::{Ended, Exit, Fault};
 use super::super::look;
 use super::super::text::{Format, json};
 use super::difference::{self, Difference};
@@ -46,25 +46,24 @@ pub struct CheckArgs {
 }
 
 /// The report of a file. Errors: it can't be read.
-fn report(path: &std::path::Path, args: &CheckArgs) -> Result<Report, String> {
-    let (name, text) = look::read(path)?;
+fn report(path: &std::path::Path, args: &CheckArgs) -> Result<Report, Fault> {
+    let (name, text) = look::read(path).map_err(Fault::usage)?;
     Ok(Report::of(&name, &text, args.port, &args.placeholders))
 }
 
-/// Checks; what is to be printed, and how it ended.
-pub(in crate::tools) fn check(args: &CheckArgs) -> (String, Exit) {
+/// Checks.
+pub(in crate::tools) fn check(args: &CheckArgs) -> Ended {
+    try_check(args).into()
+}
+
+/// The same: what is to be printed, and how it ended. Errors: a file can't be read.
+fn try_check(args: &CheckArgs) -> Result<(String, Exit), Fault> {
     if let [old, new] = args.diff.as_slice() {
-        return match (report(old, args), report(new, args)) {
-            (Ok(old), Ok(new)) => compare(args, &old, &new),
-            (Err(error), _) | (_, Err(error)) => (format!("signpost: {error}\n"), Exit::Usage),
-        };
+        return Ok(compare(args, &report(old, args)?, &report(new, args)?));
     }
     let mut reports = Vec::new();
     for path in &args.files {
-        match report(path, args) {
-            Ok(report) => reports.push(report),
-            Err(error) => return (format!("signpost: {error}\n"), Exit::Usage),
-        }
+        reports.push(report(path, args)?);
     }
     let refused = reports.iter().any(|report| report.error.is_some());
     let warned = reports.iter().any(|report| report.warnings.iter().any(|warning| warning.warns()));
@@ -77,7 +76,7 @@ pub(in crate::tools) fn check(args: &CheckArgs) -> (String, Exit) {
         Format::Json => json(&reports),
         Format::Text => reports.iter().map(show::report).collect::<Vec<_>>().join("\n"),
     };
-    (text, exit)
+    Ok((text, exit))
 }
 
 /// Compares two reports.

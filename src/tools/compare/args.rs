@@ -10,7 +10,8 @@ use super::judge::{Difference, Strictness, judge};
 use super::questions::{Asked, of_manifests, of_text};
 use crate::time::Clock;
 use crate::tools::ask::{AskError, ask, server};
-use crate::tools::exit::Exit;
+use crate::tools::exit::{Ended, Exit, Fault};
+use crate::tools::look::{is_stdin, read_text};
 use crate::tools::text::{Format, json, plural, wrap};
 use crate::wire::{Decoded, parse_name, rtype};
 
@@ -20,7 +21,8 @@ use crate::wire::{Decoded, parse_name, rtype};
     after_help = "Compared are the code, AA, the set of records of the answer and the zone of a negative reply, over UDP, and over \
                   TCP where a reply was cut. Order never counts. Differences that signpost makes on purpose name their rule in \
                   docs/behaviour.md and count only with --strict.\n\n\
-                  Exit codes: 0 no difference; 1 a server could not be asked; 2 a file can't be read; 4 differences."
+                  Exit codes: 0 no difference; 1 a server could not be asked; 2 a mistake on the command line, or a file \
+                  can't be read; 4 differences."
 )]
 pub struct CompareArgs {
     /// The other server
@@ -31,11 +33,11 @@ pub struct CompareArgs {
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:53")]
     pub server: String,
 
-    /// Ask for the names in this file: a name a line, types behind it
+    /// Ask for the names in this file: a name a line, types behind it; `-` is stdin
     #[arg(long, value_name = "FILE", required_unless_present = "from_manifests")]
     pub names: Option<PathBuf>,
 
-    /// Ask for all that the objects of this folder give rise to
+    /// Ask for all that the objects of this folder give rise to; `-` is stdin
     #[arg(long, value_name = "DIR")]
     pub from_manifests: Option<PathBuf>,
 
@@ -75,6 +77,9 @@ struct Report {
     on_purpose: usize,
     /// The differences.
     differences: Vec<Found>,
+    /// What is wrong with the manifests: of that nothing was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
 }
 
 /// A question whose replies differ.
@@ -88,45 +93,55 @@ struct Found {
     differences: Vec<Difference>,
 }
 
-/// Compares; what is to be printed, and how it ended.
-pub(in crate::tools) fn compare(args: &CompareArgs) -> (String, Exit) {
-    let asked = match questions(args) {
-        Ok(asked) => asked,
-        Err(text) => return (format!("signpost: {text}\n"), Exit::Usage),
-    };
-    match run(args, &asked) {
-        Ok(report) => {
-            let counts = report.different > 0 || args.strict && report.on_purpose > 0;
-            let text = match args.format {
-                Format::Json => json(&report),
-                Format::Text => show(&report),
-            };
-            (text, if counts { Exit::Differs } else { Exit::Good })
-        }
-        Err(text) => (format!("signpost: {text}\n"), Exit::Bad),
-    }
+/// Compares.
+pub(in crate::tools) fn compare(args: &CompareArgs) -> Ended {
+    try_compare(args).into()
 }
 
-/// What is to be asked. Errors: in words.
-fn questions(args: &CompareArgs) -> Result<Vec<Asked>, String> {
+/// The same: what is to be printed, and how it ended. Errors: nothing to ask, nobody to ask.
+fn try_compare(args: &CompareArgs) -> Result<(String, Exit), Fault> {
+    let servers = (server(&args.server), server(&args.against));
+    let servers = (servers.0.map_err(Fault::usage)?, servers.1.map_err(Fault::usage)?);
+    let (asked, problems) = questions(args).map_err(Fault::usage)?;
+    let mut report = run(args, servers, &asked).map_err(Fault::bad)?;
+    report.problems = problems;
+    let counts = report.different > 0 || args.strict && report.on_purpose > 0;
+    let text = match args.format {
+        Format::Json => json(&report),
+        Format::Text => show(&report),
+    };
+    Ok((text, if counts { Exit::Differs } else { Exit::Good }))
+}
+
+/// What is to be asked, and what is wrong with what that was made from. Errors: in words.
+fn questions(args: &CompareArgs) -> Result<(Vec<Asked>, Vec<String>), String> {
     let mut asked = Vec::new();
+    let mut problems = Vec::new();
+    let of_stdin = |path: &Option<PathBuf>| path.as_deref().is_some_and(is_stdin);
+    if of_stdin(&args.names) && of_stdin(&args.from_manifests) {
+        return Err("--names and --from-manifests cannot both be stdin".to_owned());
+    }
     if let Some(file) = &args.names {
-        let name = file.display().to_string();
-        let text = std::fs::read_to_string(file).map_err(|error| format!("reading {name}: {error}"))?;
+        let (name, text) = read_text(file)?;
         asked.extend(of_text(&name, &text)?);
     }
     if let Some(dir) = &args.from_manifests {
-        asked.extend(of_manifests(dir, &args.zone)?);
+        let (questions, wrong) = of_manifests(dir, &args.zone)?;
+        asked.extend(questions);
+        problems = wrong;
     }
     if asked.is_empty() {
         return Err("there is nothing to ask".to_owned());
     }
-    Ok(asked)
+    Ok((asked, problems))
 }
 
 /// Asks both. Errors: a server can't be asked, in words.
-fn run(args: &CompareArgs, asked: &[Asked]) -> Result<Report, String> {
-    let (ours, theirs) = (server(&args.server)?, server(&args.against)?);
+fn run(
+    args: &CompareArgs,
+    (ours, theirs): (SocketAddr, SocketAddr),
+    asked: &[Asked],
+) -> Result<Report, String> {
     let clock = Clock::system();
     let strict = Strictness { ttl: args.ttl, authoritative: !args.no_aa };
     let mut report = Report {
@@ -136,6 +151,7 @@ fn run(args: &CompareArgs, asked: &[Asked]) -> Result<Report, String> {
         different: 0,
         on_purpose: 0,
         differences: Vec::new(),
+        problems: Vec::new(),
     };
     // A server that has answered once and is silent about a name is different; one that never answers is not there.
     let mut heard = (false, false);
@@ -214,6 +230,9 @@ fn show(report: &Report) -> String {
     }
     if !report.differences.is_empty() {
         out.push('\n');
+    }
+    for problem in &report.problems {
+        wrap(&mut out, "not asked for: ", problem);
     }
     let purpose = match report.on_purpose {
         0 => String::new(),

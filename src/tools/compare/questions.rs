@@ -51,17 +51,17 @@ pub(super) fn of_text(name: &str, text: &str) -> Result<Vec<Asked>, String> {
     Ok(asked)
 }
 
-/// The questions that the objects of a folder give rise to: every Service, port, endpoint and address, each of them in every
+/// The questions that the objects of a folder, or of stdin, give rise to, and what is wrong with those: every Service, port, endpoint and address, each of them in every
 /// type that matters, and names that are not there.
 ///
 /// Errors: the folder can't be read, in words.
-pub(super) fn of_manifests(dir: &Path, zone: &str) -> Result<Vec<Asked>, String> {
+pub(super) fn of_manifests(dir: &Path, zone: &str) -> Result<(Vec<Asked>, Vec<String>), String> {
     let zone = format!("{}.", zone.trim_end_matches('.'));
     let text =
         format!(". {{\n    kubernetes {zone} in-addr.arpa ip6.arpa {{\n        manifests .\n    }}\n}}\n");
     let parts = Looking { manifests: Some(dir.to_owned()), ..Looking::default() };
     let Looked { mut parts, .. } = look("manifests", &text, 53, parts).map_err(|error| error.render())?;
-    parts.feed()?;
+    let problems = parts.feed().map_err(|unfed| unfed.to_string())?;
     let mut names: BTreeSet<(String, u16)> = BTreeSet::new();
     let mut ask = |name: &str, types: &[u16]| {
         names.extend(types.iter().map(|qtype| (name.to_ascii_lowercase(), *qtype)));
@@ -115,7 +115,7 @@ pub(super) fn of_manifests(dir: &Path, zone: &str) -> Result<Vec<Asked>, String>
             }
         });
     }
-    Ok(names.into_iter().map(|(name, qtype)| Asked { name, qtype }).collect())
+    Ok((names.into_iter().map(|(name, qtype)| Asked { name, qtype }).collect(), problems))
 }
 
 /// The reverse name of an address.

@@ -1,6 +1,6 @@
 //! The command.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,7 +11,7 @@ use crate::chain::StoreSource;
 use crate::chain::explain::Explained;
 use crate::source::cluster::{Review, review};
 use crate::tools::check::{Notice, notices};
-use crate::tools::exit::Exit;
+use crate::tools::exit::{Ended, Exit};
 use crate::tools::look::{AskedStore, Looking, look, read};
 use crate::tools::page::fetch;
 use crate::tools::text::{Format, json, plural, wrap};
@@ -78,15 +78,23 @@ impl Findings {
         self.not_looked_at.push(why.into());
     }
 
-    /// The codes of the findings.
+    /// Whether there is a finding of this code with such a text.
+    pub(super) fn told(&self, code: &str, such: impl Fn(&str) -> bool) -> bool {
+        self.findings.iter().any(|finding| finding.code == code && such(&finding.text))
+    }
+
+    /// The codes of the findings, each of which says what to do.
     #[cfg(test)]
     pub(super) fn codes(&self) -> Vec<&'static str> {
+        for finding in &self.findings {
+            assert!(!finding.text.is_empty() && !finding.advice.is_empty(), "{}", finding.code);
+        }
         self.findings.iter().map(|finding| finding.code).collect()
     }
 }
 
-/// Looks; what is to be printed, and how it ended.
-pub(in crate::tools) fn doctor(args: &DoctorArgs) -> (String, Exit) {
+/// Looks.
+pub(in crate::tools) fn doctor(args: &DoctorArgs) -> Ended {
     let mut found = Findings::default();
     corefile(args, &mut found);
     match std::fs::read_to_string(&args.resolv) {
@@ -97,7 +105,8 @@ pub(in crate::tools) fn doctor(args: &DoctorArgs) -> (String, Exit) {
         Ok((200, text)) => {
             found.looked(format!("the metrics at {}", args.metrics));
             let numbers = Numbers::read(&text);
-            server::look(&numbers, &mut found);
+            let own: Vec<IpAddr> = crate::app::interfaces().into_iter().map(|(_, ip)| ip).collect();
+            server::look(&numbers, &own, &mut found);
             let limit = memory::limit(Path::new("/sys/fs/cgroup"));
             memory::look(&numbers, &limit, &mut found);
             running(args.metrics, &numbers, &limit, &mut found);
@@ -130,7 +139,9 @@ pub(in crate::tools) fn doctor(args: &DoctorArgs) -> (String, Exit) {
         Format::Json => json(&found),
         Format::Text => show(&found),
     };
-    (text, exit)
+    let nothing = "nothing could be looked at: run it beside the server (kubectl exec), or say where things are with --conf, \
+                   --metrics, --ready and --resolv";
+    Ended { text, fault: (exit == Exit::Bad).then(|| nothing.to_owned()), exit }
 }
 
 /// Asks the running server what was asked lately, and how much it holds.
@@ -218,7 +229,9 @@ fn show(found: &Findings) -> String {
         0 => "nothing was found".to_owned(),
         count => plural(count, "finding"),
     };
-    wrap(&mut out, "", &format!("{count}; looked at: {}", found.looked_at.join(", ")));
+    if !found.looked_at.is_empty() {
+        wrap(&mut out, "", &format!("{count}; looked at: {}", found.looked_at.join(", ")));
+    }
     for why in &found.not_looked_at {
         wrap(&mut out, "not looked at: ", why);
     }

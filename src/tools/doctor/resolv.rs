@@ -26,7 +26,9 @@ pub(super) fn look(path: &Path, text: &str, found: &mut Findings) {
     }
     for server in &servers {
         let bare = server.split('%').next().unwrap_or_default();
-        if bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+        // Where the Corefile names this file, that line has a finding of its own.
+        let told = |text: &str| text.starts_with(&format!("{name} names {bare},"));
+        if bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) && !found.told("resolv-loop", told) {
             let resolved = if *server == "127.0.0.53" { " (systemd-resolved's stub)" } else { "" };
             found.add(
                 "warning",
@@ -82,5 +84,18 @@ mod tests {
             codes("nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver ::1 ; a\n"),
             ["resolv-loop", "resolv-servers"]
         );
+    }
+    #[test]
+    fn a_loop_that_a_line_of_the_corefile_has_is_told_once() {
+        let mut found = Findings::default();
+        found.add(
+            "warning",
+            "resolv-loop",
+            "resolv.conf names 127.0.0.53, which inside a pod is the pod itself",
+            "name others",
+        );
+        look(Path::new("resolv.conf"), "nameserver 127.0.0.53\nnameserver 127.0.0.5\n", &mut found);
+        assert_eq!(found.codes(), ["resolv-loop", "resolv-loop"]);
+        assert!(found.told("resolv-loop", |text| text.contains("names 127.0.0.5,")));
     }
 }

@@ -1,25 +1,35 @@
 //! What the numbers of the running server tell.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use super::args::Findings;
 use super::numbers::Numbers;
 
 /// Below so many queries no share says anything.
 const ENOUGH: f64 = 1000.0;
 
-/// Looks at the numbers.
-pub(super) fn look(numbers: &Numbers, found: &mut Findings) {
+/// Looks at the numbers; `own` are the addresses of this machine.
+pub(super) fn look(numbers: &Numbers, own: &[IpAddr], found: &mut Findings) {
     upstreams(numbers, found);
     watches(numbers, found);
     ages(numbers, found);
     caches(numbers, found);
     faults(numbers, found);
-    waste(numbers, found);
+    waste(numbers, own, found);
 }
 
-/// Upstreams that are down, lossy, slow, or lead back here.
+/// Upstreams that are down, lossy, slow, or lead back here: of one that is put aside only why.
 fn upstreams(numbers: &Numbers, found: &mut Findings) {
+    let mut aside = BTreeSet::new();
+    // Not every family names protocol and path.
+    let address = |to: &str| {
+        let bare = to.rsplit("://").next().unwrap_or_default();
+        bare.split('/').next().unwrap_or_default().to_owned()
+    };
     for (to, looping) in numbers.by("signpost_loop_detected", "to", &[]) {
         if looping > 0.0 {
+            aside.insert(address(&to));
             found.add(
                 "warning",
                 "loop",
@@ -29,7 +39,7 @@ fn upstreams(numbers: &Numbers, found: &mut Findings) {
         }
     }
     for (to, up) in numbers.by("signpost_upstream_up", "to", &[]) {
-        if up < 1.0 {
+        if up < 1.0 && aside.insert(address(&to)) {
             found.add(
                 "warning",
                 "upstream-down",
@@ -39,7 +49,7 @@ fn upstreams(numbers: &Numbers, found: &mut Findings) {
         }
     }
     for (to, lost) in numbers.by("signpost_upstream_lost_ratio", "to", &[]) {
-        if lost > 0.05 {
+        if lost > 0.05 && !aside.contains(&address(&to)) {
             found.add(
                 "warning",
                 "upstream-lossy",
@@ -50,7 +60,7 @@ fn upstreams(numbers: &Numbers, found: &mut Findings) {
         }
     }
     for (to, seconds) in numbers.by("signpost_upstream_rtt_seconds", "to", &[]) {
-        if seconds > 0.2 {
+        if seconds > 0.2 && !aside.contains(&address(&to)) {
             found.add(
                 "hint",
                 "upstream-slow",
@@ -66,7 +76,8 @@ fn watches(numbers: &Numbers, found: &mut Findings) {
     for (resource, count) in
         numbers.by("signpost_watch_failures_total", "resource", &[("reason", "forbidden")])
     {
-        if count > 0.0 {
+        // Where the account was asked for, that says more.
+        if count > 0.0 && !found.told("rights", |text| text.contains(&format!(" {resource} ("))) {
             found.add(
                 "warning",
                 "rights",
@@ -203,7 +214,7 @@ fn faults(numbers: &Numbers, found: &mut Findings) {
 }
 
 /// Queries that need not have been asked.
-fn waste(numbers: &Numbers, found: &mut Findings) {
+fn waste(numbers: &Numbers, own: &[IpAddr], found: &mut Findings) {
     let Some(all) = numbers.sum("coredns_dns_responses_total", &[]).filter(|all| *all > ENOUGH) else {
         found.blind("waste by search lists: fewer than 1,000 queries were counted, or `prometheus` is not in the Corefile");
         return;
@@ -226,10 +237,9 @@ fn waste(numbers: &Numbers, found: &mut Findings) {
     }
     let asked = |qtype| numbers.sum("coredns_dns_requests_total", &[("type", qtype)]).unwrap_or(0.0);
     let (four, six) = (asked("A"), asked("AAAA"));
-    let machine = crate::app::interfaces();
-    let has_six = machine.iter().any(|(_, ip)| match ip {
-        std::net::IpAddr::V6(ip) => !ip.is_loopback() && ip.segments()[0] & 0xffc0 != 0xfe80,
-        std::net::IpAddr::V4(_) => false,
+    let has_six = own.iter().any(|ip| match ip {
+        IpAddr::V6(ip) => !ip.is_loopback() && ip.segments()[0] & 0xffc0 != 0xfe80,
+        IpAddr::V4(_) => false,
     });
     if six > (four + six) * 0.3 && four + six > ENOUGH && !has_six {
         found.add(
@@ -245,11 +255,17 @@ fn waste(numbers: &Numbers, found: &mut Findings) {
 mod tests {
     use super::*;
 
-    /// The codes of what is found.
-    fn codes(text: &str) -> Vec<&'static str> {
+    /// The codes of what is found on a machine with these addresses; each finding says what to do.
+    fn codes_at(own: &[&str], text: &str) -> Vec<&'static str> {
+        let own: Vec<IpAddr> = own.iter().map(|ip| ip.parse().unwrap()).collect();
         let mut found = Findings::default();
-        look(&Numbers::read(text), &mut found);
+        look(&Numbers::read(text), &own, &mut found);
         found.codes()
+    }
+
+    /// The same on a machine of both families.
+    fn codes(text: &str) -> Vec<&'static str> {
+        codes_at(&["10.0.0.1", "fd00::1"], text)
     }
 
     #[test]
@@ -276,8 +292,21 @@ mod tests {
                 "signpost_watch_confirmed_age_seconds{zone=\"cluster.local.\",resource=\"services\"} 200\n",
                 "watch-silent",
             ),
+            ("signpost_watch_failures_total{resource=\"services\",reason=\"unauthorized\"} 3\n", "rights"),
+            (
+                "signpost_watch_lists_total{resource=\"services\"} 40\n\
+                 signpost_watch_failures_total{resource=\"services\",reason=\"expired\"} 30\n",
+                "relists",
+            ),
             ("coredns_panics_total 1\n", "panics"),
             ("coredns_reload_failed_total 2\n", "reload"),
+            ("signpost_log_dropped_total 7\n", "log-dropped"),
+            ("signpost_table_full_total 7\n", "table-full"),
+            ("signpost_connections_refused_total{server=\"dns://:53\"} 7\n", "connections"),
+            (
+                "coredns_cache_requests_total{zones=\".\"} 50000\ncoredns_cache_hits_total{zones=\".\"} 900\n",
+                "cache-misses",
+            ),
             ("coredns_dns_responses_total{rcode=\"NXDOMAIN\",plugin=\"kubernetes\"} 90000\n", "search-list"),
             (
                 "coredns_cache_requests_total{zones=\".\"} 5000\ncoredns_cache_hits_total{zones=\".\"} 4000\n\
@@ -288,5 +317,36 @@ mod tests {
         ] {
             assert_eq!(codes(text), [code], "{text}");
         }
+    }
+    #[test]
+    fn an_upstream_that_is_put_aside_is_told_once() {
+        let down = "signpost_upstream_up{to=\"10.0.0.2:53\"} 0\nsignpost_upstream_lost_ratio{to=\"10.0.0.2:53\"} 0.9\n\
+                    signpost_upstream_rtt_seconds{to=\"10.0.0.2:53\"} 0.9\n";
+        assert_eq!(codes(down), ["upstream-down"]);
+        assert_eq!(codes(&format!("{down}signpost_loop_detected{{to=\"10.0.0.2:53\"}} 1\n")), ["loop"]);
+        let looping = format!("{down}signpost_loop_detected{{to=\"https://10.0.0.2:53/dns-query\"}} 1\n");
+        assert_eq!(codes(&looping), ["loop"], "whatever it is asked by");
+        // Others are told beside it.
+        let other = "signpost_upstream_up{to=\"10.0.0.3:53\"} 1\nsignpost_upstream_lost_ratio{to=\"10.0.0.3:53\"} 0.2\n";
+        assert_eq!(codes(&format!("{down}{other}")), ["upstream-down", "upstream-lossy"]);
+    }
+
+    #[test]
+    fn rights_that_the_account_was_found_to_lack_are_told_once() {
+        let text = "signpost_watch_failures_total{resource=\"services\",reason=\"forbidden\"} 3\n\
+                    signpost_watch_failures_total{resource=\"pods\",reason=\"forbidden\"} 3\n";
+        let mut found = Findings::default();
+        found.add("warning", "rights", "this account may not list services (core)", "add it");
+        look(&Numbers::read(text), &[], &mut found);
+        assert_eq!(found.codes(), ["rights", "rights"]);
+        assert!(found.told("rights", |text| text.contains("refused pods 3 times")));
+    }
+
+    #[test]
+    fn questions_for_ipv6_are_found_where_the_pod_has_none() {
+        let text = "coredns_dns_responses_total{rcode=\"NOERROR\",plugin=\"kubernetes\"} 90000\n\
+                    coredns_dns_requests_total{type=\"A\"} 45000\ncoredns_dns_requests_total{type=\"AAAA\"} 45000\n";
+        assert_eq!(codes_at(&["127.0.0.1", "::1", "10.0.0.1", "fe80::1"], text), ["aaaa"]);
+        assert_eq!(codes_at(&["10.0.0.1", "2001:db8::1"], text), [""; 0]);
     }
 }

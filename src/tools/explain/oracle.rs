@@ -1,11 +1,13 @@
 //! Who knows why: a running server, or a plan that is made of files and never served.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::chain::StoreSource;
 use crate::chain::explain::{Explained, explain};
 use crate::time::Clock;
-use crate::tools::look::{Looked, Looking, look, read};
+use crate::tools::exit::Fault;
+use crate::tools::look::{Looked, Looking, Unfed, is_stdin, look, read};
 use crate::tools::{ask, page};
 use crate::wire::{Decoded, parse_name};
 
@@ -65,42 +67,31 @@ pub(super) enum Oracle {
 }
 
 impl Oracle {
-    /// Finds the server, or reads the files. Errors: in words.
-    pub(super) fn open(options: &OracleOptions<'_>) -> Result<Self, String> {
+    /// Finds the server, or reads the files. Errors: there is none, or a file can't be read, or is refused.
+    pub(super) fn open(options: &OracleOptions<'_>) -> Result<Self, Fault> {
         if options.manifests.is_none() && options.conf.is_none() {
             return Self::find(options);
         }
         let (name, text) = match options.conf {
-            Some(path) => read(path)?,
+            Some(path) => read(path).map_err(Fault::usage)?,
             None => ("the usual Corefile".to_owned(), COREFILE.to_owned()),
         };
         let manifests = options.manifests.map(Path::to_owned);
-        let parts = Looking { manifests, read_hosts: true, ..Looking::default() };
-        let mut looked = look(&name, &text, 53, parts).map_err(|error| error.render())?;
-        let problems = looked.parts.feed()?;
+        let parts = Looking { manifests, read_files: true, ..Looking::default() };
+        let mut looked = look(&name, &text, 53, parts).map_err(|error| Fault::bad(error.render()))?;
+        let problems = looked.parts.feed().map_err(|unfed| match unfed {
+            Unfed::Cluster => Fault::bad(unfed.to_string()),
+            Unfed::Folder(_) | Unfed::Stdin(_) => Fault::usage(unfed.to_string()),
+        })?;
         Ok(Self::Files { looked: Box::new(looked), problems, client: options.client, clock: Clock::system() })
     }
 
     /// Finds the running server.
-    fn find(options: &OracleOptions<'_>) -> Result<Self, String> {
-        let usual = page::USUAL.map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
-        let places = options.admin.map_or_else(|| usual.to_vec(), |admin| vec![admin]);
-        let mut faults = Vec::new();
-        for admin in places {
-            match page::fetch(admin, "/explain?name=.&type=NS") {
-                Ok((200, body)) if serde_json::from_str::<Explained>(&body).is_ok() => {
-                    let (server, client) = (options.server, options.client);
-                    return Ok(Self::Server { admin, server, client, clock: Clock::system() });
-                }
-                Ok((status, _)) => faults.push(format!("http://{admin}/explain answers {status}")),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        Err(format!(
-            "no running server tells why: {}. It tells beside `health` and `prometheus`, on loopback only; --admin says where, \
-             and --manifests DIR or --conf FILE look at files instead",
-            faults.join("; ")
-        ))
+    fn find(options: &OracleOptions<'_>) -> Result<Self, Fault> {
+        let instead = ", or look at files with --conf FILE or --manifests DIR";
+        let (admin, Explained { .. }) = page::find(options.admin, "/explain?name=.&type=NS", instead)?;
+        let (server, client) = (options.server, options.client);
+        Ok(Self::Server { admin, server, client, clock: Clock::system() })
     }
 
     /// Who it is, in words.
@@ -115,10 +106,27 @@ impl Oracle {
                 let sources: Vec<String> = sources.collect();
                 if sources.is_empty() {
                     "files".to_owned()
+                } else if looked.parts.manifests.as_deref().is_some_and(is_stdin) {
+                    "the manifests from stdin".to_owned()
                 } else {
                     format!("the manifests in {}", sources.join(" and "))
                 }
             }
+        }
+    }
+
+    /// The folder of manifests that it knows all from; none where that is no single one.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        let Self::Files { looked, .. } = self else { return None };
+        if let Some(dir) = &looked.parts.manifests {
+            return Some(dir.clone()).filter(|dir| !is_stdin(dir));
+        }
+        match looked.parts.stores.as_slice() {
+            [asked] => match &asked.spec.source {
+                StoreSource::Manifests(dir) => Some(dir.clone()),
+                StoreSource::Cluster(_) => None,
+            },
+            _ => None,
         }
     }
 
@@ -131,22 +139,17 @@ impl Oracle {
     }
 
     /// The cluster's zone.
-    pub(super) fn cluster_zone(&mut self) -> Result<Option<String>, String> {
+    pub(super) fn cluster_zone(&mut self) -> Result<Option<String>, Fault> {
         Ok(self.explain(".", 2)?.cluster_zone)
     }
 
-    /// What becomes of a question.
-    pub(super) fn explain(&mut self, name: &str, qtype: u16) -> Result<Explained, String> {
+    /// What becomes of a question. Errors: the server does not tell any more, or the name is none.
+    pub(super) fn explain(&mut self, name: &str, qtype: u16) -> Result<Explained, Fault> {
         match self {
             Self::Server { admin, server, client, .. } => {
                 let client = client.map(|client| format!("&client={client}")).unwrap_or_default();
                 let path = format!("/explain?name={}&type=TYPE{qtype}{client}", page::escape(name));
-                let (status, body) = page::fetch(*admin, &path)?;
-                if status != 200 {
-                    return Err(format!("http://{admin}{path} answers {status}: {}", body.trim()));
-                }
-                let explained: Explained = serde_json::from_str(&body)
-                    .map_err(|error| format!("reading what {admin} says: {error}"))?;
+                let (_, explained): (SocketAddr, Explained) = page::find(Some(*admin), &path, "")?;
                 if server.is_none() {
                     *server = explained.listens.iter().find_map(|text| text.parse().ok()).map(reach);
                 }
@@ -154,7 +157,7 @@ impl Oracle {
             }
             Self::Files { looked, client, clock, .. } => {
                 let explained = explain(&looked.plan, (name, &format!("TYPE{qtype}")), *client, clock);
-                let mut explained = explained.ok_or_else(|| format!("`{name}` is no name"))?;
+                let mut explained = explained.ok_or_else(|| Fault::usage(format!("`{name}` is no name")))?;
                 explained.account.forget_ages();
                 Ok(explained)
             }

@@ -81,7 +81,14 @@ pub(super) fn resolver(
     let usual = vec![format!("{namespace}.svc.{zone}"), format!("svc.{zone}"), zone.to_owned()];
     let note = "the search list of pods with dnsPolicy ClusterFirst; zones of the node come behind it";
     let mut resolver = Resolver { ndots, search: usual, note: Some(note.to_owned()), asks: true };
-    let (Some(pod), Some(dir)) = (pod, manifests) else { return Ok(resolver) };
+    let Some(pod) = pod else { return Ok(resolver) };
+    let Some(dir) = manifests else {
+        // A server knows nothing of what pods say about DNS.
+        resolver.note = Some(format!(
+            "{note}; what Pod {namespace}/{pod} says of its own is known from a folder of manifests alone"
+        ));
+        return Ok(resolver);
+    };
     let spec = find(dir, namespace, pod).ok_or_else(|| {
         format!("there is no Pod {namespace}/{pod} among the manifests in {}", dir.display())
     })?;

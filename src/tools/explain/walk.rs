@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::oracle::Oracle;
 use crate::chain::explain::{Account, Explained, Fate, WatchAccount};
-use crate::wire::Rcode;
+use crate::tools::exit::Fault;
+use crate::wire::{Rcode, parse_name};
 
 /// How the one who asks resolves names: what is in its resolv.conf.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,7 +95,7 @@ impl Story {
     }
 }
 
-/// The names that a resolver tries for `name`, in its order.
+/// The names that a resolver tries for `name`, in its order; what would be too long for a name is not tried.
 pub(super) fn candidates(name: &str, resolver: &Resolver) -> Vec<String> {
     if name.ends_with('.') {
         return vec![name.to_owned()];
@@ -113,18 +114,18 @@ pub(super) fn candidates(name: &str, resolver: &Resolver) -> Vec<String> {
     all.retain(|name| {
         let new = !seen.contains(name);
         seen.push(name.clone());
-        new
+        new && parse_name(name).is_some()
     });
     all
 }
 
-/// Walks. Errors: nobody could be asked, in words.
+/// Walks. Errors: nobody tells any more.
 pub(super) fn walk(
     name: &str,
     types: &[u16],
     resolver: &Resolver,
     oracle: &mut Oracle,
-) -> Result<Story, String> {
+) -> Result<Story, Fault> {
     let mut story = Story {
         name: name.to_owned(),
         asked: oracle.text(),
@@ -236,6 +237,12 @@ mod tests {
     #[test]
     fn a_final_dot_leaves_the_search_list_out() {
         assert_eq!(tried("web.shop."), ["web.shop."]);
+    }
+
+    #[test]
+    fn a_candidate_that_is_too_long_for_a_name_is_passed_over() {
+        let long = ["a".repeat(60), "b".repeat(60), "c".repeat(60), "d".repeat(60)].join(".");
+        assert_eq!(tried(&long), [format!("{long}.")]);
     }
 
     #[test]

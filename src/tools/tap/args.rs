@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::show;
+use crate::admin::is_filter;
 use crate::observe::TapPage;
-use crate::tools::exit::Exit;
+use crate::tools::exit::{Ended, Exit, Fault};
 use crate::tools::live::{Ending, Terminal, print};
 use crate::tools::page::{escape, find};
 use crate::tools::text::Format;
@@ -18,7 +19,7 @@ use crate::tools::text::Format;
     after_help = "`observe` must be in the Corefile. Without --past it shows what is answered from now on, until Ctrl-C. A line is the \
                   time (UTC), the client, type, code, time taken, word that answered, name. --format json: an object a line. In a cluster: \
                   kubectl -n kube-system exec -it deploy/signpost -- /signpost tap --rcode NXDOMAIN\n\n\
-                  Exit codes: 0 it was shown; 1 no running server tells."
+                  Exit codes: 0 it was shown; 1 no running server tells; 2 a mistake on the command line."
 )]
 pub struct TapArgs {
     /// Show what the recorder has kept, and end
@@ -64,33 +65,34 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The most queries of a page: as many as the server gives.
 const PAGE: u64 = 10_000;
 
-/// What a filter says to the server.
-fn filters(args: &TapArgs) -> String {
+/// What a filter says to the server. Errors: a value that can't be read.
+fn filters(args: &TapArgs) -> Result<String, Fault> {
     let mut path = String::new();
     let texts =
         [("client", &args.client), ("name", &args.name), ("type", &args.qtype), ("rcode", &args.rcode)];
     for (key, value) in texts {
         if let Some(value) = value {
-            path.push_str(&format!("&{key}={}", escape(value)));
+            let parameter = format!("{key}={}", escape(value));
+            if !is_filter(&parameter) {
+                return Err(Fault::usage(format!("`{value}` is no value of --{key}")));
+            }
+            path.push_str(&format!("&{parameter}"));
         }
     }
     if let Some(slower) = args.slower {
         path.push_str(&format!("&slower={}", slower.saturating_mul(1000)));
     }
-    path
+    Ok(path)
 }
 
-/// Shows it; what is to be printed at the end, and how it ended.
-pub(in crate::tools) fn tap(args: &TapArgs) -> (String, Exit) {
-    match follow(args) {
-        Ok(()) => (String::new(), Exit::Good),
-        Err(fault) => (format!("signpost: {fault}\n"), Exit::Bad),
-    }
+/// Shows it.
+pub(in crate::tools) fn tap(args: &TapArgs) -> Ended {
+    follow(args).map(|()| (String::new(), Exit::Good)).into()
 }
 
-/// Shows page after page. Errors: nobody tells, in words.
-fn follow(args: &TapArgs) -> Result<(), String> {
-    let filters = filters(args);
+/// Shows page after page. Errors: nobody tells.
+fn follow(args: &TapArgs) -> Result<(), Fault> {
+    let filters = filters(args)?;
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut admin = args.admin;
     let mut after = if args.past { String::new() } else { "now".to_owned() };
@@ -98,9 +100,8 @@ fn follow(args: &TapArgs) -> Result<(), String> {
     let ending = Ending::listen();
     loop {
         let count = if args.past { left.min(PAGE) } else { PAGE };
-        let (at, body) = find(admin, &format!("/tap?after={after}&count={count}{filters}"))?;
-        let page: TapPage =
-            serde_json::from_str(&body).map_err(|error| format!("reading what {at} says: {error}"))?;
+        let (at, page): (SocketAddr, TapPage) =
+            find(admin, &format!("/tap?after={after}&count={count}{filters}"), "")?;
         admin = Some(at);
         // Of the past the oldest are always gone.
         if !args.past && (page.lost || page.left_out > 0) {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::screen::{Size, lines, screen};
 use crate::observe::TopPage;
-use crate::tools::exit::Exit;
+use crate::tools::exit::{Ended, Exit, Fault};
 use crate::tools::live::{Ending, Terminal, print};
 use crate::tools::page::find;
 use crate::tools::text::{Format, json};
@@ -75,30 +75,26 @@ const DRAW: Duration = Duration::from_secs(2);
 /// How many of each a pipe gets unless somebody says.
 const COUNT: u16 = 10;
 
-/// Shows it; what is to be printed, and how it ended.
-pub(in crate::tools) fn top(args: &TopArgs) -> (String, Exit) {
+/// Shows it.
+pub(in crate::tools) fn top(args: &TopArgs) -> Ended {
+    try_top(args).into()
+}
+
+/// The same: what is to be printed, and how it ended. Errors: nobody tells.
+fn try_top(args: &TopArgs) -> Result<(String, Exit), Fault> {
     let live = !args.once && args.format == Format::Text && Terminal::is_there();
     let count = args.count.unwrap_or(if live { 100 } else { COUNT });
     let path = format!("/top?minutes={}&count={count}", args.minutes);
-    let (admin, page) = match ask(args.admin, &path) {
-        Ok(found) => found,
-        Err(fault) => return (format!("signpost: {fault}\n"), Exit::Bad),
-    };
-    match args.format {
-        Format::Json => (json(&page), Exit::Good),
+    let (admin, page): (SocketAddr, TopPage) = find(args.admin, &path, "")?;
+    let text = match args.format {
+        Format::Json => json(&page),
         Format::Text if live => {
             draw(args.list, admin, &path, page);
-            (String::new(), Exit::Good)
+            String::new()
         }
-        Format::Text => (lines(&page, args.list), Exit::Good),
-    }
-}
-
-/// Asks the server that is found; errors in words.
-fn ask(admin: Option<SocketAddr>, path: &str) -> Result<(SocketAddr, TopPage), String> {
-    let (admin, body) = find(admin, path)?;
-    let page = serde_json::from_str(&body).map_err(|error| format!("reading what {admin} says: {error}"))?;
-    Ok((admin, page))
+        Format::Text => lines(&page, args.list),
+    };
+    Ok((text, Exit::Good))
 }
 
 /// Draws until it is ended; a server that is away for a while is asked again.
@@ -112,9 +108,9 @@ fn draw(list: Option<List>, admin: SocketAddr, path: &str, mut page: TopPage) {
         if !print(&terminal.frame(&view)) || ending.wait(DRAW) {
             return;
         }
-        match ask(Some(admin), path) {
+        match find(Some(admin), path, "") {
             Ok((_, fresh)) => (page, fault) = (fresh, None),
-            Err(text) => fault = Some(text),
+            Err(told) => fault = Some(told.to_string()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a template is once it is read: nodes, and expressions that can be run.
 
 use super::format::Verb;
+use crate::chain::expression;
 
 /// What is known of the expressions that a template's names come from.
 #[derive(Clone, Default, Debug)]
@@ -9,6 +10,8 @@ pub(in crate::chain::template) struct Known {
     pub(in crate::chain::template) groups: Vec<String>,
     /// How many texts `.Match` has at most.
     pub(in crate::chain::template) matches: usize,
+    /// The variables of `var` with their kinds, in the order of their places.
+    pub(in crate::chain::template) variables: Vec<(String, expression::Kind)>,
 }
 
 /// A template that can be run.
@@ -152,6 +155,8 @@ pub(super) enum Expr {
     Part(Part),
     /// A group by its name.
     Group(String),
+    /// The variable of `var` in this place.
+    Variable(usize),
     /// A metadata label.
     Meta(Box<Expr>),
     /// A function.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::format;
 use super::nodes::{Expr, Function, Node, Part, Template};
 use super::value::{Data, Value};
+use crate::chain::expression;
 
 /// The longest text that a template makes: more is no record. Unit: bytes.
 const LONGEST: usize = 65_536;
@@ -182,6 +183,12 @@ impl<'d> Run<'d> {
             Expr::Dot => self.dots.last().cloned().unwrap_or(Value::Whole),
             Expr::Slot(slot) => self.slots.get(*slot).cloned().unwrap_or(Value::Whole),
             Expr::Group(name) => text(data.groups.get(name).unwrap_or_default()),
+            Expr::Variable(place) => match data.variables.get(*place) {
+                Some(expression::Value::Text(value)) => text(value),
+                Some(expression::Value::Number(number)) => Value::Number((*number).into()),
+                Some(expression::Value::Truth(truth)) => Value::Truth(*truth),
+                None => Value::Whole,
+            },
             Expr::Meta(label) => {
                 let label = self.value(label)?;
                 Value::Text(Cow::Owned((data.meta)(&label.print())))

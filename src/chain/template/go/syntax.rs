@@ -4,6 +4,7 @@ use super::format;
 use super::lexer::{Piece, Word, pieces};
 use super::nodes::{Expr, Function, Known, Node, Part, Template};
 use super::value::Kind;
+use crate::chain::expression;
 
 /// The deepest nesting of actions and of parentheses.
 const DEEPEST: usize = 32;
@@ -398,6 +399,7 @@ impl Reader<'_> {
                 ("Regex", Part::Regex, Kind::Text),
                 ("Match", Part::Match, Kind::Texts),
                 ("Group", Part::Group, Kind::Groups),
+                ("Var", Part::Whole, Kind::Variables),
                 ("Class", Part::Class, Kind::Text),
                 ("Type", Part::Type, Kind::Text),
                 ("Message", Part::Whole, Kind::Message),
@@ -429,15 +431,23 @@ impl Reader<'_> {
                 }
                 return Ok(Some(Typed { expr: Expr::Group(name.to_owned()), kind: Kind::Text }));
             }
+            Kind::Variables => {
+                let mut known = self.known.variables.iter().enumerate();
+                let found = known.find(|(_, (known, _))| known == name);
+                let (place, (_, kind)) = found.ok_or_else(|| format!("no `var` is named `{name}`"))?;
+                let kind = match kind {
+                    expression::Kind::Text => Kind::Text,
+                    expression::Kind::Number => Kind::Number,
+                    expression::Kind::Truth => Kind::Truth,
+                };
+                return Ok(Some(Typed { expr: Expr::Variable(place), kind }));
+            }
             Kind::Text | Kind::Number | Kind::Truth | Kind::Texts | Kind::Questions | Kind::Mixed => {
                 return Err(format!("{} has no part `{name}`", of.kind.text()));
             }
         };
         if of.kind == Kind::Data && name == "Meta" {
             return Ok(None);
-        }
-        if of.kind == Kind::Data && name == "Var" {
-            return Err("`.Var` needs a `var`, which is not served yet".to_owned());
         }
         let found = parts.iter().find(|(known, ..)| *known == name);
         let known: Vec<&str> = parts.iter().map(|(known, ..)| *known).collect();
@@ -479,7 +489,11 @@ fn call(name: &str, arguments: Vec<Typed>, known: &Known) -> Result<Typed, Strin
         }
         ("lt" | "le" | "gt" | "ge", _) => return takes("two texts or two numbers"),
         ("len", [Text | Texts | Groups]) => (Function::Len, Number),
-        ("len", _) => return takes("a text, `.Match` or `.Group`"),
+        ("len", [Kind::Variables]) => {
+            let count = i128::try_from(known.variables.len()).unwrap_or(0);
+            return Ok(Typed { expr: Expr::Number(count), kind: Number });
+        }
+        ("len", _) => return takes("a text, `.Match`, `.Group` or `.Var`"),
         ("index", [Texts, Number]) => {
             if let Some(Expr::Number(place)) = arguments.get(1).map(|argument| &argument.expr)
                 && usize::try_from(*place).ok().is_none_or(|place| place >= known.matches)

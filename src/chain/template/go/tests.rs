@@ -5,11 +5,17 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 
 use super::*;
+use crate::chain::expression::{self, Value};
 use crate::wire::Header;
 
 /// What is known of the groups in the tests.
 fn known() -> Known {
-    Known { groups: ["0", "1", "2", "a", "b"].map(str::to_owned).to_vec(), matches: 3 }
+    let variables = vec![
+        ("t".to_owned(), expression::Kind::Text),
+        ("n".to_owned(), expression::Kind::Number),
+        ("b".to_owned(), expression::Kind::Truth),
+    ];
+    Known { groups: ["0", "1", "2", "a", "b"].map(str::to_owned).to_vec(), matches: 3, variables }
 }
 
 /// Reads a template and runs it over a question for `7f-x.example.`, of which `(?P<a>..)-(?P<b>.)` matched the front.
@@ -26,6 +32,7 @@ fn run(text: &str) -> Result<String, String> {
                 .map(|(name, text)| (Cow::Borrowed(name), text))
                 .to_vec(),
         ),
+        variables: &[Value::Text("x.y".to_owned()), Value::Number(-7), Value::Truth(true)],
         class: "IN",
         rtype: "A",
         remote: "192.0.2.7".to_owned(),
@@ -42,6 +49,8 @@ fn run(text: &str) -> Result<String, String> {
 fn templates_make_what_go_makes() {
     for (text, made) in [
         ("plain", "plain"),
+        ("{{ .Var.t }} {{ .Var.n }} {{ len .Var }} {{ if .Var.b }}yes{{ end }}", "x.y -7 3 yes"),
+        ("{{ eq .Var.t \"x.y\" }} {{ lt .Var.n 0 }} {{ $.Var.b }}", "true true true"),
         ("", ""),
         (
             "{{ .Name }} {{.Zone}} {{ .Class }} {{.Type }} {{ .Remote }}",

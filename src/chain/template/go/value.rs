@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::chain::expression;
 use crate::wire::Header;
 
 /// What an expression gives.
@@ -17,6 +18,8 @@ pub(super) enum Kind {
     Texts,
     /// `.Group`: texts by name.
     Groups,
+    /// `.Var`: values by name.
+    Variables,
     /// `.Question`, or one of a message's.
     Question,
     /// `.Message.Question`.
@@ -38,6 +41,7 @@ impl Kind {
             Self::Truth => "true or false",
             Self::Texts => "a list of texts",
             Self::Groups => "a list of groups",
+            Self::Variables => "a list of variables",
             Self::Question => "a question",
             Self::Questions => "a list of questions",
             Self::Message => "a message",
@@ -50,7 +54,9 @@ impl Kind {
     pub(super) fn prints(self) -> bool {
         match self {
             Self::Text | Self::Number | Self::Truth | Self::Texts | Self::Groups => true,
-            Self::Question | Self::Questions | Self::Message | Self::Data | Self::Mixed => false,
+            Self::Variables | Self::Question | Self::Questions | Self::Message | Self::Data | Self::Mixed => {
+                false
+            }
         }
     }
 }
@@ -61,7 +67,7 @@ pub(in crate::chain::template) struct Groups<'q>(pub(in crate::chain::template) 
 
 impl<'q> Groups<'q> {
     /// The group of a name.
-    pub(super) fn get(&self, name: &str) -> Option<&'q str> {
+    pub(in crate::chain::template) fn get(&self, name: &str) -> Option<&'q str> {
         // A name given to a group counts before its number, and the last of a name before the others.
         self.0.iter().rev().find(|(known, _)| known == name).map(|(_, text)| *text)
     }
@@ -87,6 +93,8 @@ pub(in crate::chain::template) struct Data<'q> {
     pub(in crate::chain::template) matches: Vec<&'q str>,
     /// `.Group`
     pub(in crate::chain::template) groups: Groups<'q>,
+    /// `.Var`, in the order of the places.
+    pub(in crate::chain::template) variables: &'q [expression::Value],
     /// `.Class`
     pub(in crate::chain::template) class: &'q str,
     /// `.Type`

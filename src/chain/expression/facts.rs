@@ -1,28 +1,48 @@
-//! What an expression can ask about a query.
+//! What an expression can ask about a query, and about what its word brings.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use super::tree::Value;
 use crate::chain::asked::{Asked, Transport};
 use crate::chain::log::{class_text, type_text};
 use crate::chain::plan::{Chain, Listener};
 use crate::wire::{MAX_MESSAGE, PLAIN_UDP_REPLY, Question, show_name};
 
-/// A query whose block is being chosen.
-pub(super) struct Facts<'a> {
+/// What an expression is evaluated over.
+#[derive(Clone, Copy)]
+pub(in crate::chain) struct Facts<'a> {
     /// The query.
-    pub(super) asked: &'a Asked,
+    pub(in crate::chain) asked: &'a Asked,
     /// The question, the client's own or one on behalf of it.
-    pub(super) question: &'a Question,
+    pub(in crate::chain) question: &'a Question,
     /// The listener that took it.
-    pub(super) listener: &'a Listener,
+    pub(in crate::chain) listener: &'a Listener,
     /// The chain of the block that is looked at.
-    pub(super) chain: &'a Chain,
+    pub(in crate::chain) chain: &'a Chain,
+    /// The groups of a match by name or number; `None` where there is no match.
+    pub(in crate::chain) groups: Option<&'a dyn Fn(&str) -> String>,
+    /// The values of variables, in the order of their declaration.
+    pub(in crate::chain) variables: &'a [Value],
+    /// `#`: the value that a quantifier looks at.
+    pub(in crate::chain) item: Option<&'a Value>,
+}
+
+impl<'a> Facts<'a> {
+    /// What is known of a query alone.
+    pub(in crate::chain) fn of(
+        asked: &'a Asked,
+        question: &'a Question,
+        listener: &'a Listener,
+        chain: &'a Chain,
+    ) -> Self {
+        Self { asked, question, listener, chain, groups: None, variables: &[], item: None }
+    }
 }
 
 /// A number that is known of a query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum NumberFact {
+pub(in crate::chain) enum NumberFact {
     /// `bufsize()`.
     BufferSize,
     /// `id()`.
@@ -35,7 +55,7 @@ pub(super) enum NumberFact {
 
 /// A text that is known of a query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum TextFact {
+pub(in crate::chain) enum TextFact {
     /// `class()`.
     Class,
     /// `client_ip()`.
@@ -55,13 +75,18 @@ pub(super) enum TextFact {
 }
 
 impl Facts<'_> {
+    /// A group of the match; empty where there is none of that name.
+    pub(in crate::chain) fn group(&self, name: &str) -> String {
+        self.groups.map_or_else(String::new, |groups| groups(name))
+    }
+
     /// Whether DO is set.
-    pub(super) fn dnssec_ok(&self) -> bool {
+    pub(in crate::chain) fn dnssec_ok(&self) -> bool {
         self.asked.query.edns.is_some_and(|edns| edns.dnssec_ok)
     }
 
     /// A number.
-    pub(super) fn number(&self, fact: NumberFact) -> i64 {
+    pub(in crate::chain) fn number(&self, fact: NumberFact) -> i64 {
         match fact {
             NumberFact::BufferSize => {
                 let said = self.asked.query.edns.map_or(0, |edns| usize::from(edns.udp_size));
@@ -83,7 +108,7 @@ impl Facts<'_> {
     }
 
     /// A text that is an address, as an address. Cost: no allocation.
-    pub(super) fn address(&self, fact: TextFact) -> Option<IpAddr> {
+    pub(in crate::chain) fn address(&self, fact: TextFact) -> Option<IpAddr> {
         match fact {
             TextFact::ClientIp => Some(self.asked.client.addr.ip()),
             TextFact::ServerIp => Some(self.server_ip()),
@@ -92,7 +117,7 @@ impl Facts<'_> {
     }
 
     /// A text.
-    pub(super) fn text(&self, fact: TextFact) -> Cow<'static, str> {
+    pub(in crate::chain) fn text(&self, fact: TextFact) -> Cow<'static, str> {
         let client = &self.asked.client;
         match fact {
             TextFact::Class => class_text(self.question.qclass).into(),
@@ -107,7 +132,7 @@ impl Facts<'_> {
     }
 
     /// The value of a metadata label; empty where nobody publishes it.
-    pub(super) fn metadata(&self, label: &str) -> String {
+    pub(in crate::chain) fn metadata(&self, label: &str) -> String {
         self.chain.metadata(self.asked, label).unwrap_or_default()
     }
 }

@@ -33,7 +33,7 @@ impl Piece {
 /// The signs, longer ones before those that they begin with.
 const SIGNS: &[&str] = &[
     "&&", "||", "==", "!=", "<=", ">=", "..", "!", "<", ">", "(", ")", "[", "]", ",", "+", "-", "*", "%",
-    "?", ":",
+    "?", ":", "#",
 ];
 
 /// Signs of the language that are not served, and what to do instead.
@@ -44,8 +44,7 @@ const OTHER_SIGNS: &[(char, &str)] = &[
     ('&', "write `&&` for \"and\""),
     ('=', "write `==`"),
     ('.', "numbers are whole, and nothing here has members"),
-    ('{', "maps and closures are not known here"),
-    ('#', "closures are not known here"),
+    ('{', "maps are not known here, and the condition of `any` stands without braces: `any([1, 2], # > 1)`"),
 ];
 
 /// Cuts a text into pieces with the places where they begin; the last one is `End`.

@@ -2,14 +2,14 @@
 //!
 //! The language is the part of expr-lang (which CoreDNS uses) that is about queries: `||`/`or`, `&&`/`and`, comparisons,
 //! `in`, `matches`, `contains`, `startsWith`, `endsWith` and their `not`, `+ - * %`, `a ? b : c`, texts, whole numbers, lists
-//! and ranges, with its precedences.
+//! and ranges, `any`, `all`, `none` and `one` of a list, with its precedences.
 
 use std::borrow::Cow;
 
-use super::facts::{NumberFact, TextFact};
+use super::facts::{Facts, NumberFact, TextFact};
 use super::lexer::{Piece, pieces};
 use super::operators::{Operator, infix};
-use super::tree::{Number, Numbers, Test, Text, Where};
+use super::tree::{List, Number, Numbers, Quantifier, Test, Text, Value, Where};
 use crate::chain::network::Network;
 
 /// How deep expressions may be nested.
@@ -17,30 +17,30 @@ const DEPTH: usize = 64;
 
 /// What is wrong with an expression.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) struct Fault {
+pub(in crate::chain) struct Fault {
     /// Where. Unit: bytes from its beginning.
-    pub(super) at: usize,
+    pub(in crate::chain) at: usize,
     /// What.
-    pub(super) problem: String,
+    pub(in crate::chain) problem: String,
     /// What to do about it.
-    pub(super) hint: Option<Cow<'static, str>>,
+    pub(in crate::chain) hint: Option<Cow<'static, str>>,
 }
 
 impl Fault {
     /// A fault without a hint.
-    pub(super) fn new(at: usize, problem: String) -> Self {
+    pub(in crate::chain) fn new(at: usize, problem: String) -> Self {
         Self { at, problem, hint: None }
     }
 
     /// The same with a hint.
-    pub(super) fn hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
+    pub(in crate::chain) fn hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 }
 
 /// A part of an expression.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(in crate::chain) enum Part {
     /// True or false.
     Test(Test),
     /// A number.
@@ -57,7 +57,7 @@ pub(super) enum Part {
 
 impl Part {
     /// Its kind in words.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(in crate::chain) fn kind(&self) -> &'static str {
         match self {
             Self::Test(_) => "true or false",
             Self::Number(_) => "a number",
@@ -67,6 +67,73 @@ impl Part {
             Self::Empty => "an empty list",
         }
     }
+}
+
+/// The kind of a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::chain) enum Kind {
+    /// True or false.
+    Truth,
+    /// A number.
+    Number,
+    /// A text.
+    Text,
+}
+
+/// What an expression may name beside the query.
+#[derive(Default, Debug)]
+pub(in crate::chain) struct Names {
+    /// Whether `group` has a match to look at.
+    pub(in crate::chain) groups: bool,
+    /// The variables, in the order of their declaration.
+    pub(in crate::chain) variables: Vec<(String, Kind)>,
+}
+
+impl Part {
+    /// The kind of its value; `None` for lists.
+    pub(in crate::chain) fn value_kind(&self) -> Option<Kind> {
+        match self {
+            Self::Test(_) => Some(Kind::Truth),
+            Self::Number(_) => Some(Kind::Number),
+            Self::Text(_) => Some(Kind::Text),
+            Self::Texts(_) | Self::Numbers(_) | Self::Empty => None,
+        }
+    }
+
+    /// Its value; `None` where there is none.
+    pub(in crate::chain) fn value(&self, facts: &Facts<'_>) -> Option<Value> {
+        match self {
+            Self::Test(test) => test.holds(facts).map(Value::Truth),
+            Self::Number(number) => number.value(facts).map(Value::Number),
+            Self::Text(text) => text.value(facts).map(|text| Value::Text(text.into_owned())),
+            Self::Texts(_) | Self::Numbers(_) | Self::Empty => None,
+        }
+    }
+}
+
+/// Words that are no names of variables beside those of functions: operators, and what the language means by itself.
+const RESERVED: &[&str] = &[
+    "true",
+    "false",
+    "nil",
+    "not",
+    "and",
+    "or",
+    "in",
+    "matches",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "let",
+    "if",
+    "else",
+];
+
+/// Whether a variable may have this name: letters, digits and `_`, no digit first, and no word of the language.
+pub(in crate::chain) fn names_variable(name: &str) -> bool {
+    let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let first = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
+    letters && first && !RESERVED.contains(&name) && !FUNCTIONS.split(", ").any(|function| function == name)
 }
 
 /// The functions without arguments.
@@ -91,18 +158,24 @@ fn fact(name: &str) -> Option<Part> {
 
 /// All functions, for hints.
 const FUNCTIONS: &str = "bufsize, class, client_ip, do, id, name, opcode, port, proto, server_ip, server_port, size, type, \
-                         incidr, metadata, len, lower, upper, trim, hasPrefix, hasSuffix";
+                         incidr, metadata, len, lower, upper, trim, hasPrefix, hasSuffix, trimPrefix, trimSuffix, \
+                         replace, int, string, group, any, all, none, one";
 
-/// Reads an expression that is true or false.
-pub(super) fn read(text: &str) -> Result<Test, Fault> {
-    let mut reader = Reader { pieces: pieces(text)?, next: 0, depth: 0 };
+/// Reads an expression.
+pub(in crate::chain) fn read_value(text: &str, names: &Names) -> Result<Part, Fault> {
+    let mut reader = Reader { pieces: pieces(text)?, next: 0, depth: 0, names, item: None };
     let part = reader.expression(0)?;
     let (at, piece) = reader.look();
     if *piece != Piece::End {
         let fault = Fault::new(at, format!("{} can't follow here", piece.shown()));
         return Err(fault.hint("two conditions are joined by `&&` or `||`"));
     }
-    match part {
+    Ok(part)
+}
+
+/// Reads an expression that is true or false.
+pub(in crate::chain) fn read(text: &str, names: &Names) -> Result<Test, Fault> {
+    match read_value(text, names)? {
         Part::Test(test) => Ok(test),
         other => {
             Err(Fault::new(0, format!("an expression must be true or false, and this is {}", other.kind()))
@@ -112,16 +185,20 @@ pub(super) fn read(text: &str) -> Result<Test, Fault> {
 }
 
 /// Reads pieces one after the other.
-struct Reader {
+struct Reader<'n> {
     /// The pieces, `End` last.
     pieces: Vec<(usize, Piece)>,
     /// The next one.
     next: usize,
     /// How deep it is nested.
     depth: usize,
+    /// What may be named beside the query.
+    names: &'n Names,
+    /// The kind of `#`, inside the condition of a quantifier.
+    item: Option<Kind>,
 }
 
-impl Reader {
+impl Reader<'_> {
     /// The next piece and its place.
     fn look(&self) -> (usize, &Piece) {
         self.pieces.get(self.next).or(self.pieces.last()).map_or((0, &Piece::End), |(at, piece)| (*at, piece))
@@ -212,6 +289,12 @@ impl Reader {
                 Ok(inside)
             }
             Piece::Sign("[") => self.list(at),
+            Piece::Sign("#") => match self.item {
+                Some(Kind::Number) => Ok(Part::Number(Number::Item)),
+                Some(Kind::Truth | Kind::Text) => Ok(Part::Text(Text::Item)),
+                None => Err(Fault::new(at, "`#` stands for nothing here".to_owned())
+                    .hint("it is each value of a list in turn: `any(['a', 'b'], # == type())`")),
+            },
             Piece::Sign("!") => self.negated(at),
             Piece::Sign("-") => match self.expression(90)? {
                 Part::Number(number) => {
@@ -233,6 +316,31 @@ impl Reader {
     fn negated(&mut self, at: usize) -> Result<Part, Fault> {
         let part = self.expression(50)?;
         negate(part, at)
+    }
+
+    /// Reads a list and a condition behind the name and bracket of a quantifier.
+    fn quantified(&mut self, quantifier: Quantifier) -> Result<Part, Fault> {
+        let at = self.look().0;
+        let (list, kind) = match self.expression(0)? {
+            Part::Texts(list) => (List::Texts(list), Kind::Text),
+            Part::Empty => (List::Texts(Vec::new()), Kind::Text),
+            Part::Numbers(list) => (List::Numbers(list), Kind::Number),
+            other => {
+                return Err(Fault::new(at, format!("a list is expected here, and this is {}", other.kind())));
+            }
+        };
+        self.expect(",")?;
+        let at = self.look().0;
+        let outer = self.item.replace(kind);
+        let condition = self.expression(0)?;
+        self.item = outer;
+        self.expect(")")?;
+        match condition {
+            Part::Test(test) => Ok(Part::Test(Test::Quantified(quantifier, Box::new((list, test))))),
+            other => {
+                Err(Fault::new(at, format!("a condition is expected here, and this is {}", other.kind())))
+            }
+        }
     }
 
     /// Reads a list behind its bracket.
@@ -262,12 +370,34 @@ impl Reader {
 
     /// Reads the arguments of a function.
     fn call(&mut self, name: &str, at: usize) -> Result<Part, Fault> {
+        let quantifier = match name {
+            "any" => Some(Quantifier::Any),
+            "all" => Some(Quantifier::All),
+            "none" => Some(Quantifier::None),
+            "one" => Some(Quantifier::One),
+            _ => None,
+        };
         if !self.takes("(") {
+            let mut known = self.names.variables.iter().enumerate();
+            if let Some((place, (_, kind))) = known.find(|(_, (known, _))| known == name) {
+                return Ok(match kind {
+                    Kind::Truth => Part::Test(Test::Variable(place)),
+                    Kind::Number => Part::Number(Number::Variable(place)),
+                    Kind::Text => Part::Text(Text::Variable(place)),
+                });
+            }
             let fault = Fault::new(at, format!("`{name}` is no value"));
             return Err(match fact(name).is_some() {
                 true => fault.hint(format!("functions are called: `{name}()`")),
                 false => fault.hint("texts stand in quotes: `'example.com.'`"),
             });
+        }
+        if let Some(quantifier) = quantifier {
+            return self.quantified(quantifier);
+        }
+        if name == "group" && !self.names.groups {
+            return Err(Fault::new(at, "`group` has no match to look at here".to_owned())
+                .hint("it is for `template`, whose `match` has groups"));
         }
         let mut arguments = Vec::new();
         while !self.takes(")") {
@@ -288,17 +418,37 @@ impl Reader {
     }
 }
 
+/// `group`, `int` and `string`, which take texts and numbers; `None` for another function.
+fn convert(name: &str, part: Part) -> Option<Part> {
+    Some(match (name, part) {
+        ("group", Part::Text(text)) => Part::Text(Text::Group(Box::new(text))),
+        ("group", Part::Number(number)) => Part::Text(Text::Group(Box::new(Text::Written(Box::new(number))))),
+        ("int", Part::Text(text)) => Part::Number(Number::Parsed(Box::new(text))),
+        ("int", number @ Part::Number(_)) => number,
+        ("string", Part::Number(number)) => Part::Text(Text::Written(Box::new(number))),
+        ("string", text @ Part::Text(_)) => text,
+        _ => return None,
+    })
+}
+
 /// A function of its arguments.
-fn apply(name: &str, arguments: Vec<(usize, Part)>, at: usize) -> Result<Part, Fault> {
+fn apply(name: &str, mut arguments: Vec<(usize, Part)>, at: usize) -> Result<Part, Fault> {
     let wanted = match name {
-        "metadata" | "len" | "lower" | "upper" | "trim" => 1,
-        "incidr" | "hasPrefix" | "hasSuffix" => 2,
+        "metadata" | "len" | "lower" | "upper" | "trim" | "group" | "int" | "string" => 1,
+        "incidr" | "hasPrefix" | "hasSuffix" | "trimPrefix" | "trimSuffix" => 2,
+        "replace" => 3,
         _ => {
             return Err(Fault::new(at, format!("`{name}` is not a function"))
                 .hint(format!("known here: {FUNCTIONS}")));
         }
     };
     let found = arguments.len();
+    if matches!(name, "group" | "int" | "string") && found == wanted {
+        let (place, part) = arguments.swap_remove(0);
+        let kind = part.kind();
+        let fault = || Fault::new(place, format!("`{name}` is for texts and numbers, and this is {kind}"));
+        return convert(name, part).ok_or_else(fault);
+    }
     let mut texts = Vec::with_capacity(wanted);
     for (place, part) in arguments {
         match part {
@@ -312,15 +462,23 @@ fn apply(name: &str, arguments: Vec<(usize, Part)>, at: usize) -> Result<Part, F
         }
     }
     let mut texts = texts.into_iter();
-    let (first, second) = match (texts.next(), texts.next()) {
-        (Some(first), second) if found == wanted => (first, second),
+    let (first, second, third) = match (texts.next(), texts.next(), texts.next()) {
+        (Some(first), second, third) if found == wanted => (first, second, third),
         _ => {
             let plural = if wanted == 1 { "argument" } else { "arguments" };
             return Err(Fault::new(at, format!("`{name}` takes {wanted} {plural}, and here are {found}")));
         }
     };
+    let second = match (second, third) {
+        (Some((_, from)), Some((_, to))) => {
+            return Ok(Part::Text(Text::Replaced(Box::new((first.1, from, to)))));
+        }
+        (second, _) => second,
+    };
     let text = Box::new(first.1);
     Ok(match (name, second) {
+        ("trimPrefix", Some((_, part))) => Part::Text(Text::Without(Where::Front, Box::new((*text, part)))),
+        ("trimSuffix", Some((_, part))) => Part::Text(Text::Without(Where::End, Box::new((*text, part)))),
         ("metadata", _) => Part::Text(Text::Metadata(text)),
         ("len", _) => Part::Number(Number::Length(text)),
         ("lower", _) => Part::Text(Text::Lower(text)),

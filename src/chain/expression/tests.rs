@@ -1,7 +1,7 @@
 //! What expressions say of queries, and what is said of expressions that are none.
 
 use super::facts::Facts;
-use super::syntax::read;
+use super::syntax::{Names, read};
 use crate::chain::asked::{Asked, Transport};
 use crate::chain::plan::{Chain, Listener};
 use crate::corefile::Zone;
@@ -22,7 +22,7 @@ fn asked() -> Asked {
 
 /// What an expression says of a query.
 fn holds_of(text: &str, asked: &Asked) -> Option<bool> {
-    let test = read(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
+    let test = read(text, &Names::default()).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
     let listener = Listener {
         scheme: crate::corefile::Transport::Dns,
         entry: crate::chain::Entry::default(),
@@ -34,7 +34,7 @@ fn holds_of(text: &str, asked: &Asked) -> Option<bool> {
         shed: None,
     };
     let chain = Chain::new(Vec::new(), vec![Zone::parse(".").unwrap()], Vec::new(), false);
-    test.holds(&Facts { asked, question: &asked.question, listener: &listener, chain: &chain })
+    test.holds(&Facts::of(asked, &asked.question, &listener, &chain))
 }
 
 #[test]
@@ -73,6 +73,12 @@ fn expressions_are_true_or_false_of_a_query() {
         ("'\\x41\\u0042' == 'AB' && '\\'' == \"'\"", true),
         ("not (type() == 'A')", true),
         ("!do() == false", true),
+        ("any(['10.0.0.0/8', '192.168.0.0/16'], incidr(client_ip(), #))", true),
+        ("all(['A', 'AAAA'], # endsWith 'A') && none([1, 2], # > 2) && one(1..3, # == 2)", true),
+        ("any([], # == 'A') || all([1, 2], # == 1) || one([1, 1], # == 1)", false),
+        ("any(['a', 'b'], any([1, 2], # == 2) && # == 'b')", true),
+        ("replace(client_ip(), '.', '-') == '10-1-2-3' && int('7') + 1 == 8 && string(7) == '7'", true),
+        ("trimSuffix(name(), '.com.') + trimPrefix('x.y', 'x') == 'example.y'", true),
         ("true", true),
     ] {
         assert_eq!(holds_of(text, &asked), Some(expected), "{text}");
@@ -87,6 +93,8 @@ fn what_can_not_be_said_of_a_query_is_no() {
         "incidr(client_ip(), metadata('x/y'))",
         "id() % (opcode()) == 0",
         "9223372036854775807 + size() > 0",
+        "int(name()) == 1",
+        "any(1..2000, # == 3000)",
     ] {
         assert_eq!(holds_of(text, &asked), None, "{text}");
     }
@@ -134,12 +142,21 @@ fn what_is_wrong_is_said_at_its_place() {
         ("not type() == 'A'", 0, "only what is true or false has an opposite, not a text"),
         ("do() ? 1 : 'a'", 7, "both sides of `:` must be of one kind, and these are a number and a text"),
         ("nil == nil", 0, "`nil` is no value"),
+        ("# == 'A'", 0, "`#` stands for nothing here"),
+        ("any(name(), # == 'A')", 4, "a list is expected here, and this is a text"),
+        ("any(['A'], 1)", 11, "a condition is expected here, and this is a number"),
+        ("any(['A'])", 9, "`,` is expected here, not `)`"),
+        ("any([1], # == 'A')", 11, "`==` can't stand between a number and a text"),
+        ("any([1], # == 1) && # == 1", 20, "`#` stands for nothing here"),
+        ("group('a') == ''", 0, "`group` has no match to look at here"),
+        ("int(do()) == 1", 4, "`int` is for texts and numbers, and this is true or false"),
+        ("replace('a', 'b') == ''", 0, "`replace` takes 3 arguments, and here are 2"),
     ] {
-        let fault = read(text).map(|test| format!("{test:?}")).unwrap_err();
+        let fault = read(text, &Names::default()).map(|test| format!("{test:?}")).unwrap_err();
         assert_eq!((fault.at, fault.problem.as_str()), (at, problem), "{text}");
     }
     let deep = format!("{}true{}", "(".repeat(100), ")".repeat(100));
-    assert_eq!(read(&deep).unwrap_err().problem, "is nested more than 64 deep");
+    assert_eq!(read(&deep, &Names::default()).unwrap_err().problem, "is nested more than 64 deep");
 }
 
 #[test]
@@ -175,12 +192,16 @@ fn no_text_makes_the_reader_panic() {
         " ",
         "'\\u12",
         "len(",
+        "any(",
+        "#",
+        "replace(",
+        "int(",
     ];
     let mut rng = fastrand::Rng::with_seed(5);
     let asked = asked();
     for _ in 0..20_000 {
         let text: String = (0..rng.usize(..12)).map(|_| bits[rng.usize(..bits.len())]).collect();
-        match read(&text) {
+        match read(&text, &Names::default()) {
             Ok(_) => _ = holds_of(&text, &asked),
             Err(fault) => assert!(fault.at <= text.len(), "{text}: {fault:?}"),
         }

@@ -1,0 +1,328 @@
+//! Differences that are on purpose and that words beside `kubernetes` bring about.
+
+use crate::known::{Known, without_flag, without_ttls};
+use crate::look::{has, is_bare, is_empty};
+use crate::reply::Reply;
+
+/// The records of a text in alphabetical order, lower case and owners whole, each with its TTL.
+fn with_ttls(text: &str, owner: &str) -> Vec<(String, Option<u32>)> {
+    let text = text.to_ascii_lowercase().replace(" @ ", owner);
+    let mut lines: Vec<(String, Option<u32>)> = text
+        .lines()
+        .map(|line| {
+            let words: Vec<&str> = line.splitn(4, ' ').collect();
+            match *words {
+                [section @ ("answer" | "authority" | "additional"), owner, ttl, data] => {
+                    (format!("{section} {owner} * {data}"), ttl.parse().ok())
+                }
+                _ => (line.to_owned(), None),
+            }
+        })
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// All of them, in the order in which they are taken out.
+pub(crate) const AROUND: &[Known] = &[
+    Known {
+        rule: "C-07",
+        reason: "hits of CoreDNS have AA=1, whatever `header` says",
+        settle: |it| {
+            let settles = it.case.has("cache") && has(it.theirs, "aa") && !has(it.ours, "aa");
+            if settles {
+                it.theirs.text = without_flag(&it.theirs.text, "aa");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "S-20",
+        reason: "where `dns64` finds no address, the first reply or the failure stands; CoreDNS says NOERROR, with the aliases of A",
+        settle: |it| {
+            let has_none = |reply: &Reply| !reply.records("answer").any(|one| one.contains(" AAAA "));
+            let may_fail = it.case.has("template")
+                || it.also("A").is_some_and(|(ours, _)| ["SERVFAIL", "REFUSED"].contains(&ours.code()));
+            let meant = match it.ours.code() {
+                "NOERROR" => true,
+                "NXDOMAIN" => it.ours.records("answer").any(|one| one.contains(" CNAME ")),
+                "SERVFAIL" | "REFUSED" => may_fail,
+                _ => false,
+            };
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && has_none(it.ours)
+                && has_none(it.theirs)
+                && it.theirs.code() == "NOERROR"
+                && !has(it.theirs, "aa")
+                && meant;
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-20, DO and CD",
+        reason: "who validates gets nothing that `dns64` made",
+        settle: |it| {
+            let is_made = |record: &str| record.contains(" AAAA 64:ff9b::");
+            let words: Vec<&str> = it.question.words.split(' ').collect();
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && ["+do", "+cd"].iter().all(|word| words.contains(word))
+                && it.theirs.records("answer").any(is_made)
+                && !it.ours.records("answer").any(|record| record.contains(" AAAA "));
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-20, AA",
+        reason: "where `dns64` finds no address, the first reply stands with its AA",
+        settle: |it| {
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && !it.theirs.is_data()
+                && has(it.ours, "aa") != has(it.theirs, "aa");
+            if settles {
+                it.ours.text = without_flag(&it.ours.text, "aa");
+                it.theirs.text = without_flag(&it.theirs.text, "aa");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "Z-05",
+        reason: "an alias that ends at a name without data comes with the SOA",
+        settle: |it| {
+            let is_alias = |record: &str| record.contains(" CNAME ") || record.contains(" DNAME ");
+            let owner = format!(" {} ", it.question.lower);
+            let spelled = |reply: &Reply| -> Vec<String> {
+                reply
+                    .records("answer")
+                    .map(|record| format!(" {record}").to_ascii_lowercase().replace(" @ ", &owner))
+                    .map(|record| match it.case.has("cache") {
+                        // CoreDNS keeps them, and shows the shortest TTL.
+                        true => without_ttls(&format!("answer{record}")),
+                        false => record,
+                    })
+                    .collect()
+            };
+            let settles = it.case.has("file")
+                && it.ours.records("answer").all(is_alias)
+                && spelled(it.ours) == spelled(it.theirs)
+                && it.ours.records("authority").any(|record| record.contains(" SOA "))
+                && it.theirs.records("authority").any(|record| record.contains(" NS "));
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "Z-05, K-144",
+        reason: "an alias whose target no step knows stands alone; CoreDNS fails where a block holds the target",
+        settle: |it| {
+            let is_alias = |record: &str| record.contains(" CNAME ") || record.contains(" DNAME ");
+            let owner = format!(" {} ", it.question.lower);
+            let spelled = |reply: &Reply| {
+                let rest = with_ttls(reply.rest(), &owner);
+                rest.into_iter().filter(|(line, _)| !line.starts_with("a cname stands")).collect::<Vec<_>>()
+            };
+            let mut targets =
+                it.ours.records("answer").filter_map(|record| Some(record.split_once(" CNAME ")?.1));
+            let fails = targets.any(|target| it.fails(&target.to_ascii_lowercase()));
+            drop(targets);
+            let settles = (it.case.has("file") || it.case.has("auto"))
+                && it.ours.is_data()
+                && it.theirs.code() == "SERVFAIL"
+                && spelled(it.ours) == spelled(it.theirs)
+                && it.ours.records("answer").all(is_alias)
+                && fails;
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "Z-05, K-051",
+        reason: "SOA behind an alias is NXDOMAIN where the target does not exist",
+        settle: |it| {
+            let settles = it.question.qtype == "SOA"
+                && it.ours.is_nx()
+                && it.theirs.is_data()
+                && it.ours.rest() == it.theirs.rest()
+                && it.ours.records("answer").all(|one| one.contains(" CNAME ") || one.contains(" DNAME "));
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-255",
+        reason: "`drop` of `acl` is silence also on the walk of `autopath`; CoreDNS fails",
+        settle: |it| {
+            let settles =
+                it.case.has("autopath") && it.case.options().contains("; drop ") && it.ours.is_silence();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-255, S-03",
+        reason: "a name of the walk of `autopath` that nobody can answer does not end it; CoreDNS fails, and so it does at the first element itself",
+        settle: |it| {
+            if !it.case.has("autopath") {
+                return false;
+            }
+            // Whoever rewrites names walks from another one; what another block answers is not what the steps behind say.
+            let walk = it.case.walk(&it.question.lower).unwrap_or_default();
+            let renames = it.case.words().any(|word| {
+                word.head.starts_with("rewrite name ") || word.head.starts_with("rewrite continue name ")
+            });
+            let is_elsewhere = |name: &String| {
+                it.case
+                    .blocks
+                    .iter()
+                    .any(|block| block.key != "." && name.ends_with(&format!("{}.", block.key)))
+            };
+            let stands = match walk.len() {
+                0 => renames,
+                1 => true,
+                _ => renames || walk.iter().skip(1).any(|name| it.fails(name) || is_elsewhere(name)),
+            };
+            // What was found stands behind an alias (K-255); a name by itself needs none.
+            let first = it.ours.records("answer").next();
+            let led = first.is_none_or(|record| walk.len() == 1 || record.contains(" CNAME "));
+            let settles = is_bare(it.theirs, "SERVFAIL") && stands && led && !it.ours.is_silence();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-08, S-03",
+        reason: "`minimal` leaves a chain that ended without an answer as it is; CoreDNS panics there, which is SERVFAIL",
+        settle: |it| {
+            let settles = it.case.has("minimal")
+                && it.case.has("file")
+                && is_bare(it.theirs, "SERVFAIL")
+                && is_bare(it.ours, "REFUSED");
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-11a",
+        reason: "a `template` that cannot answer says so with EDE 0",
+        settle: |it| {
+            let text: Vec<String> = it
+                .ours
+                .text
+                .lines()
+                .map(|line| match line.strip_prefix("edns ") {
+                    Some(rest) => {
+                        let rest: Vec<&str> = rest.split(' ').filter(|word| *word != "ede=0").collect();
+                        format!("edns {}", rest.join(" "))
+                    }
+                    None => line.to_owned(),
+                })
+                .collect();
+            let text = text.join("\n") + "\n";
+            let settles = it.case.has("template")
+                && it.ours.code() == "SERVFAIL"
+                && it.theirs.code() == "SERVFAIL"
+                && text != it.ours.text;
+            if settles {
+                it.ours.text = text;
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "S-08, acl",
+        reason: "`acl` decides before `local` and `any` answer",
+        settle: |it| {
+            let turned =
+                it.ours.is_silence() || is_empty(it.ours) && ["REFUSED", "NOERROR"].contains(&it.ours.code());
+            let local = it.case.has("local") && it.theirs.text.contains(" 604800 ");
+            let any = it.case.has("any") && it.question.qtype == "ANY" && it.theirs.text.contains(" HINFO ");
+            let settles = it.case.has("acl") && turned && (local || any);
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-08, RD",
+        reason: "`header` holds for every reply; hits of CoreDNS's cache come before it",
+        settle: |it| {
+            let is_about = |word: &crate::case::Word| {
+                word.head == "header" && word.lines.iter().any(|line| line.ends_with(" rd"))
+            };
+            let settles = it.case.has("cache")
+                && it.case.words().any(is_about)
+                && has(it.ours, "rd") != has(it.theirs, "rd");
+            if settles {
+                it.ours.text = without_flag(&it.ours.text, "rd");
+                it.theirs.text = without_flag(&it.theirs.text, "rd");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "K-055, C-01",
+        reason: "what CoreDNS does not find in large letters it keeps for small ones too",
+        settle: |it| {
+            let name = it.question.lower.as_str();
+            let zones = ["cluster.local.", "clusterset.local.", "in-addr.arpa.", "ip6.arpa."];
+            let is_own = zones
+                .iter()
+                .any(|zone| name == format!("ns.dns.{zone}") || name == *zone && it.question.qtype == "NS");
+            let denials = it.theirs.records("authority").filter_map(|record| record.split_once(" SOA "));
+            let was_large =
+                denials.map(|(owner, _)| owner).any(|owner| owner.chars().any(char::is_uppercase));
+            let settles = it.case.has("cache")
+                && is_own
+                && was_large
+                && it.ours.code() == "NOERROR"
+                && (it.theirs.is_nx() || it.theirs.is_nodata());
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-08, header",
+        reason: "`header` holds for a failure that a step says too; CoreDNS writes that one past it",
+        settle: |it| {
+            let is_about = |word: &crate::case::Word| {
+                word.head == "header" && word.lines.iter().any(|line| line.starts_with("response "))
+            };
+            let codes = ["SERVFAIL", "REFUSED"];
+            let mut texts = [it.ours.text.clone(), it.theirs.text.clone()];
+            for text in &mut texts {
+                for flag in ["aa", "ra", "rd"] {
+                    *text = without_flag(text, flag);
+                }
+            }
+            let settles = it.case.words().any(is_about)
+                && codes.contains(&it.ours.code())
+                && is_empty(it.ours)
+                && texts[0] == texts[1];
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "C-03, C-04",
+        reason: "TTLs of what was kept; local answers are never kept",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            let ours = with_ttls(&it.ours.text, &owner);
+            let theirs = with_ttls(&it.theirs.text, &owner);
+            let says = |line: &str, ttl: u32| {
+                let minimum = line.rsplit(' ').next().and_then(|minimum| minimum.parse().ok());
+                line.contains(" soa ") && minimum.is_some_and(|minimum: u32| ttl <= minimum)
+            };
+            // CoreDNS shows the shortest TTL for all, at least 5 s; a second may pass between the two.
+            let settles = it.case.has("cache")
+                && ours.len() == theirs.len()
+                && ours.iter().zip(&theirs).all(|(ours, theirs)| {
+                    ours.0 == theirs.0
+                        && match (ours.1, theirs.1) {
+                            // A denial holds no longer than its SOA says (C-03).
+                            (Some(own), Some(_))
+                                if ours.0.starts_with("authority ") && says(&ours.0, own) =>
+                            {
+                                true
+                            }
+                            (Some(ours), Some(theirs)) => ours + 2 >= theirs || theirs <= 5,
+                            (ours, theirs) => ours == theirs,
+                        }
+                });
+            it.settle(settles)
+        },
+    },
+];
