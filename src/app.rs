@@ -24,7 +24,7 @@ use crate::admin::{
 };
 use crate::chain::{self, Active, BuildOptions, Listener, Plan, Socket};
 use crate::corefile::{self, Transport as Scheme};
-use crate::forward::{Desk, DeskOptions, Random, Streams};
+use crate::forward::{Desk, DeskOptions, Random};
 use crate::panics::attempt;
 use crate::server::{
     BindError, Bound, Crew, CrewOptions, Group, StreamLimits, encrypted_threads, kernel_drops,
@@ -313,7 +313,6 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     logging::set_debug(plan.debugs());
     let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone(), registry.counts.clone());
     registry.feed()?;
-    let streams: Arc<dyn Streams> = Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()));
     registry.loops.watch(plan.suspects.clone());
     let crew = Crew::start(
         groups,
@@ -322,9 +321,9 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             active: active.clone(),
             waiting: options.waiting.min((ALL_WAITING / options.workers.max(1)).max(LEAST_WAITING)),
             stream: options.stream,
+            streams: Some(Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()))),
             clock: options.clock,
             secrets,
-            streams: Some(streams),
             pulse: upkeep.pulse(),
         },
     )
