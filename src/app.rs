@@ -25,7 +25,7 @@ use crate::admin::{
 };
 use crate::chain::{self, Active, BuildOptions, Listener, Plan, Socket};
 use crate::corefile::{self, Transport as Scheme};
-use crate::forward::{Desk, DeskOptions, Random, Streams};
+use crate::forward::{Desk, DeskOptions, Random};
 use crate::panics::attempt;
 use crate::server::{BindError, Crew, CrewOptions, StreamLimits, kernel_drops};
 use crate::source::cluster::Timing;
@@ -293,7 +293,6 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
     logging::set_debug(plan.debugs());
     let upkeep = Upkeep::start(&admin, active.clone(), options.clock.clone(), registry.counts.clone());
     registry.feed()?;
-    let streams: Arc<dyn Streams> = Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()));
     registry.loops.watch(plan.suspects.clone());
     let crew = Crew::start(
         groups,
@@ -302,9 +301,9 @@ pub fn serve(options: ServeOptions) -> Result<Running, ServeError> {
             active: active.clone(),
             waiting: options.waiting.min((ALL_WAITING / options.workers.max(1)).max(LEAST_WAITING)),
             stream: options.stream,
+            streams: Some(Arc::new(Desk::new(DeskOptions::default(), options.clock.clone()))),
             clock: options.clock,
             secrets,
-            streams: Some(streams),
             pulse: upkeep.pulse(),
         },
     )

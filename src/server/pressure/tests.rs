@@ -172,7 +172,7 @@ fn whoever_floods_a_worker_that_hardly_runs_takes_nothing_from_others_but_in_the
         (50, Held { places: 10_900, flood: 50, speed: 200, runs: 5 }),
         (300, Held { places: 550, flood: 20, speed: 200, runs: 5 }),
         (1000, Held { places: 550, flood: 1000, speed: 200, runs: 5 }),
-        (50, Held { places: 550, flood: 400, speed: 200, runs: 100 }),
+        (300, Held { places: 550, flood: 400, speed: 200, runs: 100 }),
     ] {
         let Held { places, flood, speed, runs } = held;
         let account = held.play(20_000);
