@@ -119,7 +119,7 @@ fn what_cannot_be_used_is_said_when_it_is_read() {
         ("{{ parseInt }}", "`parseInt` takes a text, its base and a number of bits"),
         (
             "{{ .Grup.d }}",
-            "`.` has no part `Grup`; it has Zone, Name, Regex, Match, Group, Class, Type, Message, Question, Remote",
+            "`.` has no part `Grup`; it has Zone, Name, Regex, Match, Group, Var, Class, Type, Message, Question, Remote",
         ),
         ("{{ .Group.d }}", "no `match` has a group `d`"),
         ("{{ index .Group \"d\" }}", "no `match` has a group `d`"),
@@ -127,7 +127,7 @@ fn what_cannot_be_used_is_said_when_it_is_read() {
         ("{{ .Match[1] }}", "`[` cannot stand in an action"),
         ("{{ .Name.x }}", "a text has no part `x`"),
         ("{{ .Message }}", "a message has no text of its own: name a part of it"),
-        ("{{ .Var.x }}", "`.Var` needs a `var`, which is not served yet"),
+        ("{{ .Var.x }}", "no `var` is named `x`"),
         ("{{ .Meta }}", "`.Meta` takes one text: the label"),
         ("{{ printf \"%s\" .Meta \"a\" }}", "put `.Meta` and its label in parentheses"),
         ("{{ printf .Name }}", "`printf` takes a format that is written out"),
