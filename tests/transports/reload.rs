@@ -187,6 +187,7 @@ fn a_port_that_gets_another_scheme_speaks_it_and_nothing_else() {
         rig.running.reload();
         until(|| !rig.running.addresses_of(over.scheme()).is_empty());
         assert_eq!(rig.addr(over.scheme()).port(), port, "{scheme}");
+        until(|| is_alone(&rig, over));
         rig.serves(over);
         // Back to the clear, on the same port.
         write(&text(""));
@@ -201,9 +202,15 @@ fn a_port_that_gets_another_scheme_speaks_it_and_nothing_else() {
         write(&text(scheme));
         rig.running.reload();
         until(|| !rig.running.addresses_of(over.scheme()).is_empty());
+        until(|| is_alone(&rig, over));
         rig.serves(over);
     }
     rig.running.stop();
+}
+
+/// Whether the listener that goes takes nobody any more: who comes to it before it is closed is sent away with it.
+fn is_alone(rig: &Rig, over: Over) -> bool {
+    (0..16).all(|_| rig.asker(over).connect().is_ok())
 }
 
 /// Whether a query over UDP is answered soon.

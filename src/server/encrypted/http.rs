@@ -63,7 +63,15 @@ async fn exchange(
     body: impl Body,
 ) -> Result<Vec<u8>, StatusCode> {
     let mut query = guest.begin();
-    let message = match judge(head)? {
+    let asks = match judge(head) {
+        // Whoever still sends learns of the end of the connection before it reads the status: what little follows is read.
+        Err(StatusCode::PAYLOAD_TOO_LARGE) => {
+            let _ = timeout(door.times().partial, waste(body)).await;
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        asks => asks?,
+    };
+    let message = match asks {
         Asks::Message(message) => message,
         Asks::Body => {
             let whole = timeout(door.times().partial, collect(body, &mut query)).await;
@@ -79,6 +87,18 @@ async fn exchange(
     guest.readable().await;
     // A query that a step drops has no reply anywhere.
     door.room.ask(&message, peer).await.ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Reads a body that nobody wants, up to twice the longest message, and keeps nothing of it.
+async fn waste(mut body: impl Body) {
+    let mut left = 2 * MAX_MESSAGE;
+    while let Some(Ok(part)) = body.next().await {
+        let length = part.remaining();
+        if length >= left {
+            break;
+        }
+        left -= length;
+    }
 }
 
 /// The whole body. Errors: it is longer than any message, or its connection keeps too much of others already.
