@@ -69,7 +69,7 @@ fn the_judge_takes_every_state_since_the_last_calm_and_no_other() {
     let allows = |history: &History, words: &str, short: &str| {
         let (_, asked) = all.iter().find(|(known, _)| known == words).unwrap_or_else(|| panic!("{words}"));
         let ask = Ask::parse(words);
-        history.allows(&ask, asked, &expand(short, &ask, TTL), TTL)
+        history.allows(&ask, asked, &expand(short, &ask, TTL), TTL, None)
     };
     let (name, both) = ("a.one.svc.Z A", "@ A 10.1.0.1; @ A 10.1.0.2");
     assert!(allows(&history, name, both));
@@ -83,6 +83,25 @@ fn the_judge_takes_every_state_since_the_last_calm_and_no_other() {
     assert!(allows(&history, "10-2-0-1.one.pod.Z A", "@ A 10.2.0.1"));
     assert!(!allows(&history, "10-2-0-1.one.pod.Z A", "NX"));
     assert!(allows(&history, "one.svc.Z A", "NODATA") && !allows(&history, "one.svc.Z A", "NX"));
+
+    // What stands beside an answer may be missing where no more of it fits, and nothing else may.
+    let words = "_http._tcp.a.one.svc.Z SRV";
+    let ask = Ask::parse(words);
+    let (_, asked) = all.iter().find(|(known, _)| known == words).unwrap();
+    let whole = expand(
+        "@ SRV 0 50 8080 10-1-0-2.a.one.svc.Z; @ SRV 0 50 8080 h0.a.one.svc.Z; +10-1-0-2.a.one.svc.Z A 10.1.0.2; +h0.a.one.svc.Z A 10.1.0.1",
+        &ask,
+        TTL,
+    );
+    let fits = |reply: &str, room| history.allows(&ask, asked, reply, TTL, room);
+    assert!(fits(&whole, None), "{whole}");
+    let without = |mark: &str| -> String {
+        whole.split_inclusive('\n').filter(|line| !line.starts_with(mark)).collect()
+    };
+    let bare = without("additional h0");
+    assert_ne!(bare, whole);
+    assert!(fits(&bare, Some(15)) && !fits(&bare, Some(16)) && !fits(&bare, None));
+    assert!(!fits(&without("answer"), Some(0)) && !fits(&bare.replace("10.1.0.2", "10.1.0.9"), Some(0)));
 
     // Two changes that nobody is known to have seen: each object may be as before or as now.
     note(&mut history, slice("one", "a-0", "a", &["10.1.0.3"]));

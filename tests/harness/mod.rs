@@ -263,7 +263,7 @@ impl Ask {
     }
 
     /// The largest UDP reply that it allows (rule K-012). Unit: bytes.
-    fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.edns.map_or(512, |(size, _)| usize::from(size).clamp(512, 1232))
     }
 }

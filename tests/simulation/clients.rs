@@ -263,7 +263,8 @@ impl Clients {
                     false => &[""],
                 };
                 let place = told.iter().position(|told| opt.concat() == *told);
-                let fits = |ttl: u32| facts.history.allows(&query.ask, asked, &rest, ttl);
+                let room = (!query.stream).then(|| query.ask.limit().saturating_sub(bytes.len()));
+                let fits = |ttl: u32| facts.history.allows(&query.ask, asked, &rest, ttl, room);
                 let stale = match (place, told.len()) {
                     (None, _) => return wrong("another OPT than was asked for"),
                     (Some(place), 2) => fits(if place == 0 { TTL } else { STALE_TTL }).then_some(place == 1),
