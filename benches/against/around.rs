@@ -81,11 +81,7 @@ pub(crate) const AROUND: &[Known] = &[
                 && it.question.qtype == "AAAA"
                 && !it.theirs.is_data()
                 && has(it.ours, "aa") != has(it.theirs, "aa");
-            if settles {
-                it.ours.text = without_flag(&it.ours.text, "aa");
-                it.theirs.text = without_flag(&it.theirs.text, "aa");
-            }
-            settles
+            it.settle_flag(settles, "aa")
         },
     },
     Known {
@@ -247,11 +243,7 @@ pub(crate) const AROUND: &[Known] = &[
             let settles = it.case.has("cache")
                 && it.case.words().any(is_about)
                 && has(it.ours, "rd") != has(it.theirs, "rd");
-            if settles {
-                it.ours.text = without_flag(&it.ours.text, "rd");
-                it.theirs.text = without_flag(&it.theirs.text, "rd");
-            }
-            settles
+            it.settle_flag(settles, "rd")
         },
     },
     Known {

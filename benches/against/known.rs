@@ -118,6 +118,15 @@ impl Settling<'_> {
         self.is_of(|slice| ready(slice).next().is_some())
     }
 
+    /// Takes a flag out of both.
+    pub(crate) fn settle_flag(&mut self, settles: bool, flag: &str) -> bool {
+        if settles {
+            self.ours.text = without_flag(&self.ours.text, flag);
+            self.theirs.text = without_flag(&self.theirs.text, flag);
+        }
+        settles
+    }
+
     /// Takes both for equal.
     pub(crate) fn settle(&mut self, settles: bool) -> bool {
         if settles {
@@ -260,11 +269,7 @@ pub(crate) const KNOWN: &[Known] = &[
         settle: |it| {
             let differs = has(it.ours, "ra") != has(it.theirs, "ra");
             let settles = differs && it.case.has("forward");
-            if settles {
-                it.ours.text = without_flag(&it.ours.text, "ra");
-                it.theirs.text = without_flag(&it.theirs.text, "ra");
-            }
-            settles
+            it.settle_flag(settles, "ra")
         },
     },
     Known {
