@@ -387,10 +387,15 @@ impl<'a> Look<'a> {
                 }
                 Flow::Wait(Ask::Signal { .. }) => account.fate = Fate::Waits,
                 Flow::Wait(Ask::Question { question: other, held }) => {
+                    let mut instead = None;
                     if let Some(held) = held {
-                        account.take(&Reply::new(Rcode::NOERROR, held), &asked.question);
+                        let mut reply = Reply::new(Rcode::NOERROR, held);
+                        instead = self.up(asked, from..index, &mut reply, account);
+                        account.take(&reply, &asked.question);
                     }
-                    if self.depth < MAX_FRAMES {
+                    if instead.is_some() {
+                        account.instead(instead);
+                    } else if self.depth < MAX_FRAMES {
                         let other = trace(self.plan, &other, asked.client, self.clock, self.depth + 1);
                         account.fate = other.fate;
                         account.behalf = Some(Box::new(other));
