@@ -88,7 +88,10 @@ fn refused(bytes: &[u8], fault: Fault) {
     let Ok(whole) = Message::from_vec(bytes) else { return };
     // hickory finds nothing wrong: then it is one of the things that it does not mind.
     let version = whole.edns.as_ref().map_or(0, |edns| edns.version());
-    assert_eq!(rcode == Rcode::BADVERS, sane && version != 0, "BADVERS is for other versions of EDNS");
+    let other = sane && version != 0;
+    assert!(rcode != Rcode::BADVERS || other, "BADVERS is for other versions of EDNS");
+    // hickory minds no option that is longer than what it stands in.
+    assert!(rcode == Rcode::BADVERS || !other || overrun(bytes), "another version of EDNS is BADVERS");
     let mut at = 12;
     while let Some(length @ 1..=63) = bytes.get(at) {
         at += 1 + usize::from(*length);
@@ -96,6 +99,20 @@ fn refused(bytes: &[u8], fault: Fault) {
     let pointer = bytes.get(at).is_some_and(|length| *length > 63);
     let odd_opt = bytes.windows(3).any(|three| three[1..] == [0, 41]);
     assert!(!sane || pointer || odd_opt || version != 0, "nothing is wrong with it");
+}
+
+/// Whether there is something like an OPT whose options do not fill it.
+fn overrun(bytes: &[u8]) -> bool {
+    let word = |at: usize| bytes.get(at..at + 2).map(|two| usize::from(u16::from_be_bytes([two[0], two[1]])));
+    (0..bytes.len()).filter(|at| bytes[*at..].starts_with(&[0, 0, 41])).any(|at| {
+        let (mut option, Some(length)) = (at + 11, word(at + 9)) else { return true };
+        let end = option + length;
+        while option < end {
+            let Some(length) = word(option + 2) else { return true };
+            option += 4 + length;
+        }
+        option != end || end > bytes.len()
+    })
 }
 
 /// Queries of every shape.

@@ -333,17 +333,27 @@ impl Reflector {
                 let rest = events.rest();
                 return if rest.is_empty() { Ok(()) } else { self.event(encoding, rest, stream) };
             };
-            let mut trouble = None;
-            events
-                .push(&chunk, |frame| {
-                    if trouble.is_none() {
-                        trouble = self.event(encoding, frame, stream).err();
-                    }
-                })
-                .map_err(|trouble| self.doubt(encoding, trouble))?;
-            if let Some(trouble) = trouble {
-                return Err(trouble);
+            self.take(&mut events, &chunk, encoding, stream)?;
+        }
+    }
+
+    /// Takes a chunk of a watch. Errors: what ends the stream first; what comes behind that is nobody's, nonsense too.
+    fn take(
+        &mut self,
+        events: &mut Events,
+        chunk: &[u8],
+        encoding: Encoding,
+        stream: &mut Stream,
+    ) -> Result<(), Trouble> {
+        let mut ended = None;
+        let pushed = events.push(chunk, |frame| {
+            if ended.is_none() {
+                ended = self.event(encoding, frame, stream).err();
             }
+        });
+        match ended {
+            Some(trouble) => Err(trouble),
+            None => pushed.map_err(|trouble| self.doubt(encoding, trouble)),
         }
     }
 

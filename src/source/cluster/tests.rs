@@ -263,6 +263,27 @@ fn a_field_that_is_longer_than_its_list_is_noticed_wherever_the_bytes_are_cut() 
     assert_eq!(end.map(|end| end.version), Some("77".to_owned()));
 }
 
+#[cfg(feature = "fuzzing")]
+#[test]
+fn an_error_that_ends_a_watch_counts_whatever_nonsense_comes_behind_it_in_the_same_bytes() {
+    use super::reflect::fuzzed::{Language, watch};
+    // Found by fuzzing (`watch_protobuf`): that the history is gone was told as bytes that are no protobuf.
+    let status = [field(1, b""), field(2, b"Failure"), field(3, b"too old"), integer(6, 410)].concat();
+    let frame = [field(1, b"ERROR"), field(2, &field(1, &envelope("Status", &status)))].concat();
+    let frame = [u32::try_from(frame.len()).unwrap().to_be_bytes().to_vec(), frame].concat();
+    let bytes = [frame.clone(), vec![0xff; 8]].concat();
+    let (_, alone, _) = watch(Language::Protobuf, Kind::Services, false, &[&frame]);
+    assert!(alone.contains("Expired"), "{alone}");
+    for size in [1, 7, bytes.len()] {
+        let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+        let (_, ended, _) = watch(Language::Protobuf, Kind::Services, false, &pieces);
+        assert_eq!(ended, alone, "in pieces of {size}");
+    }
+    // Alone, nonsense is told as such.
+    let (_, ended, _) = watch(Language::Protobuf, Kind::Services, false, &[&[0xff; 8]]);
+    assert!(ended.contains("Nonsense"), "{ended}");
+}
+
 #[test]
 fn what_is_too_long_is_refused_before_it_is_kept() {
     let mut events = Events::new(Encoding::Protobuf);

@@ -71,17 +71,7 @@ impl Reflector {
     fn read(&mut self, encoding: Encoding, pieces: &[&[u8]], stream: &mut Stream) -> Result<(), Trouble> {
         let mut events = Events::new(encoding);
         for piece in pieces {
-            let mut trouble = None;
-            events
-                .push(piece, |frame| {
-                    if trouble.is_none() {
-                        trouble = self.event(encoding, frame, stream).err();
-                    }
-                })
-                .map_err(|trouble| self.doubt(encoding, trouble))?;
-            if let Some(trouble) = trouble {
-                return Err(trouble);
-            }
+            self.take(&mut events, piece, encoding, stream)?;
         }
         let rest = events.rest();
         if rest.is_empty() { Ok(()) } else { self.event(encoding, rest, stream) }
