@@ -12,12 +12,14 @@ mod api;
 #[allow(dead_code, reason = "other benches use the rest")]
 #[path = "../upstreams/asker.rs"]
 mod asker;
+#[allow(dead_code, reason = "other benches use the rest")]
+#[path = "../cluster/awake.rs"]
+mod awake;
 mod away;
 mod beside;
 mod blast;
 mod cage;
 mod ceiling;
-#[allow(dead_code, reason = "other benches use the rest")]
 #[path = "../cluster/client.rs"]
 mod client;
 mod fair;
