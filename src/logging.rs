@@ -330,7 +330,11 @@ mod tests {
             }
         };
         write_to(&receiver, &dropped, &mut hand, Out { rest, write });
-        assert_eq!((rests, writes.len(), sent.get()), (100, 100, 2000), "one rest and one write for twenty lines");
+        assert_eq!(
+            (rests, writes.len(), sent.get()),
+            (100, 100, 2000),
+            "one rest and one write for twenty lines"
+        );
         let numbers: Vec<u32> = writes.concat().lines().map(|line| line.parse().unwrap()).collect();
         assert_eq!(numbers, (0..2000).collect::<Vec<_>>());
     }

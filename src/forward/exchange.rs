@@ -251,7 +251,8 @@ impl Exchange {
             }
         }
         let claim = Claim { modest, again: false };
-        let free = order.iter().find_map(|upstream| Some((upstream, self.pools.of(upstream).room.find(claim)?)));
+        let free =
+            order.iter().find_map(|upstream| Some((upstream, self.pools.of(upstream).room.find(claim)?)));
         let Some((upstream, place)) = free else {
             count(&need.group.counts.rejected);
             return Err(Failure::busy(format!("upstream {first}: too many queries wait for it")));

@@ -68,10 +68,7 @@ impl Room {
     /// So many places, all free.
     pub(super) fn new(most: u32) -> Self {
         let kept = most / KEPT;
-        Self {
-            common: Places::new(most - kept, LEAST - LEAST / KEPT),
-            kept: Places::new(kept, LEAST / KEPT),
-        }
+        Self { common: Places::new(most - kept, LEAST - LEAST / KEPT), kept: Places::new(kept, LEAST / KEPT) }
     }
 
     /// The places of a kind.
@@ -155,7 +152,11 @@ mod tests {
         assert_eq!((room.find(ANYBODY), room.find(MODEST)), (None, Some(Place::Kept)));
         (0..448).for_each(|_| room.unanswered(Place::Common));
         for _ in 0..28 {
-            assert_eq!(room.take(MODEST), Place::Common, "where there are places for everybody they are taken first");
+            assert_eq!(
+                room.take(MODEST),
+                Place::Common,
+                "where there are places for everybody they are taken first"
+            );
         }
         for _ in 0..64 {
             assert_eq!(room.take(MODEST), Place::Kept);

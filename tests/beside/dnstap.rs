@@ -264,7 +264,10 @@ fn whoever_has_a_question_explained_asks_none_and_collectors_hear_nothing_of_it(
     assert_eq!(collector.events(4).len(), 4);
     for name in ["near.test.", "far.test."] {
         let told = page(&running, &format!("/explain?name={name}&type=A"));
-        assert!(told.starts_with("HTTP/1.1 200") && told.contains(&upstream.addr().to_string()), "{name}: {told}");
+        assert!(
+            told.starts_with("HTTP/1.1 200") && told.contains(&upstream.addr().to_string()),
+            "{name}: {told}"
+        );
     }
     // Events come in order, so those of a look would be in front of these.
     ask();

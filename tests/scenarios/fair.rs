@@ -12,7 +12,7 @@ use super::bytes::{self, Rr};
 use super::rig::{Came, Line, Rig, seeded};
 
 /// What the one asks each millisecond.
-const FLOOD: u32 = 25;
+const FLOOD: u32 = 20;
 
 /// Its host.
 const ONE: u8 = 1;
@@ -53,6 +53,9 @@ fn beside(rig: &mut Rig, run: &Run) -> Outcome {
     let (mut flood, mut due) = (0_u32, VecDeque::<(u32, Came)>::new());
     // In the end everybody has a reply or gave up.
     for now in 0..run.lasts + 4_500 {
+        if now >= run.lasts && rig.worker.waiting() == 0 {
+            break;
+        }
         if now < run.lasts {
             for _ in 0..FLOOD {
                 let port = u16::try_from(flood % u32::from(OTHERS - 1) + 1).unwrap();
@@ -113,35 +116,40 @@ fn line(to: &[&str]) -> Line {
 fn check(outcome: &Outcome) {
     assert!(outcome.wrong.is_empty(), "{} of {}: {:?}", outcome.wrong.len(), outcome.asked, outcome.wrong[0]);
     assert_eq!(outcome.right, outcome.asked);
-    assert!(outcome.in_vain > 500 && outcome.refused > 10_000, "there was a flood: {outcome:?}");
+    assert!(outcome.in_vain > 450 && outcome.refused > 5_000, "there was a flood: {outcome:?}");
 }
 
 #[test]
 fn l3_what_one_client_asks_in_vain_takes_nothing_from_others() {
     let mut rig = Rig::new(&[line(&["192.0.2.1"])], 16_384);
-    check(&beside(&mut rig, &Run { lasts: 1_500, pause: 2, takes: 10, asleep: 0 }));
+    check(&beside(&mut rig, &Run { lasts: 1_000, pause: 2, takes: 10, asleep: 0 }));
 }
 
 #[test]
 fn l3_a_worker_that_finds_hundreds_of_them_at_once_loses_nobody_else() {
     let mut rig = Rig::new(&[line(&["192.0.2.1"])], 16_384);
-    check(&beside(&mut rig, &Run { lasts: 1_500, pause: 2, takes: 1, asleep: 40 }));
+    check(&beside(&mut rig, &Run { lasts: 1_000, pause: 2, takes: 1, asleep: 40 }));
 }
 
 #[test]
 fn l3_a_slow_upstream_and_one_more_lose_nobody_else() {
     let mut rig = Rig::new(&[line(&["192.0.2.1", "192.0.2.2"])], 16_384);
-    check(&beside(&mut rig, &Run { lasts: 1_500, pause: 4, takes: 120, asleep: 10 }));
+    check(&beside(&mut rig, &Run { lasts: 1_000, pause: 4, takes: 120, asleep: 10 }));
 }
 
 #[test]
 fn l3_without_a_bound_of_the_line_those_of_upstreams_are_shared_out() {
     let mut rig = Rig::new(&[Line::of(&["192.0.2.1"])], 16_384);
-    check(&beside(&mut rig, &Run { lasts: 1_500, pause: 2, takes: 10, asleep: 10 }));
+    check(&beside(&mut rig, &Run { lasts: 1_000, pause: 2, takes: 10, asleep: 10 }));
 }
 
 /// Begins so many questions of a client on another worker.
-fn elsewhere(exchange: &mut Exchange, group: &Arc<Group>, client: u64, names: std::ops::Range<usize>) -> usize {
+fn elsewhere(
+    exchange: &mut Exchange,
+    group: &Arc<Group>,
+    client: u64,
+    names: std::ops::Range<usize>,
+) -> usize {
     let begun = names.filter(|number| {
         let question = Question::new(&bytes::wire(&format!("g{number}.example.org")), rtype::A).unwrap();
         let need = Need {
