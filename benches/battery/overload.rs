@@ -10,7 +10,7 @@ use super::away::{LONG, MEBI, REST, real, seen};
 use super::beside::{Beside, Names};
 use super::blast::{Blast, dropped};
 use super::cage::{Cage, Share};
-use super::noise::Noise;
+use super::noise::{Held, Noise};
 use super::objects::{name_of, namespace_of};
 use super::report::{mebi, micros, seconds};
 use super::rig::{Kind, Plan, Rig, SMALL, add, small_api, status, wait};
@@ -120,9 +120,9 @@ fn goodput(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let memory = rig.subject.peak()?;
     // The second in which it may recover; the last of the load was awaited before.
     std::thread::sleep(Duration::from_secs(1));
-    let noise = Noise::listen()?;
+    let (noise, held) = (Noise::listen()?, Held::listen(&cage, CALM)?);
     let calm = Beside::start_for(rig.addr, Names::Cluster(SMALL), CALM, Duration::from_secs(4))?;
-    let noise = noise.finish();
+    let (noise, held) = (noise.finish(), held.finish());
     drop(rig);
     drop(cage);
     let offered = real(done.sent) / lasts.as_secs_f64();
@@ -145,7 +145,12 @@ fn goodput(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     found.judge(memory - idle <= ROOM, format!("{} → {}", mebi(idle), mebi(memory)));
     found.judge(
         calm.part(990) < Duration::from_millis(2) && calm.failed() == 0,
-        format!("then p99 {} ({noise}), {} failed", micros(calm.part(990)), calm.failed()),
+        format!(
+            "then p99 {} (an echo with the same share of a processor {}, {noise}), {} failed",
+            micros(calm.part(990)),
+            micros(held),
+            calm.failed()
+        ),
     );
     found.note(format!("the askers took {own:.1} processors"));
     Ok(found)
