@@ -11,6 +11,9 @@ use crate::look::{Said, has, selects, without_weight};
 use crate::questions::Question;
 use crate::reply::Reply;
 
+/// How many labels stand left of `ip6.arpa` in the name of a whole address.
+const NIBBLES: usize = 32;
+
 /// A pair of replies out of which differences are taken.
 pub(crate) struct Settling<'a> {
     /// The case.
@@ -94,13 +97,18 @@ impl Settling<'_> {
         })
     }
 
-    /// The slices of the cluster, each with the Service that it is of.
+    /// The slices that `labels` shows, each with the Service that it is of; for names of a clusterset, with the import.
     fn slices(&self) -> impl Iterator<Item = (&Value, Option<String>)> {
-        self.case.objects.iter().filter(|object| object["kind"] == "EndpointSlice").map(|slice| {
+        let label = match self.question.lower.ends_with("clusterset.local.") {
+            true => "multicluster.kubernetes.io/service-name",
+            false => "kubernetes.io/service-name",
+        };
+        let selector = self.case.option("labels");
+        let slices = self.case.objects.iter().filter(|object| object["kind"] == "EndpointSlice");
+        slices.filter(move |slice| selector.is_none_or(|selector| selects(selector, slice))).map(move |slice| {
             let meta = &slice["metadata"];
             let ns = meta["namespace"].as_str().unwrap_or_default();
-            let of = ["kubernetes.io/service-name", "multicluster.kubernetes.io/service-name"];
-            let name = of.into_iter().find_map(|label| meta["labels"][label].as_str());
+            let name = meta["labels"][label].as_str();
             (slice, name.map(|name| format!("{name}.{ns}.svc.")))
         })
     }
@@ -111,6 +119,20 @@ impl Settling<'_> {
             of.is_some_and(|of| format!(".{}", self.question.lower).contains(&format!(".{of}")))
                 && like(slice)
         })
+    }
+
+    /// Whether the name has the form of one that only stands above others: that of a protocol, of zones, of an import's cluster.
+    fn is_above_names(&self) -> bool {
+        let Some((left, _)) = self.question.lower.split_once(".svc.cluster") else { return false };
+        let labels: Vec<&str> = left.split('.').collect();
+        match *labels {
+            ["_tcp" | "_udp" | "_sctp" | "_zone", _, _] | ["pin" | "prefer", "_zone", _, _] => true,
+            [cluster, _, _] => {
+                let label = "multicluster.kubernetes.io/source-cluster";
+                self.slices().any(|(slice, _)| slice["metadata"]["labels"][label] == cluster)
+            }
+            _ => false,
+        }
     }
 
     /// Whether the Service that the name is of, or below, has an endpoint with an address that is ready.
@@ -328,8 +350,8 @@ pub(crate) const KNOWN: &[Known] = &[
                 && !it.theirs.text.contains(" SOA ns.dns.");
             let settles = (it.theirs.is_nx() && it.ours.rest() == it.theirs.rest() || went_on)
                 && it.ours.is_nodata()
-                && it.seen.stands_above(&it.question.lower)
-                && it.question.lower.contains(".svc.cluster");
+                && it.is_above_names()
+                && it.seen.stands_above(&it.question.lower);
             it.settle(settles)
         },
     },
@@ -382,31 +404,6 @@ pub(crate) const KNOWN: &[Known] = &[
                 && !it.has_ready()
                 && it.theirs.is_nodata()
                 && !it.ours.is_data();
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-112",
-        reason: "a port without a number has no name and no SRV",
-        settle: |it| {
-            let labels: Vec<&str> = it.question.lower.splitn(3, '.').collect();
-            let [name, protocol, rest] = *labels else { return false };
-            let bare = |label: &str| label.strip_prefix('_').unwrap_or(label).to_owned();
-            let (name, protocol) = (bare(name), bare(protocol));
-            let has_none = |slice: &Value| {
-                slice["ports"].as_array().into_iter().flatten().any(|port| {
-                    let is = |field: &str, wanted: &str| {
-                        wanted.is_empty()
-                            || port[field].as_str().unwrap_or_default().eq_ignore_ascii_case(wanted)
-                    };
-                    port["port"].is_null() && is("name", &name) && is("protocol", &protocol)
-                })
-            };
-            let asked =
-                it.slices().any(|(slice, of)| of.is_some_and(|of| rest.starts_with(&of)) && has_none(slice));
-            let theirs: Vec<String> = it.theirs.records("answer").map(without_weight).collect();
-            let fewer = it.ours.records("answer").all(|record| theirs.contains(&without_weight(record)));
-            let settles = asked && it.theirs.code() == "NOERROR" && (!it.ours.is_data() || fewer);
             it.settle(settles)
         },
     },
@@ -474,6 +471,19 @@ pub(crate) const KNOWN: &[Known] = &[
                 (false, true) => !it.ours.is_data(),
                 _ => false,
             };
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-174",
+        reason: "labels in front of a whole reverse name of IPv6 make it no address; CoreDNS passes over up to three",
+        settle: |it| {
+            let left = it.question.lower.strip_suffix(".ip6.arpa.").unwrap_or_default();
+            let more = left.split('.').count().saturating_sub(NIBBLES);
+            let settles = it.question.qtype == "PTR"
+                && (1..=3).contains(&more)
+                && it.theirs.records("answer").any(|record| record.contains(" PTR "))
+                && !it.ours.is_data();
             it.settle(settles)
         },
     },

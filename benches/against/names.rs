@@ -359,7 +359,8 @@ fn names(rng: &mut Rng, case: &Case) -> BTreeSet<String> {
         }
     }
     // The names that `autopath` tries: what became of each says what has to become of the walk.
-    let walks: Vec<String> = all.iter().filter_map(|name| case.walk(name)).flatten().collect();
+    let walks: Vec<String> =
+        all.iter().flat_map(|name| case.behind(name)).filter_map(|name| case.walk(&name)).flatten().collect();
     all.extend(walks);
     all.retain(|name| {
         name.trim_end_matches('.').len() < 250 && name.split('.').all(|label| label.len() < 64)

@@ -306,20 +306,6 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         allows: |it| it.split().0.ends_with("fqdn.data.svc") && !it.theirs.is_nx() && it.ours.is_nx(),
     },
     Exception {
-        rule: "K-038, K-084, K-140",
-        reason: "`_` for port and protocol finds nothing where there is no port, nor at an alias",
-        allows: |it| it.split().0.starts_with("_._") && it.theirs.code() == "NOERROR" && it.ours.is_nx(),
-    },
-    Exception {
-        rule: "K-112",
-        reason: "a port without a number has no name",
-        allows: |it| {
-            it.split().0.ends_with("._tcp.null-port.data.svc")
-                && it.theirs.code() == "NOERROR"
-                && it.ours.is_nx()
-        },
-    },
-    Exception {
         rule: "K-173",
         reason: "an address that a slice spells in an unusual way is found by its reverse name",
         allows: |it| {
