@@ -112,7 +112,8 @@ pub(crate) const AROUND: &[Known] = &[
             let owner = format!(" {} ", it.question.lower);
             let lines = |reply: &Reply| -> Vec<String> {
                 let lines = with_ttls(&reply.text, &owner).into_iter().filter(|(_, ttl)| ttl.is_some());
-                lines.map(|(line, _)| line).collect()
+                // A template may say what it is asked for.
+                lines.map(|(line, _)| line.replace("aaaa", "a")).collect()
             };
             let is_part = |reply: &Reply, of: &Reply| {
                 let of = lines(of);
@@ -151,8 +152,10 @@ pub(crate) const AROUND: &[Known] = &[
         rule: "S-20, AA",
         reason: "where `dns64` finds no address, the first reply stands with its AA",
         settle: |it| {
+            let has_none = |reply: &Reply| !reply.records("answer").any(|one| one.contains(" AAAA "));
             let settles = it.case.has("dns64")
                 && it.question.qtype == "AAAA"
+                && has_none(it.ours)
                 && !it.theirs.is_data()
                 && has(it.ours, "aa") != has(it.theirs, "aa");
             it.settle_flag(settles, "aa")
@@ -258,12 +261,12 @@ pub(crate) const AROUND: &[Known] = &[
         rule: "K-255, K-051",
         reason: "a search goes on at an SOA of a name that does not exist; CoreDNS says NODATA there, which ends it",
         settle: |it| {
-            let walk = it.case.walk(&it.question.lower).unwrap_or_default();
-            let missing = walk.first().is_some_and(|first| !it.seen.exists(first));
+            let is_own = |reply: &Reply| reply.text.contains(" SOA ns.dns.");
             let settles = it.question.qtype == "SOA"
-                && missing
+                && it.case.walk(&it.question.lower).is_some_and(|walk| walk.len() > 1)
                 && it.theirs.is_nodata()
-                && it.theirs.text.contains(" SOA ns.dns.");
+                && is_own(it.theirs)
+                && (it.ours.is_nx() || !is_own(it.ours) && !it.ours.is_silence());
             it.settle(settles)
         },
     },

@@ -154,7 +154,9 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     }
     let mut rules = Vec::new();
     let (mut ours, mut theirs) = (asked.ours.clone(), asked.theirs.clone());
-    for known in known::KNOWN.iter().chain(AROUND) {
+    // Letters are looked at once more when all else is out.
+    let letters = known::KNOWN.iter().filter(|known| known.rule == "K-003, C-01");
+    for known in known::KNOWN.iter().chain(AROUND).chain(letters) {
         if (known.settle)(&mut known::Settling {
             case,
             seen: &names.both,

@@ -449,7 +449,7 @@ pub(crate) const KNOWN: &[Known] = &[
                 let name = format!("{}.{}.svc.", of("name"), of("namespace"));
                 object["kind"] == "ServiceImport"
                     && object["spec"]["ports"].as_array().is_none_or(Vec::is_empty)
-                    && it.question.lower.starts_with(&name)
+                    && it.question.lower.trim_start_matches("_._.").starts_with(&name)
             });
             let settles = is_import && it.theirs.is_nx() && it.ours.code() == "NOERROR";
             it.settle(settles)
