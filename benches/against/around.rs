@@ -222,6 +222,20 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "S-11",
+        reason: "behind an alias that `rewrite cname` leads elsewhere, to a name without data, stands the SOA",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            let mut ours = with_ttls(&it.ours.text, &owner);
+            ours.retain(|(line, _)| !line.starts_with("authority ") || !line.contains(" soa "));
+            let settles = it.case.words().any(|word| word.head.starts_with("rewrite cname "))
+                && it.ours.is_data()
+                && it.ours.records("answer").all(|one| one.contains(" CNAME "))
+                && ours == with_ttls(&it.theirs.text, &owner);
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "K-255",
         reason: "`drop` of `acl` is silence also on the walk of `autopath`; CoreDNS fails",
         settle: |it| {
@@ -297,14 +311,16 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
-        rule: "S-11a, C-07",
-        reason: "the EDE of a `template` is there each time; hits of CoreDNS's cache have none",
+        rule: "S-11a, EDE",
+        reason: "the EDE of a `template` is there each time; hits of CoreDNS's cache have none, nor has what passes its `minimal`",
         settle: |it| {
             let says = |reply: &Reply| reply.text.contains(" ede=15") || reply.text.contains("edns ede=15");
             let tells = it.case.words().any(|word| {
-                word.head.starts_with("template ") && word.lines.iter().any(|line| line.starts_with("ederror 15 "))
+                word.head.starts_with("template ")
+                    && word.lines.iter().any(|line| line.starts_with("ederror 15 "))
             });
-            let settles = tells && it.case.has("cache") && says(it.ours) && !says(it.theirs);
+            let loses = it.case.has("cache") || it.case.has("minimal");
+            let settles = tells && loses && says(it.ours) && !says(it.theirs);
             if settles {
                 it.ours.text = without_option(&it.ours.text, "ede=15");
             }
@@ -363,6 +379,23 @@ pub(crate) const AROUND: &[Known] = &[
             let (ours, theirs) = without_header(it);
             let settles =
                 ["SERVFAIL", "REFUSED"].contains(&it.ours.code()) && is_empty(it.ours) && ours == theirs;
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "C-03, S-08",
+        reason: "an alias without data is a denial, with its TTL, also where `minimal` leaves the SOA out; CoreDNS looks at what is left",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            let bare = |reply: &Reply| {
+                let lines = with_ttls(&reply.text, &owner).into_iter();
+                lines.map(|(line, _)| line).collect::<Vec<_>>()
+            };
+            let settles = it.case.has("cache")
+                && it.case.has("minimal")
+                && it.ours.is_data()
+                && it.ours.records("answer").all(|one| one.contains(" CNAME "))
+                && bare(it.ours) == bare(it.theirs);
             it.settle(settles)
         },
     },

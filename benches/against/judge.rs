@@ -9,6 +9,7 @@ use crate::exceptions::{self, EXCEPTIONS, Seen};
 use crate::harness::Via;
 use crate::known;
 use crate::look::{Said, has};
+use crate::outside::OUTSIDE;
 use crate::pair::Pair;
 use crate::questions::Question;
 use crate::reply::Reply;
@@ -156,7 +157,7 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     let (mut ours, mut theirs) = (asked.ours.clone(), asked.theirs.clone());
     // Letters are looked at once more when all else is out.
     let letters = known::KNOWN.iter().filter(|known| known.rule == "K-003, C-01");
-    for known in known::KNOWN.iter().chain(AROUND).chain(letters) {
+    for known in known::KNOWN.iter().chain(OUTSIDE).chain(AROUND).chain(letters) {
         if (known.settle)(&mut known::Settling {
             case,
             seen: &names.both,
@@ -190,6 +191,7 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
         let of = |seen| exceptions::of(seen, &meant, ours, theirs);
         of(&names.theirs).or_else(|| of(&names.both)).or_else(|| of(&names.ours))
     };
+    let question = asked.question;
     let number = by(&ours, &theirs).or_else(|| {
         // What only one of the two has a name for went to the next step at the other (K-200): as if that were NXDOMAIN.
         let missing = |reply: &Reply| {
@@ -200,7 +202,9 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
         if !case.options().contains("fallthrough") && !case.has("autopath") {
             return None;
         }
-        let has_answer = ours.is_data() && ours.text.starts_with("NOERROR aa");
+        // What `dns64` makes has no AA.
+        let is_made = case.has("dns64") && question.qtype == "AAAA";
+        let has_answer = ours.is_data() && (is_made || ours.text.starts_with("NOERROR aa"));
         let as_ours = (is_own(&ours) || has_answer).then(|| by(&ours, &missing(&ours))).flatten();
         let has_theirs = is_own(&theirs) || theirs.is_data() && theirs.text.starts_with("NOERROR aa");
         as_ours.or_else(|| has_theirs.then(|| by(&missing(&theirs), &theirs)).flatten())
@@ -210,7 +214,7 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
             rules.push(EXCEPTIONS[number].rule.to_owned());
             Verdict::Meant(rules)
         }
-        None => Verdict::Wrong(kind(asked.question, &ours, &theirs)),
+        None => Verdict::Wrong(kind(question, &ours, &theirs)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Differences that are on purpose and that words of the chain bring about, beside those of tests/parity/exceptions.rs.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -105,12 +106,14 @@ impl Settling<'_> {
         };
         let selector = self.case.option("labels");
         let slices = self.case.objects.iter().filter(|object| object["kind"] == "EndpointSlice");
-        slices.filter(move |slice| selector.is_none_or(|selector| selects(selector, slice))).map(move |slice| {
-            let meta = &slice["metadata"];
-            let ns = meta["namespace"].as_str().unwrap_or_default();
-            let name = meta["labels"][label].as_str();
-            (slice, name.map(|name| format!("{name}.{ns}.svc.")))
-        })
+        slices.filter(move |slice| selector.is_none_or(|selector| selects(selector, slice))).map(
+            move |slice| {
+                let meta = &slice["metadata"];
+                let ns = meta["namespace"].as_str().unwrap_or_default();
+                let name = meta["labels"][label].as_str();
+                (slice, name.map(|name| format!("{name}.{ns}.svc.")))
+            },
+        )
     }
 
     /// Whether the name is that of a Service, or one below it, of which a slice is like this.
@@ -169,7 +172,7 @@ impl Settling<'_> {
     }
 }
 
-/// Those about clusters and messages, in the order in which they are taken out; behind them come those of `around`.
+/// Those about clusters and messages, in the order in which they are taken out; behind them come those of `outside` and `around`.
 pub(crate) const KNOWN: &[Known] = &[
     Known {
         rule: "K-013",
@@ -408,6 +411,25 @@ pub(crate) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        rule: "K-220",
+        reason: "an address that stands in a slice for two zones is in both; at CoreDNS in the last",
+        settle: |it| {
+            let zones_of = |slice: &Value, text: &str| {
+                let endpoints = slice["endpoints"].as_array().into_iter().flatten();
+                let at = endpoints.filter(|one| {
+                    one["conditions"]["ready"] != false
+                        && one["addresses"].as_array().into_iter().flatten().any(|address| address == text)
+                });
+                at.map(|one| one["zone"].as_str().unwrap_or_default().to_owned()).collect::<BTreeSet<_>>()
+            };
+            let settles = it.question.lower.contains("._zone.")
+                && it.ours.code() == "NOERROR"
+                && it.theirs.code() == "NOERROR"
+                && it.is_of(|slice| texts(slice).any(|text| zones_of(slice, text).len() > 1));
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "K-137",
         reason: "an alias whose target outside could not be resolved is SERVFAIL with EDE 22",
         settle: |it| {
@@ -503,85 +525,6 @@ pub(crate) const KNOWN: &[Known] = &[
             let stands = it.question.lower.ends_with(".arpa.") && all.any(|ip| reverse(ip).ends_with(&below));
             drop(all);
             let settles = stands && it.ours.is_nodata() && it.ours.text.contains(" SOA ns.dns.");
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-291",
-        reason: "a reverse zone of `k8s_external` has none of the grammar of its forward zones",
-        settle: |it| {
-            let left = it.question.lower.strip_suffix(".in-addr.arpa.");
-            let left = left.or_else(|| it.question.lower.strip_suffix(".ip6.arpa.")).unwrap_or_default();
-            let is_number = |label: &str| label.len() == 1 || label.parse::<u8>().is_ok();
-            let settles =
-                it.case.words().any(|word| {
-                    word.head.starts_with("k8s_external ") && word.head.contains(" in-addr.arpa")
-                }) && left.split('.').any(|label| !is_number(label))
-                    && it.theirs.is_nodata()
-                    && it.theirs.text.contains(" SOA ns1.")
-                    && !it.ours.is_data();
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-291, TTL",
-        reason: "`ttl` of `k8s_external` holds for SRV records too; CoreDNS gives them that of `kubernetes`",
-        settle: |it| {
-            let outside = ["out.example.", "other.example."];
-            let ttl = it.case.option("ttl").unwrap_or("5");
-            let own = it.case.words().find(|word| word.head.starts_with("k8s_external "));
-            let has_ttl = own.is_some_and(|word| word.lines.iter().any(|line| line == "ttl 60"));
-            let own = if has_ttl { "60" } else { "5" };
-            let spelled = |reply: &Reply, from: &str| -> Vec<String> {
-                let from = format!(" {from} SRV ");
-                reply
-                    .text
-                    .lines()
-                    .map(|line| match line.starts_with("answer ") {
-                        true => line.replace(&from, " * SRV "),
-                        false => line.to_owned(),
-                    })
-                    .collect()
-            };
-            let settles = it.question.qtype == "SRV"
-                && outside.iter().any(|zone| it.question.lower.ends_with(zone))
-                && spelled(it.ours, own) == spelled(it.theirs, ttl);
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-290, aliases",
-        reason: "of a load balancer's names the first counts, and none where there are addresses; CoreDNS gives all, each as often as it stands there",
-        settle: |it| {
-            let outside = ["out.example.", "other.example."];
-            let is_named = it.case.objects.iter().any(|object| {
-                let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
-                let name = format!(".{}.{}.", of("name"), of("namespace"));
-                let ingress = object["status"]["loadBalancer"]["ingress"].as_array();
-                ingress.into_iter().flatten().any(|one| !one["hostname"].is_null())
-                    && outside
-                        .iter()
-                        .any(|zone| format!(".{}", it.question.lower).ends_with(&format!("{name}{zone}")))
-            });
-            let bare = |record: &str| {
-                crate::look::without_weight(&without_ttls(&format!("answer {}", record.to_ascii_lowercase())))
-            };
-            let theirs: Vec<String> = it.theirs.records("answer").map(bare).collect();
-            let fewer = it.ours.is_data() && it.ours.records("answer").all(|one| theirs.contains(&bare(one)));
-            let alias = it.question.qtype == "CNAME" && it.theirs.is_nodata() && it.ours.is_data();
-            let settles = is_named && (fewer || alias) && it.theirs.code() == "NOERROR";
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-290",
-        reason: "a Service reached from outside has no endpoints' names: CoreDNS answers for any label in front of it",
-        settle: |it| {
-            let left = ["out.example.", "other.example."]
-                .iter()
-                .find_map(|zone| it.question.lower.strip_suffix(zone));
-            let labels = left.map_or(0, |left| left.matches('.').count());
-            let settles = labels == 3 && it.theirs.code() == "NOERROR" && !it.ours.is_data();
             it.settle(settles)
         },
     },
