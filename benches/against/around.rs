@@ -267,7 +267,25 @@ pub(crate) const AROUND: &[Known] = &[
                 Some(walk) if walk.len() == 1 => true,
                 Some(walk) => led && walk.iter().skip(1).any(|name| it.fails(name) || is_other(name)),
             });
-            let settles = is_bare(it.theirs, "SERVFAIL") && stands && !it.ours.is_silence();
+            // `dns64` makes an empty answer of the failure (S-20).
+            let fails = is_bare(it.theirs, "SERVFAIL")
+                || it.case.has("dns64") && it.question.qtype == "AAAA" && is_bare(it.theirs, "NOERROR");
+            let settles = fails && stands && !it.ours.is_silence();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-051, K-200",
+        reason: "SOA of a name that does not exist goes on to the next step like other types",
+        settle: |it| {
+            let is_own = |reply: &Reply| reply.is_nodata() && reply.text.contains(" SOA ns.dns.");
+            let settles = it.question.qtype == "SOA"
+                && it.case.options().contains("fallthrough")
+                && is_own(it.theirs)
+                && !is_own(it.ours)
+                && it.also("TXT").is_some_and(|(ours, theirs)| {
+                    !is_own(ours) && ours.code() == it.ours.code() && theirs.code() == it.ours.code()
+                });
             it.settle(settles)
         },
     },
@@ -341,12 +359,13 @@ pub(crate) const AROUND: &[Known] = &[
     },
     Known {
         rule: "S-08, RD",
-        reason: "`header` holds for every reply; hits of CoreDNS's cache come before it",
+        reason: "`header` holds for every reply; hits of CoreDNS's cache come before it, and names of a search have the client's own",
         settle: |it| {
             let is_about = |word: &crate::case::Word| {
                 word.head == "header" && word.lines.iter().any(|line| line.ends_with(" rd"))
             };
-            let settles = it.case.has("cache")
+            let searched = it.case.behind(&it.question.lower).iter().any(|name| it.case.walk(name).is_some());
+            let settles = (it.case.has("cache") || searched)
                 && it.case.words().any(is_about)
                 && has(it.ours, "rd") != has(it.theirs, "rd");
             it.settle_flag(settles, "rd")

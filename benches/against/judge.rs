@@ -198,7 +198,8 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
             let text = format!("NXDOMAIN{}", reply.text.strip_prefix("NOERROR").unwrap_or_default());
             Reply { text, size: reply.size }
         };
-        let is_own = |reply: &Reply| reply.is_nodata() && reply.text.contains(" SOA ns.dns.");
+        let own = [" SOA ns.dns.", " SOA ns1.dns.", " SOA ns1.own."];
+        let is_own = |reply: &Reply| reply.is_nodata() && own.iter().any(|own| reply.text.contains(own));
         if !case.options().contains("fallthrough") && !case.has("autopath") {
             return None;
         }
