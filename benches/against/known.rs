@@ -116,12 +116,16 @@ impl Settling<'_> {
         )
     }
 
-    /// Whether the name is that of a Service, or one below it, of which a slice is like this.
+    /// Whether the name is that of a Service, or one below it, of which a slice is like this; seen from outside too.
     fn is_of(&self, like: impl Fn(&Value) -> bool) -> bool {
-        self.slices().any(|(slice, of)| {
-            of.is_some_and(|of| format!(".{}", self.question.lower).contains(&format!(".{of}")))
-                && like(slice)
-        })
+        let name = format!(".{}", self.question.lower);
+        let outside =
+            [".out.example.", ".other.example."].into_iter().find_map(|zone| name.strip_suffix(zone));
+        let is = |of: &str| {
+            name.contains(&format!(".{of}"))
+                || outside.is_some_and(|left| left.ends_with(&format!(".{}", of.trim_end_matches(".svc."))))
+        };
+        self.slices().any(|(slice, of)| of.is_some_and(|of| is(&of)) && like(slice))
     }
 
     /// Whether the name has the form of one that only stands above others: that of a protocol, of zones, of an import's cluster.
@@ -391,7 +395,11 @@ pub(crate) const KNOWN: &[Known] = &[
                 let lines = |reply: &Reply| -> Vec<String> {
                     let counts =
                         |line: &&str| !is_made(line) && *line != "a CNAME stands behind other records";
-                    reply.text.lines().filter(counts).map(without_weight).collect()
+                    let lines = reply.text.lines().filter(counts);
+                    let mut lines: Vec<String> =
+                        lines.map(|line| without_weight(line).to_ascii_lowercase()).collect();
+                    lines.sort_unstable();
+                    lines
                 };
                 lines(it.ours) == lines(it.theirs)
             };
