@@ -169,7 +169,7 @@ pub(crate) const AROUND: &[Known] = &[
                 && it.case.words().any(|word| word.head.starts_with("view ") && word.lines.iter().any(takes))
                 && it.ours.records("answer").any(is_made)
                 && it.theirs.code() == "NOERROR"
-                && !has(it.theirs, "aa");
+                && !it.theirs.records("answer").any(|record| record.contains(" AAAA "));
             it.settle(settles)
         },
     },
