@@ -304,7 +304,8 @@ pub(crate) const AROUND: &[Known] = &[
                 && is_own(it.theirs)
                 && !is_own(it.ours)
                 && it.also("TXT").is_some_and(|(ours, theirs)| {
-                    !is_own(ours) && ours.code() == it.ours.code() && theirs.code() == it.ours.code()
+                    let same = ours.code() == it.ours.code() && theirs.code() == it.ours.code();
+                    it.case.has("view") || !is_own(ours) && same
                 });
             it.settle(settles)
         },

@@ -74,6 +74,8 @@ pub(crate) struct Names {
     pub(crate) ours: Seen,
     /// What one of the two calls a name: a word like `acl` hides names from some questions, and records are compared anyway.
     pub(crate) both: Seen,
+    /// What CoreDNS has records for.
+    pub(crate) data: Seen,
     /// What both said to plain questions.
     said: Said,
 }
@@ -86,8 +88,8 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>]) -> Name
     let is_name = |(question, reply): &(&Question, &Reply)| {
         let has = |section, part: &str| reply.records(section).any(|record| record.contains(part));
         question.qtype != "ANY" && has("answer", "")
-            || !is_hidden(case, question)
-                && (has("authority", " SOA ns.dns.") || has("authority", " SOA ns1."))
+            || has("authority", " SOA ns.dns.")
+            || has("authority", " SOA ns1.")
     };
     let is_plain = |one: &&Asked<'_>| {
         !one.question.words.split(' ').any(|word| word == "CH" || word == "ANY" || word.contains("opcode"))
@@ -105,10 +107,12 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>]) -> Name
     let both = asked().flat_map(|one| [(one.question, &one.theirs), (one.question, &one.ours)]);
     let both = both.filter(is_name);
     let ours = asked().map(|one| (one.question, &one.ours)).filter(is_name);
+    let data = asked().map(|one| (one.question, &one.theirs)).filter(|(_, reply)| reply.is_data());
     Names {
         theirs: Seen::new(&[options.as_str()], theirs),
         ours: Seen::new(&[options.as_str()], ours),
         both: Seen::new(&[options.as_str()], both),
+        data: Seen::new(&[options.as_str()], data),
         said,
     }
 }
@@ -189,7 +193,8 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     let by = |ours: &Reply, theirs: &Reply| {
         let (ours, theirs) = (&lower(ours), &lower(theirs));
         let of = |seen| exceptions::of(seen, &meant, ours, theirs);
-        of(&names.theirs).or_else(|| of(&names.both)).or_else(|| of(&names.ours))
+        let known = of(&names.theirs).or_else(|| of(&names.both)).or_else(|| of(&names.ours));
+        known.or_else(|| is_hidden(case, asked.question).then(|| of(&names.data)).flatten())
     };
     let question = asked.question;
     let number = by(&ours, &theirs).or_else(|| {
@@ -211,8 +216,10 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
         if !case.options().contains("fallthrough") && !case.has("autopath") {
             return None;
         }
-        // What `dns64` makes has no AA.
-        let is_made = case.has("dns64") && question.qtype == "AAAA";
+        // What `dns64` makes has no AA, nor what `header` takes it from.
+        let is_cleared = |line: &String| line.starts_with("response clear aa");
+        let is_made = case.has("dns64") && question.qtype == "AAAA"
+            || case.words().any(|word| word.head == "header" && word.lines.iter().any(is_cleared));
         let has_answer = ours.is_data() && (is_made || ours.text.starts_with("NOERROR aa"));
         let as_ours = (is_own(&ours) || has_answer).then(|| by(&ours, &missing(&ours))).flatten();
         let has_theirs = is_own(&theirs) || theirs.is_data() && theirs.text.starts_with("NOERROR aa");

@@ -133,10 +133,12 @@ impl Settling<'_> {
         let Some((left, _)) = self.question.lower.split_once(".svc.cluster") else { return false };
         let labels: Vec<&str> = left.split('.').collect();
         match *labels {
-            ["_tcp" | "_udp" | "_sctp" | "_zone", _, _] | ["pin" | "prefer", "_zone", _, _] => true,
+            ["_zone", _, _] | ["pin" | "prefer", "_zone", _, _] => self.has_ready(),
+            ["_tcp" | "_udp" | "_sctp", _, _] => self.seen.stands_above(&self.question.lower),
             [cluster, _, _] => {
                 let label = "multicluster.kubernetes.io/source-cluster";
                 self.slices().any(|(slice, _)| slice["metadata"]["labels"][label] == cluster)
+                    && self.seen.stands_above(&self.question.lower)
             }
             _ => false,
         }
@@ -357,8 +359,7 @@ pub(crate) const KNOWN: &[Known] = &[
                 && !it.theirs.text.contains(" SOA ns.dns.");
             let settles = (it.theirs.is_nx() && it.ours.rest() == it.theirs.rest() || went_on)
                 && it.ours.is_nodata()
-                && it.is_above_names()
-                && it.seen.stands_above(&it.question.lower);
+                && it.is_above_names();
             it.settle(settles)
         },
     },
