@@ -159,6 +159,18 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "S-20, S-03",
+        reason: "where no step answers for AAAA, `dns64` asks for A too; CoreDNS leaves that failure",
+        settle: |it| {
+            let is_made = |record: &str| record.contains(" AAAA 64:ff9b::");
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && it.ours.records("answer").any(is_made)
+                && ["SERVFAIL", "REFUSED"].iter().any(|code| is_bare(it.theirs, code));
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "S-20, view",
         reason: "`dns64` asks the steps behind it for A; CoreDNS asks from the top, where a view may take the question",
         settle: |it| {
@@ -226,6 +238,42 @@ pub(crate) const AROUND: &[Known] = &[
                 && whole(it, it.ours) == whole(it, it.theirs)
                 && it.ours.records("answer").all(is_alias)
                 && fails;
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "Z-05, K-137",
+        reason: "an alias whose target could not be resolved says so with EDE 22",
+        settle: |it| {
+            let settles = it.case.has("file")
+                && it.ours.code() == "SERVFAIL"
+                && it.theirs.code() == "SERVFAIL"
+                && it.ours.records("answer").any(|record| record.contains(" CNAME "))
+                && it.ours.text.contains("ede=22");
+            if settles {
+                it.ours.text = without_option(&it.ours.text, "ede=22");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "Z-05, K-051, K-144",
+        reason: "SOA behind an alias into the cluster whose target is not there and falls through: nobody knows it, so the alias stands alone",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            let answers = |reply: &Reply| {
+                let lines = with_ttls(&reply.text, &owner).into_iter();
+                lines.filter(|(line, _)| line.starts_with("answer ")).collect::<Vec<_>>()
+            };
+            let into = |record: &str| {
+                record.contains(" CNAME ") && record.to_ascii_lowercase().ends_with("cluster.local.")
+            };
+            let settles = it.question.qtype == "SOA"
+                && it.case.options().contains("fallthrough")
+                && it.ours.is_data()
+                && it.theirs.is_data()
+                && it.ours.records("answer").any(into)
+                && answers(it.ours) == answers(it.theirs);
             it.settle(settles)
         },
     },
