@@ -294,21 +294,31 @@ pub(crate) const AROUND: &[Known] = &[
         reason: "behind an alias that `rewrite cname` leads elsewhere, to a name without data, stands the SOA",
         settle: |it| {
             let owner = format!(" {} ", it.question.lower);
-            let mut ours = with_ttls(&it.ours.text, &owner);
+            let lines = |reply: &Reply| {
+                let mut lines = with_ttls(&reply.text, &owner);
+                if it.case.has("cache") {
+                    // Its TTLs are those of the whole (C-03).
+                    lines.iter_mut().for_each(|(_, ttl)| *ttl = None);
+                }
+                lines
+            };
+            let mut ours = lines(it.ours);
             ours.retain(|(line, _)| !line.starts_with("authority ") || !line.contains(" soa "));
             let settles = it.case.words().any(|word| word.head.starts_with("rewrite cname "))
                 && it.ours.is_data()
                 && it.ours.records("answer").all(|one| one.contains(" CNAME "))
-                && ours == with_ttls(&it.theirs.text, &owner);
+                && ours == lines(it.theirs);
             it.settle(settles)
         },
     },
     Known {
-        rule: "K-255",
-        reason: "`drop` of `acl` is silence also on the walk of `autopath`; CoreDNS fails",
+        rule: "K-255, S-08",
+        reason: "`drop` of `acl` is silence also on the walk of `autopath`, and for a target; CoreDNS fails, or gives the alias alone",
         settle: |it| {
-            let settles =
-                it.case.has("autopath") && it.case.options().contains("; drop ") && it.ours.is_silence();
+            let leads = it.theirs.records("answer").any(|record| record.contains(" CNAME "));
+            let settles = (it.case.has("autopath") || leads)
+                && it.case.options().contains("; drop ")
+                && it.ours.is_silence();
             it.settle(settles)
         },
     },
