@@ -1,6 +1,6 @@
 //! Differences that are on purpose and that words beside `kubernetes` bring about.
 
-use crate::known::{Known, without_flag, without_ttls};
+use crate::known::{Known, Settling, without_flag, without_ttls};
 use crate::look::{has, is_bare, is_empty};
 use crate::reply::Reply;
 
@@ -23,8 +23,61 @@ fn with_ttls(text: &str, owner: &str) -> Vec<(String, Option<u32>)> {
     lines
 }
 
+/// The lines of a reply whose code is another than that of the other one: `loadbalance` puts only NOERROR in order, and `minimal`
+/// leaves failures whole.
+fn whole(it: &Settling<'_>, reply: &Reply) -> Vec<(String, Option<u32>)> {
+    let minimal = it.case.has("minimal");
+    let counts =
+        |line: &str| !(line.starts_with("a cname stands") || minimal && line.starts_with("authority "));
+    let owner = format!(" {} ", it.question.lower);
+    with_ttls(reply.rest(), &owner).into_iter().filter(|(line, _)| counts(line)).collect()
+}
+
+/// Both texts without the flags about which `header` says what ours are.
+fn without_header(it: &Settling<'_>) -> (String, String) {
+    let (mut ours, mut theirs) = (it.ours.text.clone(), it.theirs.text.clone());
+    for line in it.case.words().filter(|word| word.head == "header").flat_map(|word| &word.lines) {
+        let Some(change) = line.strip_prefix("response ") else { continue };
+        let (action, flags) = change.split_once(' ').unwrap_or((change, ""));
+        for flag in flags.split(' ').filter(|flag| has(it.ours, flag) == (action == "set")) {
+            ours = without_flag(&ours, flag);
+            theirs = without_flag(&theirs, flag);
+        }
+    }
+    (ours, theirs)
+}
+
+/// A text whose OPT lacks an option.
+fn without_option(text: &str, option: &str) -> String {
+    let mut bare = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("edns ") {
+            Some(rest) => {
+                let rest: Vec<&str> = rest.split(' ').filter(|word| *word != option).collect();
+                bare += &format!("edns {}\n", rest.join(" "));
+            }
+            None => bare += &format!("{line}\n"),
+        }
+    }
+    bare
+}
+
 /// All of them, in the order in which they are taken out.
 pub(crate) const AROUND: &[Known] = &[
+    Known {
+        rule: "C-06",
+        reason: "a failure that is kept says so with EDE 13",
+        settle: |it| {
+            let settles = it.case.has("cache")
+                && it.ours.code() == "SERVFAIL"
+                && it.theirs.code() == "SERVFAIL"
+                && it.ours.text.contains("ede=13");
+            if settles {
+                it.ours.text = without_option(&it.ours.text, "ede=13");
+            }
+            settles
+        },
+    },
     Known {
         rule: "C-07",
         reason: "hits of CoreDNS have AA=1, whatever `header` says",
@@ -32,6 +85,22 @@ pub(crate) const AROUND: &[Known] = &[
             let settles = it.case.has("cache") && has(it.theirs, "aa") && !has(it.ours, "aa");
             if settles {
                 it.theirs.text = without_flag(&it.theirs.text, "aa");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "S-08, S-20",
+        reason: "`header` holds for what `dns64` makes too; CoreDNS makes it with new flags",
+        settle: |it| {
+            let (ours, theirs) = without_header(it);
+            let head = |text: &str| text.lines().next().map(str::to_owned);
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && head(&it.ours.text) != head(&it.theirs.text)
+                && head(&ours) == head(&theirs);
+            if settles {
+                (it.ours.text, it.theirs.text) = (ours, theirs);
             }
             settles
         },
@@ -49,13 +118,29 @@ pub(crate) const AROUND: &[Known] = &[
                 "SERVFAIL" | "REFUSED" => may_fail,
                 _ => false,
             };
+            // Both are made of what is there for A, without addresses.
+            let owner = format!(" {} ", it.question.lower);
+            let lines = |reply: &Reply| -> Vec<String> {
+                let lines = with_ttls(&reply.text, &owner).into_iter().filter(|(_, ttl)| ttl.is_some());
+                // A template may say what it is asked for.
+                lines.map(|(line, _)| line.replace("aaaa", "a")).collect()
+            };
+            let is_part = |reply: &Reply, of: &Reply| {
+                let of = lines(of);
+                lines(reply).iter().all(|line| of.contains(line))
+            };
+            let is_made = it.case.has("view")
+                || it.also("A").is_none_or(|(ours, theirs)| {
+                    is_part(it.theirs, theirs) && (it.ours.code() != "NOERROR" || is_part(it.ours, ours))
+                });
             let settles = it.case.has("dns64")
                 && it.question.qtype == "AAAA"
                 && has_none(it.ours)
                 && has_none(it.theirs)
                 && it.theirs.code() == "NOERROR"
                 && !has(it.theirs, "aa")
-                && meant;
+                && meant
+                && is_made;
             it.settle(settles)
         },
     },
@@ -74,11 +159,40 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "S-20, S-03",
+        reason: "where no step answers for AAAA, `dns64` asks for A too; CoreDNS leaves that failure",
+        settle: |it| {
+            let is_made = |record: &str| record.contains(" AAAA 64:ff9b::");
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && it.ours.records("answer").any(is_made)
+                && ["SERVFAIL", "REFUSED"].iter().any(|code| is_bare(it.theirs, code));
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-20, view",
+        reason: "`dns64` asks the steps behind it for A; CoreDNS asks from the top, where a view may take the question",
+        settle: |it| {
+            let is_made = |record: &str| record.contains(" AAAA 64:ff9b::");
+            let takes = |line: &String| line == "expr type() == 'A'";
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && it.case.words().any(|word| word.head.starts_with("view ") && word.lines.iter().any(takes))
+                && it.ours.records("answer").any(is_made)
+                && it.theirs.code() == "NOERROR"
+                && !it.theirs.records("answer").any(|record| record.contains(" AAAA "));
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "S-20, AA",
         reason: "where `dns64` finds no address, the first reply stands with its AA",
         settle: |it| {
+            let has_none = |reply: &Reply| !reply.records("answer").any(|one| one.contains(" AAAA "));
             let settles = it.case.has("dns64")
                 && it.question.qtype == "AAAA"
+                && has_none(it.ours)
                 && !it.theirs.is_data()
                 && has(it.ours, "aa") != has(it.theirs, "aa");
             it.settle_flag(settles, "aa")
@@ -114,11 +228,6 @@ pub(crate) const AROUND: &[Known] = &[
         reason: "an alias whose target no step knows stands alone; CoreDNS fails where a block holds the target",
         settle: |it| {
             let is_alias = |record: &str| record.contains(" CNAME ") || record.contains(" DNAME ");
-            let owner = format!(" {} ", it.question.lower);
-            let spelled = |reply: &Reply| {
-                let rest = with_ttls(reply.rest(), &owner);
-                rest.into_iter().filter(|(line, _)| !line.starts_with("a cname stands")).collect::<Vec<_>>()
-            };
             let mut targets =
                 it.ours.records("answer").filter_map(|record| Some(record.split_once(" CNAME ")?.1));
             let fails = targets.any(|target| it.fails(&target.to_ascii_lowercase()));
@@ -126,9 +235,45 @@ pub(crate) const AROUND: &[Known] = &[
             let settles = (it.case.has("file") || it.case.has("auto"))
                 && it.ours.is_data()
                 && it.theirs.code() == "SERVFAIL"
-                && spelled(it.ours) == spelled(it.theirs)
+                && whole(it, it.ours) == whole(it, it.theirs)
                 && it.ours.records("answer").all(is_alias)
                 && fails;
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "Z-05, K-137",
+        reason: "an alias whose target could not be resolved says so with EDE 22",
+        settle: |it| {
+            let settles = it.case.has("file")
+                && it.ours.code() == "SERVFAIL"
+                && it.theirs.code() == "SERVFAIL"
+                && it.ours.records("answer").any(|record| record.contains(" CNAME "))
+                && it.ours.text.contains("ede=22");
+            if settles {
+                it.ours.text = without_option(&it.ours.text, "ede=22");
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "Z-05, K-051, K-144",
+        reason: "SOA behind an alias into the cluster whose target is not there and falls through: nobody knows it, so the alias stands alone",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            let answers = |reply: &Reply| {
+                let lines = with_ttls(&reply.text, &owner).into_iter();
+                lines.filter(|(line, _)| line.starts_with("answer ")).collect::<Vec<_>>()
+            };
+            let into = |record: &str| {
+                record.contains(" CNAME ") && record.to_ascii_lowercase().ends_with("cluster.local.")
+            };
+            let settles = it.question.qtype == "SOA"
+                && it.case.options().contains("fallthrough")
+                && it.ours.is_data()
+                && it.theirs.is_data()
+                && it.ours.records("answer").any(into)
+                && answers(it.ours) == answers(it.theirs);
             it.settle(settles)
         },
     },
@@ -139,17 +284,41 @@ pub(crate) const AROUND: &[Known] = &[
             let settles = it.question.qtype == "SOA"
                 && it.ours.is_nx()
                 && it.theirs.is_data()
-                && it.ours.rest() == it.theirs.rest()
+                && whole(it, it.ours) == whole(it, it.theirs)
                 && it.ours.records("answer").all(|one| one.contains(" CNAME ") || one.contains(" DNAME "));
             it.settle(settles)
         },
     },
     Known {
-        rule: "K-255",
-        reason: "`drop` of `acl` is silence also on the walk of `autopath`; CoreDNS fails",
+        rule: "S-11",
+        reason: "behind an alias that `rewrite cname` leads elsewhere, to a name without data, stands the SOA",
         settle: |it| {
-            let settles =
-                it.case.has("autopath") && it.case.options().contains("; drop ") && it.ours.is_silence();
+            let owner = format!(" {} ", it.question.lower);
+            let lines = |reply: &Reply| {
+                let mut lines = with_ttls(&reply.text, &owner);
+                if it.case.has("cache") {
+                    // Its TTLs are those of the whole (C-03).
+                    lines.iter_mut().for_each(|(_, ttl)| *ttl = None);
+                }
+                lines
+            };
+            let mut ours = lines(it.ours);
+            ours.retain(|(line, _)| !line.starts_with("authority ") || !line.contains(" soa "));
+            let settles = it.case.words().any(|word| word.head.starts_with("rewrite cname "))
+                && it.ours.is_data()
+                && it.ours.records("answer").all(|one| one.contains(" CNAME "))
+                && ours == lines(it.theirs);
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-255, S-08",
+        reason: "`drop` of `acl` is silence also on the walk of `autopath`, and for a target; CoreDNS fails, or gives the alias alone",
+        settle: |it| {
+            let leads = it.theirs.records("answer").any(|record| record.contains(" CNAME "));
+            let settles = (it.case.has("autopath") || leads)
+                && it.case.options().contains("; drop ")
+                && it.ours.is_silence();
             it.settle(settles)
         },
     },
@@ -160,26 +329,55 @@ pub(crate) const AROUND: &[Known] = &[
             if !it.case.has("autopath") {
                 return false;
             }
-            // Whoever rewrites names walks from another one; what another block answers is not what the steps behind say.
-            let walk = it.case.walk(&it.question.lower).unwrap_or_default();
-            let renames = it.case.words().any(|word| {
-                word.head.starts_with("rewrite name ") || word.head.starts_with("rewrite continue name ")
-            });
+            // What another block, or another name, is answered with is not what the steps behind say.
             let is_elsewhere = |name: &String| {
                 it.case
                     .blocks
                     .iter()
                     .any(|block| block.key != "." && name.ends_with(&format!("{}.", block.key)))
             };
-            let stands = match walk.len() {
-                0 => renames,
-                1 => true,
-                _ => renames || walk.iter().skip(1).any(|name| it.fails(name) || is_elsewhere(name)),
-            };
+            let is_other = |name: &String| is_elsewhere(name) || it.case.behind(name).len() > 1;
             // What was found stands behind an alias (K-255); a name by itself needs none.
             let first = it.ours.records("answer").next();
-            let led = first.is_none_or(|record| walk.len() == 1 || record.contains(" CNAME "));
-            let settles = is_bare(it.theirs, "SERVFAIL") && stands && led && !it.ours.is_silence();
+            let led = first.is_none_or(|record| record.contains(" CNAME "));
+            let stands = it.case.behind(&it.question.lower).iter().any(|name| match it.case.walk(name) {
+                None => false,
+                Some(walk) if walk.len() == 1 => true,
+                Some(walk) => led && walk.iter().skip(1).any(|name| it.fails(name) || is_other(name)),
+            });
+            // `dns64` makes an empty answer of the failure (S-20).
+            let fails = is_bare(it.theirs, "SERVFAIL")
+                || it.case.has("dns64") && it.question.qtype == "AAAA" && is_bare(it.theirs, "NOERROR");
+            let settles = fails && stands && !it.ours.is_silence();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-051, K-200",
+        reason: "SOA of a name that does not exist goes on to the next step like other types",
+        settle: |it| {
+            let is_own = |reply: &Reply| reply.is_nodata() && reply.text.contains(" SOA ns.dns.");
+            let settles = it.question.qtype == "SOA"
+                && it.case.options().contains("fallthrough")
+                && is_own(it.theirs)
+                && !is_own(it.ours)
+                && it.also("TXT").is_some_and(|(ours, theirs)| {
+                    let same = ours.code() == it.ours.code() && theirs.code() == it.ours.code();
+                    it.case.has("view") || !is_own(ours) && same
+                });
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-255, K-051",
+        reason: "a search goes on at an SOA of a name that does not exist; CoreDNS says NODATA there, which ends it",
+        settle: |it| {
+            let is_own = |reply: &Reply| reply.text.contains(" SOA ns.dns.");
+            let settles = it.question.qtype == "SOA"
+                && it.case.walk(&it.question.lower).is_some_and(|walk| walk.len() > 1)
+                && it.theirs.is_nodata()
+                && is_own(it.theirs)
+                && (it.ours.is_nx() || !is_own(it.ours) && !it.ours.is_silence());
             it.settle(settles)
         },
     },
@@ -198,25 +396,30 @@ pub(crate) const AROUND: &[Known] = &[
         rule: "S-11a",
         reason: "a `template` that cannot answer says so with EDE 0",
         settle: |it| {
-            let text: Vec<String> = it
-                .ours
-                .text
-                .lines()
-                .map(|line| match line.strip_prefix("edns ") {
-                    Some(rest) => {
-                        let rest: Vec<&str> = rest.split(' ').filter(|word| *word != "ede=0").collect();
-                        format!("edns {}", rest.join(" "))
-                    }
-                    None => line.to_owned(),
-                })
-                .collect();
-            let text = text.join("\n") + "\n";
+            let text = without_option(&it.ours.text, "ede=0");
             let settles = it.case.has("template")
                 && it.ours.code() == "SERVFAIL"
                 && it.theirs.code() == "SERVFAIL"
                 && text != it.ours.text;
             if settles {
                 it.ours.text = text;
+            }
+            settles
+        },
+    },
+    Known {
+        rule: "S-11a, EDE",
+        reason: "the EDE of a `template` is there each time; hits of CoreDNS's cache have none, nor has what passes its `minimal`",
+        settle: |it| {
+            let says = |reply: &Reply| reply.text.contains(" ede=15") || reply.text.contains("edns ede=15");
+            let tells = it.case.words().any(|word| {
+                word.head.starts_with("template ")
+                    && word.lines.iter().any(|line| line.starts_with("ederror 15 "))
+            });
+            let loses = it.case.has("cache") || it.case.has("minimal");
+            let settles = tells && loses && says(it.ours) && !says(it.theirs);
+            if settles {
+                it.ours.text = without_option(&it.ours.text, "ede=15");
             }
             settles
         },
@@ -235,12 +438,13 @@ pub(crate) const AROUND: &[Known] = &[
     },
     Known {
         rule: "S-08, RD",
-        reason: "`header` holds for every reply; hits of CoreDNS's cache come before it",
+        reason: "`header` holds for every reply; hits of CoreDNS's cache come before it, and names of a search have the client's own",
         settle: |it| {
             let is_about = |word: &crate::case::Word| {
                 word.head == "header" && word.lines.iter().any(|line| line.ends_with(" rd"))
             };
-            let settles = it.case.has("cache")
+            let searched = it.case.behind(&it.question.lower).iter().any(|name| it.case.walk(name).is_some());
+            let settles = (it.case.has("cache") || searched)
                 && it.case.words().any(is_about)
                 && has(it.ours, "rd") != has(it.theirs, "rd");
             it.settle_flag(settles, "rd")
@@ -270,20 +474,26 @@ pub(crate) const AROUND: &[Known] = &[
         rule: "S-08, header",
         reason: "`header` holds for a failure that a step says too; CoreDNS writes that one past it",
         settle: |it| {
-            let is_about = |word: &crate::case::Word| {
-                word.head == "header" && word.lines.iter().any(|line| line.starts_with("response "))
+            let (ours, theirs) = without_header(it);
+            let settles =
+                ["SERVFAIL", "REFUSED"].contains(&it.ours.code()) && is_empty(it.ours) && ours == theirs;
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "C-03, S-08",
+        reason: "an alias without data is a denial, with its TTL, also where `minimal` leaves the SOA out; CoreDNS looks at what is left",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            let bare = |reply: &Reply| {
+                let lines = with_ttls(&reply.text, &owner).into_iter();
+                lines.map(|(line, _)| line).collect::<Vec<_>>()
             };
-            let codes = ["SERVFAIL", "REFUSED"];
-            let mut texts = [it.ours.text.clone(), it.theirs.text.clone()];
-            for text in &mut texts {
-                for flag in ["aa", "ra", "rd"] {
-                    *text = without_flag(text, flag);
-                }
-            }
-            let settles = it.case.words().any(is_about)
-                && codes.contains(&it.ours.code())
-                && is_empty(it.ours)
-                && texts[0] == texts[1];
+            let settles = it.case.has("cache")
+                && it.case.has("minimal")
+                && it.ours.is_data()
+                && it.ours.records("answer").all(|one| one.contains(" CNAME "))
+                && bare(it.ours) == bare(it.theirs);
             it.settle(settles)
         },
     },

@@ -112,4 +112,31 @@ impl Case {
             Some(list.iter().map(|zone| format!("{left}.{zone}")).chain([format!("{left}.")]).collect())
         })
     }
+
+    /// The names as which the steps behind `rewrite` may see a name, itself first: which rules count follows from more than names.
+    pub(crate) fn behind(&self, name: &str) -> Vec<String> {
+        let dotted = |text: &str| format!("{}.", text.trim_end_matches('.'));
+        let mut names = vec![name.to_owned()];
+        for word in self.words() {
+            let rule = word.head.strip_prefix("rewrite ").unwrap_or_default();
+            let rule = rule.strip_prefix("continue ").unwrap_or(rule);
+            let ["name", way, from, to, ..] = *rule.split(' ').collect::<Vec<_>>() else { continue };
+            let (plain, to) = (dotted(from), dotted(to));
+            let renamed = |name: &String| match way {
+                "exact" => (*name == plain).then(|| to.clone()),
+                "suffix" => name.strip_suffix(&plain).map(|left| format!("{left}{to}")),
+                "prefix" => name.strip_prefix(&plain).map(|right| format!("{to}{right}")),
+                "substring" => name.contains(&plain).then(|| name.replace(&plain, &to)),
+                // Expressions, in the forms that `chain` writes: what stands in front of a suffix.
+                _ => {
+                    let right = to.rsplit('}').next().unwrap_or_default();
+                    let suffix = from.trim_start_matches("(.*)[.]").replace("[.]", ".");
+                    name.strip_suffix(&format!(".{suffix}.")).map(|left| format!("{left}{right}"))
+                }
+            };
+            let more: Vec<String> = names.iter().filter_map(renamed).collect();
+            names.extend(more);
+        }
+        names
+    }
 }

@@ -27,6 +27,7 @@ mod judge;
 mod known;
 mod look;
 mod names;
+mod outside;
 mod pair;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/parity/questions.rs"]
@@ -244,6 +245,7 @@ fn report(tally: &Tally, minutes: f64) {
     for (rule, count) in &tally.rules {
         let reason = known::KNOWN
             .iter()
+            .chain(outside::OUTSIDE)
             .chain(around::AROUND)
             .map(|one| (one.rule, one.reason))
             .chain([("K-012", "what does not fit is cut record by record, at 1232 bytes or less; the whole is compared over TCP")])

@@ -359,8 +359,14 @@ fn names(rng: &mut Rng, case: &Case) -> BTreeSet<String> {
         }
     }
     // The names that `autopath` tries: what became of each says what has to become of the walk.
-    let walks: Vec<String> = all.iter().filter_map(|name| case.walk(name)).flatten().collect();
-    all.extend(walks);
+    // One that is tried may be the first of another search.
+    let mut known = 0;
+    while known < all.len() {
+        known = all.len();
+        let behind = all.iter().flat_map(|name| case.behind(name));
+        let walks: Vec<String> = behind.filter_map(|name| case.walk(&name)).flatten().collect();
+        all.extend(walks);
+    }
     all.retain(|name| {
         name.trim_end_matches('.').len() < 250 && name.split('.').all(|label| label.len() < 64)
     });

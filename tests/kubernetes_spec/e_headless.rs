@@ -139,6 +139,12 @@ fn srv_names_the_endpoints_that_have_the_port() {
         ("K-112", "_x._tcp.mute.data.svc.Z SRV", "NX"),
         ("K-112", "null-port.data.svc.Z A", "@ A 10.244.8.11"),
         ("K-112", "null-port.data.svc.Z SRV", "NODATA"),
+        ("K-112", "_x._tcp.null-port.data.svc.Z A", "@ A 10.244.8.11"),
+        ("K-112", "_x._tcp.null-port.data.svc.Z SRV", "NODATA"),
+        ("K-112", "_tcp.null-port.data.svc.Z A", "NODATA"),
+        ("K-112", "_._tcp.mute.data.svc.Z A", "NX"),
+        ("K-038", "_._.mute.data.svc.Z A", "@ A 10.244.8.10"),
+        ("K-038", "_._.mute.data.svc.Z SRV", "NODATA"),
         (
             "K-113",
             "db-0.db.data.svc.Z SRV",

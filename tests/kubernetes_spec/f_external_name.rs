@@ -12,6 +12,8 @@ fn a_target_outside_is_the_alias_alone_while_nobody_knows_it() {
         ("K-144", "outside.shop.svc.Z A", "@ CNAME www.example.com."),
         ("K-144", "outside.shop.svc.Z AAAA", "@ CNAME www.example.com."),
         ("K-139", "outside.shop.svc.Z SRV", "NODATA"),
+        ("K-038", "_._.outside.shop.svc.Z CNAME", "@ CNAME www.example.com."),
+        ("K-140", "_._tcp.outside.shop.svc.Z CNAME", "NX"),
         ("K-141", "outside.shop.svc.Z MX", "NODATA"),
         ("K-141", "outside.shop.svc.Z TXT", "NODATA"),
         ("K-141", "outside.shop.svc.Z HTTPS", "NODATA"),

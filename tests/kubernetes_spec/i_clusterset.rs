@@ -35,6 +35,7 @@ fn an_import_of_one_address_answers_as_a_service() {
             ("K-037", "_sctp.api.shop.svc.clusterset.local. SRV", "NX"),
             ("K-085", "api.shop.svc.clusterset.local. TXT", "NODATA"),
             ("K-210", "idle.shop.svc.clusterset.local. A", "@ A 10.120.0.2"),
+            ("K-038", "_._.idle.shop.svc.clusterset.local. A", "@ A 10.120.0.2"),
             // No import, though there is a Service; and no Service, though there is an import.
             ("K-210", "local.shop.svc.clusterset.local. A", "NX"),
             ("K-210", "api.shop.svc.Z A", "NX"),

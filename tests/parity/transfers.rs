@@ -144,6 +144,7 @@ const BEYOND: &[Beyond] = &[
         alone: &[
             ("K-059a: bound addresses are our own", |line| line == "ns1.dns.example.org. A 127.0.0.1"),
             ("RFC 2181: nothing beside an alias", |line| line == "cloud.shop.example.org. SRV"),
+            ("K-083: a port without a name has none", |line| line == "_._tcp.mail.data.example.org. SRV"),
         ],
     },
 ];

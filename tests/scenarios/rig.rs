@@ -218,7 +218,12 @@ impl Rig {
     /// A client asks; its number is its port and its id. All have one address but those that are elsewhere.
     pub(crate) fn ask(&mut self, client: u16, name: &str, qtype: u16, words: &[String]) {
         let elsewhere = u8::from(words.iter().any(|word| word == "elsewhere"));
-        let peer = SocketAddr::from(([198, 51, 100, 1 + elsewhere], client));
+        self.ask_from(1 + elsewhere, client, name, qtype, words);
+    }
+
+    /// A client of this host asks.
+    pub(crate) fn ask_from(&mut self, host: u8, client: u16, name: &str, qtype: u16, words: &[String]) {
+        let peer = SocketAddr::from(([198, 51, 100, host], client));
         self.world.send(0, peer, &bytes::query(client, name, qtype, words));
     }
 

@@ -8,6 +8,9 @@ use crate::wire::{Owner, Rdata, Section, Sections, rtype};
 /// Which ports are meant: name and protocol, `None` for any.
 pub(super) type Wish<'a> = (Option<&'a [u8]>, Option<Protocol>);
 
+/// All ports, and addresses without any.
+const ANY: Wish<'_> = (None, None);
+
 impl Look<'_> {
     /// Answers a name as one of a namespace, a Service, an endpoint or a port.
     pub(super) fn service(&mut self, sections: &mut Sections) -> Found {
@@ -26,16 +29,18 @@ impl Look<'_> {
         let wish: Wish<'_> = match self.left {
             4 => match port(question) {
                 Some(Below::Port(name, protocol)) => (name, protocol),
+                // Any port of any protocol: the Service itself (K-038).
+                Some(Below::Itself) => ANY,
                 _ => return Found::Missing,
             },
-            2 | 3 => (None, None),
+            2 | 3 => ANY,
             _ => return Found::Missing,
         };
         if let Some((_, external)) = external {
             return match self.left {
                 3 => self.above_ports(external.ports().iter().map(|port| (port.protocol, &*port.name))),
                 2 => self.external(&external, run, wish, sections),
-                _ if external.ports().iter().any(|port| wished(port, wish)) => {
+                _ if wish == ANY || external.ports().iter().any(|port| wished(port, wish)) => {
                     self.external(&external, run, wish, sections)
                 }
                 _ => Found::Missing,
@@ -117,9 +122,8 @@ impl Look<'_> {
         let headless = matches!(service.spec(), Spec::Headless);
         match (self.left, service.spec()) {
             (2 | 4, Spec::Headless) => {
-                let any = self.left == 2;
                 for part in endpoints.parts() {
-                    if any || part.ports().iter().any(|port| part_wished(port, wish)) {
+                    if wish == ANY || part.ports().iter().any(|port| part_wished(port, wish)) {
                         listed.extend(part.members().map(|member| {
                             Listed::new(&[member.name(naming).as_bytes()], member.ip(), part.ports())
                         }));
@@ -186,11 +190,8 @@ fn part_wished(port: &PartPort, (name, protocol): Wish<'_>) -> bool {
     matches_port(&port.name, port.protocol, name, protocol)
 }
 
-/// Protocols and names of the numbered ports of slices that have endpoints.
+/// Protocols and names of the ports of slices that have endpoints.
 fn named_ports(endpoints: &Endpoints) -> impl Iterator<Item = (Protocol, &str)> {
     let parts = endpoints.parts().iter().filter(|part| !part.is_empty());
-    parts
-        .flat_map(|part| part.ports())
-        .filter(|port| port.port.is_some())
-        .map(|port| (port.protocol, &*port.name))
+    parts.flat_map(|part| part.ports()).map(|port| (port.protocol, &*port.name))
 }

@@ -64,7 +64,7 @@ pub(in crate::chain) enum Below<'q> {
     Itself,
     /// One label: an endpoint (K-036), or `_tcp` and its like, above port names (K-037).
     Endpoint(&'q [u8]),
-    /// Two labels: port and protocol, `None` for any (K-035, K-038).
+    /// Two labels: port and protocol, `None` for any (K-035, K-038); never both.
     Port(Option<&'q [u8]>, Option<Protocol>),
     /// Two labels in a clusterset: an endpoint and its cluster (K-212).
     Cluster(&'q [u8], &'q [u8]),
@@ -143,7 +143,8 @@ fn zonal(question: &Question, labels: usize) -> Option<Below<'_>> {
     })
 }
 
-/// Reads two left labels as port and protocol, one leading underscore of each aside (K-035).
+/// Reads two left labels as port and protocol, one leading underscore of each aside (K-035). Any port of any protocol is the
+/// Service itself (K-038).
 ///
 /// A protocol that is none makes the name impossible, even before the cluster is known (K-016).
 pub(in crate::chain) fn port(question: &Question) -> Option<Below<'_>> {
@@ -152,7 +153,11 @@ pub(in crate::chain) fn port(question: &Question) -> Option<Below<'_>> {
     let name = name.get(strip(name)..).unwrap_or_default();
     let protocol = protocol.get(strip(protocol)..).unwrap_or_default();
     let protocol = if protocol.is_empty() { None } else { Some(self::protocol(protocol)?) };
-    Some(Below::Port((!name.is_empty()).then_some(name), protocol))
+    Some(match (name, protocol) {
+        ([], None) => Below::Itself,
+        ([], protocol) => Below::Port(None, protocol),
+        (name, protocol) => Below::Port(Some(name), protocol),
+    })
 }
 
 /// The protocol of a label without its underscore.

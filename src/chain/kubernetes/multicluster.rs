@@ -37,9 +37,7 @@ impl Lookup<'_> {
                 Found::Here
             }
             (ImportSpec::Headless, Below::Port(name, protocol)) => {
-                let matches = |port: &PartPort| {
-                    port.port.is_some() && matches_port(&port.name, port.protocol, name, protocol)
-                };
+                let matches = |port: &PartPort| matches_port(&port.name, port.protocol, name, protocol);
                 let mut parts = parts(&import);
                 if !parts.any(|(_, part)| part.ports().iter().any(matches) && !part.is_empty()) {
                     return Found::Missing;
@@ -161,7 +159,7 @@ fn above(import: &Import, label: &[u8]) -> bool {
         }
         ImportSpec::Headless => parts(import).filter(|(_, part)| !part.is_empty()).any(|(_, part)| {
             let mut ports = part.ports().iter();
-            ports.any(|port| port.protocol == protocol && !port.name.is_empty() && port.port.is_some())
+            ports.any(|port| port.protocol == protocol && !port.name.is_empty())
         }),
     }
 }

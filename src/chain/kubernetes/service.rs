@@ -123,8 +123,8 @@ impl Lookup<'_> {
         protocol: Option<Protocol>,
         sections: &mut Sections,
     ) -> Found {
-        let matches =
-            |port: &PartPort| port.port.is_some() && matches_port(&port.name, port.protocol, name, protocol);
+        // A port without a number has a name and no SRV (K-112).
+        let matches = |port: &PartPort| matches_port(&port.name, port.protocol, name, protocol);
         let has = |part: &Part| part.ports().iter().any(matches);
         if !endpoints.parts().iter().any(|part| has(part) && !part.is_empty()) {
             return Found::Missing;
@@ -362,9 +362,7 @@ fn has_named_port(service: &Service, protocol: Protocol, endpoints: bool) -> boo
         Spec::Headless => {
             endpoints
                 && service.endpoints().parts().iter().filter(|part| !part.is_empty()).any(|part| {
-                    part.ports()
-                        .iter()
-                        .any(|port| port.protocol == protocol && !port.name.is_empty() && port.port.is_some())
+                    part.ports().iter().any(|port| port.protocol == protocol && !port.name.is_empty())
                 })
         }
         Spec::Orphan | Spec::External(_) | Spec::ExternalInvalid => false,

@@ -1,0 +1,96 @@
+//! Differences that are on purpose and are about `k8s_external`.
+
+use crate::known::{Known, without_ttls};
+use crate::look::without_weight;
+use crate::reply::Reply;
+
+/// All of them, in the order in which they are taken out.
+pub(crate) const OUTSIDE: &[Known] = &[
+    Known {
+        rule: "K-291",
+        reason: "a reverse zone of `k8s_external` has none of the grammar of its forward zones",
+        settle: |it| {
+            let left = it.question.lower.strip_suffix(".in-addr.arpa.");
+            let left = left.or_else(|| it.question.lower.strip_suffix(".ip6.arpa.")).unwrap_or_default();
+            let is_number = |label: &str| label.len() == 1 || label.parse::<u8>().is_ok();
+            let settles =
+                it.case.words().any(|word| {
+                    word.head.starts_with("k8s_external ") && word.head.contains(" in-addr.arpa")
+                }) && left.split('.').any(|label| !is_number(label))
+                    && it.theirs.is_nodata()
+                    && it.theirs.text.contains(" SOA ns1.")
+                    && !it.ours.is_data();
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-291, TTL",
+        reason: "`ttl` of `k8s_external` holds for SRV records too; CoreDNS gives them that of `kubernetes`",
+        settle: |it| {
+            let outside = ["out.example.", "other.example."];
+            // A view has a stanza of its own.
+            let stanzas = it.case.words().filter(|word| word.head.starts_with("kubernetes "));
+            let mut ttls = stanzas.map(|word| {
+                let mut lines = word.lines.iter();
+                lines.find_map(|line| line.strip_prefix("ttl ")).unwrap_or("5")
+            });
+            let own = it.case.words().find(|word| word.head.starts_with("k8s_external "));
+            let has_ttl = own.is_some_and(|word| word.lines.iter().any(|line| line == "ttl 60"));
+            let own = if has_ttl { "60" } else { "5" };
+            let spelled = |reply: &Reply, from: &str| -> Vec<String> {
+                let from = format!(" {from} srv ");
+                let text = reply.text.to_ascii_lowercase();
+                let mut lines: Vec<String> = text
+                    .lines()
+                    .map(|line| match line.starts_with("answer ") {
+                        true => line.replace(&from, " * srv "),
+                        false => line.to_owned(),
+                    })
+                    .collect();
+                lines.sort_unstable();
+                lines
+            };
+            let settles = it.question.qtype == "SRV"
+                && outside.iter().any(|zone| it.question.lower.ends_with(zone))
+                && ttls.any(|ttl| spelled(it.ours, own) == spelled(it.theirs, ttl));
+            drop(ttls);
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-290, aliases",
+        reason: "of a load balancer's names the first counts, and none where there are addresses; CoreDNS gives all, each as often as it stands there",
+        settle: |it| {
+            let outside = ["out.example.", "other.example."];
+            let is_named = it.case.objects.iter().any(|object| {
+                let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+                let name = format!(".{}.{}.", of("name"), of("namespace"));
+                let ingress = object["status"]["loadBalancer"]["ingress"].as_array();
+                ingress.into_iter().flatten().any(|one| !one["hostname"].is_null())
+                    && outside
+                        .iter()
+                        .any(|zone| format!(".{}", it.question.lower).ends_with(&format!("{name}{zone}")))
+            });
+            let bare = |record: &str| {
+                without_weight(&without_ttls(&format!("answer {}", record.to_ascii_lowercase())))
+            };
+            let theirs: Vec<String> = it.theirs.records("answer").map(bare).collect();
+            let fewer = it.ours.is_data() && it.ours.records("answer").all(|one| theirs.contains(&bare(one)));
+            let alias = it.question.qtype == "CNAME" && it.theirs.is_nodata() && it.ours.is_data();
+            let settles = is_named && (fewer || alias) && it.theirs.code() == "NOERROR";
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-290",
+        reason: "a Service reached from outside has no endpoints' names: CoreDNS answers for any label in front of it",
+        settle: |it| {
+            let left = ["out.example.", "other.example."]
+                .iter()
+                .find_map(|zone| it.question.lower.strip_suffix(zone));
+            let labels = left.map_or(0, |left| left.matches('.').count());
+            let settles = labels == 3 && it.theirs.code() == "NOERROR" && !it.ours.is_data();
+            it.settle(settles)
+        },
+    },
+];
