@@ -111,6 +111,7 @@ pub(crate) const AROUND: &[Known] = &[
         settle: |it| {
             let has_none = |reply: &Reply| !reply.records("answer").any(|one| one.contains(" AAAA "));
             let may_fail = it.case.has("template")
+                || it.case.has("acl")
                 || it.also("A").is_some_and(|(ours, _)| ["SERVFAIL", "REFUSED"].contains(&ours.code()));
             let meant = match it.ours.code() {
                 "NOERROR" => true,
@@ -361,7 +362,7 @@ pub(crate) const AROUND: &[Known] = &[
                 && it.case.options().contains("fallthrough")
                 && is_own(it.theirs)
                 && !is_own(it.ours)
-                && it.also("TXT").is_some_and(|(ours, theirs)| {
+                && ["TXT", "SRV", "A"].iter().filter_map(|qtype| it.also(qtype)).any(|(ours, theirs)| {
                     let same = ours.code() == it.ours.code() && theirs.code() == it.ours.code();
                     it.case.has("view") || !is_own(ours) && same
                 });

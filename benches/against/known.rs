@@ -400,14 +400,21 @@ pub(crate) const KNOWN: &[Known] = &[
                     // A cache shows the shortest TTL (C-03), and outside SRV have one of their own (K-291).
                     let loose = it.case.has("cache") || it.question.lower.ends_with(".example.");
                     let text = if loose { without_ttls(&reply.text) } else { reply.text.clone() };
-                    let lines = text.lines().filter(counts);
+                    let lines = text.lines().skip(1).filter(counts);
                     let mut lines: Vec<String> = lines
                         .map(|line| without_weight(line).to_ascii_lowercase().replace(" @ ", &owner))
                         .collect();
                     lines.sort_unstable();
                     lines
                 };
-                lines(it.ours) == lines(it.theirs)
+                // Flags are others' business.
+                if lines(it.ours) == lines(it.theirs) {
+                    let rest = |reply: &Reply| reply.text.split_once('\n').map(|(_, rest)| rest.to_owned());
+                    let head = it.ours.text.lines().next().unwrap_or_default();
+                    it.ours.text = format!("{head}\n{}", rest(it.theirs).unwrap_or_default());
+                    return true;
+                }
+                false
             };
             it.settle(settles)
         },
