@@ -121,19 +121,28 @@ struct Hand {
 
 /// The writer's loop: ends when nobody can send any more.
 fn write_lines(receiver: &Receiver<Message>, dropped: &AtomicU64, hand: &mut Hand) {
-    write_to(receiver, dropped, hand, |text| {
+    let write = |text: &[u8]| {
         // A closed stdout loses lines, never queries.
         let mut stdout = std::io::stdout().lock();
         let _ = stdout.write_all(text).and_then(|()| stdout.flush());
-    });
+    };
+    write_to(receiver, dropped, hand, Out { rest: || std::thread::sleep(BUNCH), write });
 }
 
-/// Writes bunches of lines with `write`, one call a bunch.
+/// What the writer does beside taking lines.
+struct Out<R, W> {
+    /// Lets lines gather.
+    rest: R,
+    /// Writes a bunch of them.
+    write: W,
+}
+
+/// Writes bunches of lines, one call a bunch.
 fn write_to(
     receiver: &Receiver<Message>,
     dropped: &AtomicU64,
     hand: &mut Hand,
-    mut write: impl FnMut(&[u8]),
+    mut out: Out<impl FnMut(), impl FnMut(&[u8])>,
 ) {
     if std::mem::take(&mut hand.writing) {
         // Part of it may be out already, and it may be what the writing panicked at.
@@ -142,7 +151,7 @@ fn write_to(
     while let Ok(mut first) = receiver.recv().map(Some) {
         // A line that waits alone is nearly always the first of many; somebody who waits for the end is not kept.
         if matches!(first, Some(Message::Line(_))) {
-            std::thread::sleep(BUNCH);
+            (out.rest)();
         }
         loop {
             let (mut taken, mut flushed) = (0, Vec::new());
@@ -165,7 +174,7 @@ fn write_to(
             }
             turn("log");
             hand.writing = true;
-            write(hand.text.as_bytes());
+            (out.write)(hand.text.as_bytes());
             hand.writing = false;
             hand.text.clear();
             hand.text.shrink_to(KEPT);
@@ -261,6 +270,8 @@ impl Visit for Line {
 mod tests {
     //! The writer with a queue and a stdout of the test.
 
+    use std::cell::{Cell, RefCell};
+
     use super::*;
 
     /// Sends these messages, ends the queue, and collects what each write got.
@@ -271,9 +282,8 @@ mod tests {
         }
         drop(sender);
         let mut writes = Vec::new();
-        write_to(&receiver, &AtomicU64::new(dropped), &mut Hand::default(), |text| {
-            writes.push(String::from_utf8_lossy(text).into_owned());
-        });
+        let write = |text: &[u8]| writes.push(String::from_utf8_lossy(text).into_owned());
+        write_to(&receiver, &AtomicU64::new(dropped), &mut Hand::default(), Out { rest: || (), write });
         writes
     }
 
@@ -292,20 +302,52 @@ mod tests {
     }
 
     #[test]
-    fn whoever_sends_line_after_line_finds_the_writer_at_rest_nearly_always() {
+    fn whoever_sends_line_after_line_finds_the_writer_at_rest_and_only_the_first_line_wakes_it() {
+        assert!(BUNCH > Duration::ZERO);
         let (sender, receiver) = sync_channel(QUEUE);
-        let mut writes = Vec::new();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                for number in 0..2000 {
-                    sender.send(Message::Line(number.to_string())).unwrap();
-                    std::thread::yield_now();
-                }
-            });
-            let (dropped, mut hand) = (AtomicU64::new(0), Hand::default());
-            write_to(&receiver, &dropped, &mut hand, |text| writes.push(text.len()));
-        });
-        assert!(writes.len() < 1000, "{} writes for 2000 lines", writes.len());
+        // What others send while the writer rests and while it writes is sent in its own calls here.
+        let (sender, sent) = (RefCell::new(Some(sender)), Cell::new(0));
+        let more = |count: u32| {
+            for number in sent.get()..sent.get() + count {
+                let line = Message::Line(number.to_string());
+                sender.borrow().as_ref().unwrap().send(line).unwrap();
+            }
+            sent.set(sent.get() + count);
+        };
+        more(1);
+        let (mut rests, mut writes) = (0, Vec::<String>::new());
+        let (dropped, mut hand) = (AtomicU64::new(0), Hand::default());
+        let rest = || {
+            rests += 1;
+            more(19);
+        };
+        let write = |text: &[u8]| {
+            writes.push(String::from_utf8_lossy(text).into_owned());
+            match writes.len() {
+                // Nobody sends any more.
+                100 => drop(sender.take()),
+                _ => more(1),
+            }
+        };
+        write_to(&receiver, &dropped, &mut hand, Out { rest, write });
+        assert_eq!(
+            (rests, writes.len(), sent.get()),
+            (100, 100, 2000),
+            "one rest and one write for twenty lines"
+        );
+        let numbers: Vec<u32> = writes.concat().lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(numbers, (0..2000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn somebody_who_waits_for_the_end_is_not_kept_by_a_rest() {
+        let (sender, receiver) = sync_channel(QUEUE);
+        let (done, wait) = sync_channel(1);
+        sender.send(Message::Flush(done)).unwrap();
+        drop(sender);
+        let out = Out { rest: || panic!("nobody sends meanwhile"), write: |_: &[u8]| () };
+        write_to(&receiver, &AtomicU64::new(0), &mut Hand::default(), out);
+        assert!(wait.try_recv().is_ok());
     }
 
     #[test]
@@ -326,10 +368,11 @@ mod tests {
         drop(sender);
         let mut told_early = false;
         let mut text = String::new();
-        write_to(&receiver, &AtomicU64::new(0), &mut Hand::default(), |bytes| {
+        let write = |bytes: &[u8]| {
             told_early |= wait.try_recv().is_ok();
             text.push_str(&String::from_utf8_lossy(bytes));
-        });
+        };
+        write_to(&receiver, &AtomicU64::new(0), &mut Hand::default(), Out { rest: || (), write });
         assert!(!told_early && wait.try_recv().is_ok());
         assert_eq!(text, "0\n1\n");
     }
@@ -344,11 +387,12 @@ mod tests {
         let mut writes: Vec<String> = Vec::new();
         let mut times = 0;
         keep("test: log", || {
-            write_to(&receiver, &dropped, &mut hand, |text| {
+            let write = |text: &[u8]| {
                 times += 1;
                 assert!(times != 1, "the first write goes wrong");
                 writes.push(String::from_utf8_lossy(text).into_owned());
-            });
+            };
+            write_to(&receiver, &dropped, &mut hand, Out { rest: || (), write });
         });
         assert_eq!(writes.concat(), format!("{}\n{}\n", WRITE, WRITE + 1));
         assert!(crate::panics::counted().contains(&("test: log", 1)));

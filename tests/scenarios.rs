@@ -5,6 +5,8 @@
 
 #[path = "scenarios/bytes.rs"]
 mod bytes;
+#[path = "scenarios/fair.rs"]
+mod fair;
 #[path = "scenarios/figures.rs"]
 mod figures;
 #[path = "scenarios/language.rs"]

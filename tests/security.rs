@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "says what was not run")]
 
 mod api;
+mod encrypted;
 #[path = "security/files.rs"]
 mod files;
 #[path = "security/held.rs"]
@@ -23,3 +24,5 @@ mod ports;
 mod process;
 #[path = "security/secrets.rs"]
 mod secrets;
+#[path = "security/together.rs"]
+mod together;

@@ -3,6 +3,8 @@
 //! `tests/corefiles/words/*.corefile` hold Corefiles behind lines `### what is wrong`; each must fail with the text beside
 //! it (`*.expected`). `UPDATE_GOLDEN=1` rewrites those.
 
+#[path = "words/examples.rs"]
+mod examples;
 #[path = "words/options.rs"]
 mod options;
 

@@ -23,6 +23,13 @@ const LIMITS: [u64; 2] = [64 << 20, 128 << 20];
 /// Names that a cache has to hold in rows P5 and P5b.
 const FILL: usize = 40_000;
 
+/// The CAPACITY of the cache that holds all of those, and room beside them.
+const ALL: u32 = 200_000;
+
+/// The CAPACITY of the one that a pod of 64 MiB can have full: 30 MiB, of which new names fill what those leave within row
+/// P5b's first minutes.
+const FULL: u32 = 60_000;
+
 /// How long the flood of row P5 lasts.
 const FLOOD: Duration = Duration::from_secs(8);
 
@@ -54,7 +61,7 @@ pub(crate) const ROWS: [Row; 4] = [
     },
     Row {
         id: "P5b",
-        what: "64 MiB of memory for 30 minutes, the cache full, 1,000 q/s: new names, names that nobody answers, names of the cluster",
+        what: "64 MiB of memory for 30 minutes, a cache of 30 MiB full, 1,000 q/s: new names, names that nobody answers, names of the cluster",
         bar: "it lives; memory grows by < 0.5 MB an hour behind the first 5 minutes",
         run: for_long,
     },
@@ -98,7 +105,7 @@ fn little_memory(_: &Stage, kind: &Kind) -> anyhow::Result<Found> {
             Ok(cage) => cage,
             Err(why) => return Ok(Found::not_run(format!("no group for memory: {why:#}"))),
         };
-        let mut rig = Rig::start(kind, &filled(&api, &upstream, &silent))?;
+        let mut rig = Rig::start(kind, &filled(&api, &upstream, &silent, ALL))?;
         cage.hold(rig.subject.pid())?;
         rig.wait_synced()?;
         let load = Beside::start(rig.addr, Names::Cluster(SMALL), 500)?;
@@ -128,10 +135,10 @@ fn little_memory(_: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-/// A server with a cache for all names that come, and a zone that nobody answers for.
-fn filled<'a>(api: &'a super::api::FakeApi, upstream: &Fake, silent: &Fake) -> Plan<'a> {
+/// A server with a cache of this CAPACITY, and a zone that nobody answers for.
+fn filled<'a>(api: &'a super::api::FakeApi, upstream: &Fake, silent: &Fake, capacity: u32) -> Plan<'a> {
     Plan {
-        cache: "cache 3600 {\n    success 200000\n  }",
+        cache: format!("cache 3600 {{\n    success {capacity}\n  }}"),
         blocks: format!("silent.test:PORT {{\n  bind 127.0.0.1\n  forward . {}\n}}\n", silent.addr),
         ..Plan::small(api).upstream(upstream.addr)
     }
@@ -157,7 +164,7 @@ fn for_long(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
         Ok(cage) => cage,
         Err(why) => return Ok(Found::not_run(format!("no group for memory: {why:#}"))),
     };
-    let mut rig = Rig::start(kind, &filled(&api, &upstream, &silent))?;
+    let mut rig = Rig::start(kind, &filled(&api, &upstream, &silent, FULL))?;
     cage.hold(rig.subject.pid())?;
     rig.wait_synced()?;
     fill(&rig)?;
@@ -283,7 +290,8 @@ fn through_a_cache(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let api = small_api();
     let upstream = Fake::start(Manner::after(0))?;
     let cache = "cache 3600 {\n    success 10000\n    denial 10000\n  }";
-    let mut rig = Rig::synced(kind, &Plan { cache, ..Plan::small(&api).upstream(upstream.addr) })?;
+    let mut rig =
+        Rig::synced(kind, &Plan { cache: cache.to_owned(), ..Plan::small(&api).upstream(upstream.addr) })?;
     let idle = rig.subject.rss()?;
     let clock = Clock::system();
     let begin = clock.now();

@@ -12,12 +12,14 @@ mod api;
 #[allow(dead_code, reason = "other benches use the rest")]
 #[path = "../upstreams/asker.rs"]
 mod asker;
+#[allow(dead_code, reason = "other benches use the rest")]
+#[path = "../cluster/awake.rs"]
+mod awake;
 mod away;
 mod beside;
 mod blast;
 mod cage;
 mod ceiling;
-#[allow(dead_code, reason = "other benches use the rest")]
 #[path = "../cluster/client.rs"]
 mod client;
 mod fair;
@@ -93,6 +95,9 @@ struct Flags {
     /// Another build of this server than the one of this tree.
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
+    /// Is an echo and nothing else, for rows that hold one to a server's share of a processor.
+    #[arg(long, hide = true)]
+    echo: bool,
     /// What `cargo bench` passes; without meaning.
     #[arg(long, hide = true)]
     bench: bool,
@@ -139,6 +144,9 @@ fn kinds(flags: &Flags) -> anyhow::Result<Vec<Kind>> {
 
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
+    if flags.echo {
+        return noise::echo();
+    }
     let mut rows = rows();
     if let Some(unknown) = flags.rows.iter().find(|id| rows.iter().all(|row| row.id != **id)) {
         let known: Vec<&str> = rows.iter().map(|row| row.id).collect();

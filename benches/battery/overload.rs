@@ -10,10 +10,10 @@ use super::away::{LONG, MEBI, REST, real, seen};
 use super::beside::{Beside, Names};
 use super::blast::{Blast, dropped};
 use super::cage::{Cage, Share};
-use super::noise::Noise;
+use super::noise::{Held, Noise};
 use super::objects::{name_of, namespace_of};
 use super::report::{mebi, micros, seconds};
-use super::rig::{Kind, Plan, Rig, SMALL, add, small_api, status, wait};
+use super::rig::{Kind, Plan, Rig, SMALL, add, get, small_api, status, wait};
 use super::row::{Found, Row, Stage};
 use super::subject::processor_time;
 use super::{flood, servers};
@@ -83,6 +83,17 @@ pub(crate) fn clients(third: u8, count: u8) -> impl Iterator<Item = IpAddr> {
     (1..=count).map(move |last| Ipv4Addr::new(127, 0, third, last).into())
 }
 
+/// How many queries took a server more than a millisecond by its own account, from the moment that it read them on.
+fn slow(rig: &Rig) -> f64 {
+    let text = get(rig.metrics, "/metrics").map(|(_, text)| text).unwrap_or_default();
+    let sum = |part: &str, label: &str| {
+        let lines = text.lines().filter(|line| line.starts_with(part) && line.contains(label));
+        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>()
+    };
+    let name = "coredns_dns_request_duration_seconds";
+    sum(&format!("{name}_count"), "") - sum(&format!("{name}_bucket"), "le=\"0.001\"")
+}
+
 /// L1.
 fn goodput(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let quota = stage.measures.quota;
@@ -120,9 +131,11 @@ fn goodput(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let memory = rig.subject.peak()?;
     // The second in which it may recover; the last of the load was awaited before.
     std::thread::sleep(Duration::from_secs(1));
-    let noise = Noise::listen()?;
+    let before = slow(&rig);
+    let (noise, held) = (Noise::listen()?, Held::listen(&cage, CALM)?);
     let calm = Beside::start_for(rig.addr, Names::Cluster(SMALL), CALM, Duration::from_secs(4))?;
-    let noise = noise.finish();
+    let (noise, held) = (noise.finish(), held.finish());
+    let slow = slow(&rig) - before;
     drop(rig);
     drop(cage);
     let offered = real(done.sent) / lasts.as_secs_f64();
@@ -145,9 +158,16 @@ fn goodput(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     found.judge(memory - idle <= ROOM, format!("{} → {}", mebi(idle), mebi(memory)));
     found.judge(
         calm.part(990) < Duration::from_millis(2) && calm.failed() == 0,
-        format!("then p99 {} ({noise}), {} failed", micros(calm.part(990)), calm.failed()),
+        format!(
+            "then p99 {} (an echo with the same share of a processor {}, {noise}), {} failed",
+            micros(calm.part(990)),
+            micros(held),
+            calm.failed()
+        ),
     );
-    found.note(format!("the askers took {own:.1} processors"));
+    found.note(format!(
+        "of these the server itself had {slow:.0} longer than 1 ms; the askers took {own:.1} processors"
+    ));
     Ok(found)
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Plan<'a> {
     /// Lines inside of `health`.
     pub(crate) health: &'a str,
     /// The line `cache` with its block.
-    pub(crate) cache: &'a str,
+    pub(crate) cache: String,
     /// Further blocks; `PORT` stands for the port of the first.
     pub(crate) blocks: String,
     /// The most open files, where they are bounded.
@@ -75,7 +75,7 @@ impl<'a> Plan<'a> {
             upstreams: Vec::new(),
             forward: "max_concurrent 1000",
             health: "",
-            cache: CACHE,
+            cache: CACHE.to_owned(),
             blocks: String::new(),
             files: None,
         }

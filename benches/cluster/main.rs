@@ -8,6 +8,7 @@
 
 #[path = "../../tests/api/mod.rs"]
 mod api;
+mod awake;
 mod client;
 mod measure;
 mod objects;

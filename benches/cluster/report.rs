@@ -76,7 +76,10 @@ What `cargo figures --write` measured on {date}: {machine}.
   again until each was right; the asking is part of the time.
 * *Relists*: history is compacted and all open watches end with 410, and again 2 s after everything is watched again. The time
   is a matter of pauses, not of work: client-go doubles its own up to 30 s as long as 410s keep coming.
-* *New Service*, *event*: the object is put into the fake, and its name asked for in a tight loop; the fake's own work is part of it.
+* *New Service*, *event*: the object is put into the fake, and its name asked for in a tight loop. *Event of a new Service* counts from
+  when the fake begins to write it to the watch, the others from the object, the fake's own work included. *Processors kept awake*: a
+  process of the scheduler's idle class on each, so that what is measured is not how long a host takes to wake a halted virtual one.
+* *Steady*: at the rate of the relists for 10 s before the first.
 * *Outages*: both servers watch the same fake, which goes away for so long; a Service appears before it comes back. The time counts
   from its return. *Refused*: connections are reset and new ones refused. *Dropped*: packets vanish without a word, and
   connections from before stay dead; a server has to notice that by itself.

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
+use signpost::fuzzing::Target;
 
 use super::{Flags, Places};
 
@@ -15,8 +16,10 @@ const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
 /// What is added for AddressSanitizer.
 const ADDRESS: &str = "-Zsanitizer=address";
 
-/// Builds all programs. Errors: no C++ compiler, no nightly one, or what the compiler says.
-pub(super) fn build(places: &Places, folder: &str, flags: &Flags) -> anyhow::Result<()> {
+/// Builds the programs of these targets; what an earlier run has compiled, one that was ended halfway too, is not compiled again.
+///
+/// Errors: no C++ compiler, no nightly one, or what the compiler says.
+pub(super) fn build(places: &Places, folder: &str, flags: &Flags, chosen: &[&Target]) -> anyhow::Result<()> {
     let mut cargo = if flags.address {
         let mut cargo = Command::new("rustup");
         cargo.args(["run", "nightly", "cargo"]);
@@ -27,7 +30,8 @@ pub(super) fn build(places: &Places, folder: &str, flags: &Flags) -> anyhow::Res
     let rust_flags = if flags.address { format!("{COVERAGE} {ADDRESS}") } else { COVERAGE.to_owned() };
     // With a machine named, build scripts and macros are spared the flags.
     let status = cargo
-        .args(["build", "--release", "--locked", "--bins", "--target", &flags.triple])
+        .args(["build", "--release", "--locked", "--target", &flags.triple])
+        .args(chosen.iter().flat_map(|target| ["--bin", target.name]))
         .args(["--target-dir", folder])
         .env("RUSTFLAGS", rust_flags)
         .env_remove("CARGO_TARGET_DIR")

@@ -81,13 +81,13 @@ fn main() -> anyhow::Result<()> {
     let folder = if flags.address { "target/address" } else { "target/coverage" };
     let programs = root.join(folder).join(&flags.triple).join("release");
     let places = Places { programs, root };
-    if !flags.built {
-        build::build(&places, folder, &flags)?;
-    }
     let chosen: Vec<&Target> = TARGETS
         .iter()
         .filter(|target| flags.targets.is_empty() || flags.targets.iter().any(|name| name == target.name))
         .collect();
+    if !flags.built {
+        build::build(&places, folder, &flags, &chosen)?;
+    }
     let mut crashed = Vec::new();
     if flags.seconds > 0 {
         let mut out = std::io::stdout();

@@ -198,8 +198,9 @@ fn join(images: &[String]) -> anyhow::Result<()> {
             Ok(())
         }
         several => {
-            // What was there under that name; it need not be.
+            // What was there under that name, of several or of one; it need not be.
             let _ = buildah(&["manifest".into(), "rm".into(), name.clone()]);
+            let _ = buildah(&["rmi".into(), name.clone()]);
             buildah(&["manifest".into(), "create".into(), name.clone()])?;
             for image in several {
                 buildah(&[

@@ -4,12 +4,13 @@
 //! Nothing is kept about clients while there are places. Once there are none, a few places chosen at random say who holds
 //! most: where that is somebody else than who asks now, the query of theirs that waited longest is dismissed. A client that
 //! holds most itself is refused, so that what waits already comes to its end. Of bounds that are not the table's own (how many
-//! questions a line may have under way, and an upstream) the last eighth is for those who hold little.
+//! questions a line may have under way, and an upstream) the last eighth is for those who hold little, which the exchange sees to.
 
 use std::net::IpAddr;
 
+use super::asked::Asked;
 use super::step::Answer;
-use crate::forward::Failure;
+use crate::forward::{self, Failure};
 use crate::time::Tick;
 use crate::wire::Ede;
 
@@ -75,24 +76,6 @@ impl Crowd {
         own.min_by_key(|(_, _, until)| *until).map(|(place, ..)| *place)
     }
 
-    /// Whether `client` holds a quarter of what waits or more, so that what is kept for others is not for it; `look` and cost
-    /// as for `loser`.
-    pub(super) fn holds_much(
-        &mut self,
-        client: Key,
-        look: impl FnMut() -> Option<(usize, Key, Tick)>,
-    ) -> bool {
-        if self.believes(client) {
-            return true;
-        }
-        let seen = gather(look);
-        let much = held(&seen, client) >= MANY;
-        if much {
-            self.heavy = Some((client, BELIEVED));
-        }
-        much
-    }
-
     /// Whether `client` was found to hold most a moment ago.
     fn believes(&mut self, client: Key) -> bool {
         match &mut self.heavy {
@@ -131,6 +114,11 @@ fn held(seen: &Seen, client: Key) -> usize {
 /// Who has most of these, and how many; `None` where there is none.
 fn heaviest(seen: &Seen) -> Option<(Key, usize)> {
     seen.iter().flatten().map(|(_, key, _)| (*key, held(seen, *key))).max_by_key(|(_, count)| *count)
+}
+
+/// Whose query this is, for upstreams; `None` for an errand, which nobody waits for.
+pub(super) fn client(asked: &Asked) -> Option<forward::Client> {
+    (!asked.errand).then(|| Key::of(asked.client.addr.ip()).0)
 }
 
 /// What a step hears whose query gets no place or has to leave it; whoever has something at hand can still serve it.
@@ -189,22 +177,6 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_a_quarter_holds_much_and_one_of_many_does_not() {
-        let mut places = vec![(0, client(1), Tick(30)); 8];
-        places.extend((2..26).map(|number| (usize::from(number), client(number), Tick(30))));
-        assert!(Crowd::default().holds_much(client(1), looks(&places)));
-        let mut crowd = Crowd::default();
-        assert!(
-            !crowd.holds_much(client(2), looks(&places)) && !crowd.holds_much(client(99), looks(&places))
-        );
-        places[0] = (0, client(99), Tick(30));
-        assert!(!crowd.holds_much(client(1), looks(&places)), "seven of 32");
-        assert!(crowd.holds_much(client(1), looks(&places[1..8])));
-        assert!(crowd.holds_much(client(1), || panic!("it is known now")));
-        assert!(!Crowd::default().holds_much(client(1), || None), "nobody waits");
-    }
-
-    #[test]
     fn free_places_between_those_that_are_taken_hide_nobody() {
         let mut at = 0;
         let mut one_in_eight = || {
@@ -212,7 +184,6 @@ mod tests {
             (at % 8 == 0).then_some((7, client(1), Tick(1)))
         };
         assert_eq!(Crowd::default().loser(client(2), &mut one_in_eight), Some(7));
-        assert!(Crowd::default().holds_much(client(1), one_in_eight));
     }
 
     #[test]

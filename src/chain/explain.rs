@@ -1,6 +1,7 @@
 //! What would become of a question, told step by step; nobody is asked for it, and nothing is counted.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,8 @@ use crate::forward::Group;
 use crate::store::{Look as WatchLook, WatchState};
 use crate::time::Clock;
 use crate::wire::{
-    CLASS_IN, Header, Question, Rcode, Section, Shape, parse_name, parse_type, record_texts, rtype, show_name,
+    CLASS_IN, Header, MAX_NAME, Question, Rcode, Section, Sections, Shape, parse_name, parse_type,
+    record_texts, rtype, show_name,
 };
 
 /// What would become of a question.
@@ -356,7 +358,7 @@ impl<'a> Look<'a> {
             account.rcode = None;
             match flow {
                 Flow::Next => {}
-                Flow::Reply(reply) => {
+                Flow::Reply(mut reply) => {
                     // On its way up a word may have another type asked for, as `dns64` does.
                     for step in steps.iter().take(index).skip(from).rev() {
                         if let Some(other) = step.also(asked, &reply) {
@@ -367,7 +369,9 @@ impl<'a> Look<'a> {
                             account.said.push(Said::new(step.word(), text, &["S-20"]));
                         }
                     }
+                    let other = self.up(asked, from..index, &mut reply, account);
                     account.take(&reply, &asked.question);
+                    account.instead(other);
                     return Some(reply);
                 }
                 Flow::Drop => account.fate = Fate::Silent,
@@ -376,16 +380,22 @@ impl<'a> Look<'a> {
                 Flow::Wait(Ask::Upstream { group, .. }) => {
                     account.fate = Fate::Asks;
                     account.upstreams = known(&group);
+                    self.names(asked, from..index, account);
                 }
                 Flow::Wait(Ask::Behind { question, memo }) => {
-                    return self.candidates(asked, index, (question, memo), account);
+                    return self.candidates(asked, from..index, (question, memo), account);
                 }
                 Flow::Wait(Ask::Signal { .. }) => account.fate = Fate::Waits,
                 Flow::Wait(Ask::Question { question: other, held }) => {
+                    let mut instead = None;
                     if let Some(held) = held {
-                        account.take(&Reply::new(Rcode::NOERROR, held), &asked.question);
+                        let mut reply = Reply::new(Rcode::NOERROR, held);
+                        instead = self.up(asked, from..index, &mut reply, account);
+                        account.take(&reply, &asked.question);
                     }
-                    if self.depth < MAX_FRAMES {
+                    if instead.is_some() {
+                        account.instead(instead);
+                    } else if self.depth < MAX_FRAMES {
                         let other = trace(self.plan, &other, asked.client, self.clock, self.depth + 1);
                         account.fate = other.fate;
                         account.behalf = Some(Box::new(other));
@@ -401,14 +411,69 @@ impl<'a> Look<'a> {
         Some(Reply { nobody: true, ..Reply::code(Rcode::SERVFAIL) })
     }
 
-    /// Asks the steps behind the one at `index` for each candidate of a search list that it walks, until one is its answer.
+    /// Brings a reply up through steps that were passed, as far as they only put it into the client's terms; what becomes of
+    /// a question that it leads to on the way.
+    fn up(
+        &mut self,
+        asked: &mut Asked,
+        passed: Range<usize>,
+        reply: &mut Reply,
+        account: &mut Account,
+    ) -> Option<Account> {
+        let passed = self.steps(asked).get(passed).unwrap_or_default();
+        let mut instead = None;
+        for step in passed.iter().rev().filter(|step| step.puts_back()) {
+            if let Some(question) = step.follow(asked, reply) {
+                let text = format!("has the alias lead to {} in its place", show_name(question.typed()));
+                account.said.push(Said::new(step.word(), text, &["S-11"]));
+                if self.depth < MAX_FRAMES {
+                    let other = trace(self.plan, &question, asked.client, self.clock, self.depth + 1);
+                    instead = Some(other);
+                }
+            }
+            let mut errands = Vec::new();
+            let mut context = Context::new(asked.arrived, &mut self.rng, self.clock, &mut errands);
+            step.tell(asked, reply, &mut context);
+        }
+        instead
+    }
+
+    /// Says under which name comes back what upstreams say of a name that was asked for in place of another.
+    fn names(&mut self, asked: &mut Asked, passed: Range<usize>, account: &mut Account) {
+        let other = asked.question.clone();
+        let mut sections = Sections::default();
+        let owner = sections.store_name(other.typed());
+        sections.push(Section::Answer, owner, rtype::TXT, 0, |data| data.bytes(&[0]));
+        let mut reply = Reply::new(Rcode::NOERROR, sections);
+        self.up(asked, passed, &mut reply, account);
+        if asked.question.lower() == other.lower() {
+            return;
+        }
+        // Where there is no way back to a name the client gets an error.
+        let Some(record) = reply.sections.records().first() else { return };
+        let mut name = [0; MAX_NAME];
+        let length = reply.sections.owner_name(record, &asked.question, &mut name);
+        let name = name.get(..length).unwrap_or_default();
+        let (other, back) = (show_name(other.typed()), show_name(name));
+        let text = match name.eq_ignore_ascii_case(asked.question.lower()) {
+            true => format!("gives the client what is said of {other} as {back}"),
+            false => format!(
+                "gives the client what is said of {other} as {back}, which is not what it asked for: `answer auto` puts names back"
+            ),
+        };
+        account.said.push(Said::new("rewrite", text, &["S-11"]));
+    }
+
+    /// The step behind those that were passed walks a search list: asks the steps behind it for each candidate, until one is its
+    /// answer.
     fn candidates(
         &mut self,
         asked: &mut Asked,
-        index: usize,
+        passed: Range<usize>,
         (mut candidate, mut memo): (Box<Question>, Box<Memo>),
         account: &mut Account,
     ) -> Option<Reply> {
+        let index = passed.end;
         let step = self.steps(asked).get(index)?;
         let word = step.word();
         let text = "walks the client's search list at once, in the words behind it";
@@ -435,8 +500,10 @@ impl<'a> Look<'a> {
             context.plan = Some(self.plan);
             match step.resume(asked, Answer::Behind { reply, memo }, &mut context) {
                 Flow::Wait(Ask::Behind { question, memo: next }) => (candidate, memo) = (question, next),
-                Flow::Reply(reply) => {
+                Flow::Reply(mut reply) => {
+                    let other = self.up(asked, passed, &mut reply, account);
                     account.take(&reply, &asked.question);
+                    account.instead(other);
                     // Where nothing was found the reply is that of the first candidate, and the last one explains nothing.
                     if account.fate != Fate::NoName {
                         account.behalf = Some(Box::new(inner));
@@ -480,6 +547,14 @@ impl Account {
             .for_each(|object| object.unchanged_seconds = None);
         if let Some(behalf) = &mut self.behalf {
             behalf.forget_ages();
+        }
+    }
+
+    /// Takes what becomes of a question that the reply leads to, if it leads to one.
+    fn instead(&mut self, other: Option<Account>) {
+        if let Some(other) = other {
+            self.fate = other.fate;
+            self.behalf = Some(Box::new(other));
         }
     }
 

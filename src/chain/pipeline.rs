@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use super::asked::{Asked, BUDGET, Client, Transport};
 use super::caught::{catch, catching};
-use super::crowd::busy;
+use super::crowd::{busy, client};
 use super::cut::{CutNames, rotate_answers};
 use super::notify;
 use super::plan::{Active, Plan};
@@ -391,7 +391,7 @@ impl<R> Pipeline<R> {
                     checking_disabled: self.asked.query.header.checking_disabled(),
                     dnssec_ok: self.asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
                     options: &self.asked.options,
-                    greedy: self.exchange.tight(&group) && self.table.hogs(&self.asked, share, &mut self.rng),
+                    client: client(&self.asked),
                 };
                 if let Err(failure) = self.exchange.begin(&need, waiter, now) {
                     walk = self.walk(plan, Some(Answer::Upstream(Err(failure))), now);

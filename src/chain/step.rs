@@ -335,6 +335,11 @@ pub trait Step: Send + Sync {
         let _ = (asked, reply, second);
     }
 
+    /// Whether `tell` does nothing but to put a reply into the client's terms: then those who ask why call it too.
+    fn puts_back(&self) -> bool {
+        false
+    }
+
     /// Whether `also` or `follow` ever say anything.
     fn asks_more(&self) -> bool {
         false

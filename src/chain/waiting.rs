@@ -221,22 +221,6 @@ impl<R> Table<R> {
         Some(Waiter { place, generation: slots.get(place)?.generation })
     }
 
-    /// Whether what is left of the bounds of these upstreams is for others: nobody waits for this query, or its client holds
-    /// much of what waits for them (rule S-52).
-    pub(super) fn hogs(&mut self, asked: &Asked, share: Option<Share>, rng: &mut fastrand::Rng) -> bool {
-        let slots = &self.slots;
-        if asked.errand || slots.is_empty() {
-            return asked.errand;
-        }
-        let look = || {
-            let place = rng.usize(..slots.len());
-            let slot = slots.get(place)?;
-            let parked = slot.parked.as_ref().filter(|parked| parked.share == share)?;
-            parked.return_to.as_ref().map(|_| (place, slot.client, slot.until))
-        };
-        self.crowd.holds_much(Key::of(asked.client.addr.ip()), look)
-    }
-
     /// The place of a query that has to leave for another, and what it hears.
     pub(super) fn dismissed(&mut self) -> Option<(usize, Answer)> {
         while let Some(waiter) = self.dismissed.pop() {

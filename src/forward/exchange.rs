@@ -12,11 +12,13 @@ use std::time::Duration;
 use super::flight::{Attempt, Bits, Flight, Flights, State};
 use super::group::Group;
 use super::health::Lost;
+use super::holdings::Client;
 use super::loops::{Loops, Marker};
 use super::network::{Blame, Inlet, Job, Network, Streams, Ticket};
 use super::pool::{Pools, Sent};
 use super::query::{self, Ask};
 use super::response::{self, Expect, Response, Unfit};
+use super::room::Claim;
 use super::upstream::{Protocol, Upstream, count};
 use crate::time::Tick;
 use crate::wire::{Ede, Question, Rcode, Sections, rtype};
@@ -72,8 +74,8 @@ pub struct Need<'a> {
     pub dnssec_ok: bool,
     /// EDNS options to go with it, wire form; none as a rule.
     pub options: &'a [u8],
-    /// Whether it is only for an answer that somebody else waits for already: what may still be begun is for others.
-    pub greedy: bool,
+    /// Whose question it is; `None` for what nobody waits for.
+    pub client: Option<Client>,
 }
 
 /// Why there is no answer, in words that go to clients with EDNS and to the log (RFC 8914).
@@ -229,7 +231,9 @@ impl Exchange {
             count(&need.group.counts.coalesced);
             return Ok(());
         }
-        if need.greedy {
+        // What is left then is for clients that hold little.
+        let modest = self.tight(need.group);
+        if modest && need.client.is_none_or(|client| need.group.holds_much(client)) {
             count(&need.group.counts.rejected);
             return Err(Failure::busy("too many queries of this client wait for these upstreams"));
         }
@@ -246,18 +250,25 @@ impl Exchange {
                 return Err(Failure::unreachable("every upstream is put aside".to_owned()));
             }
         }
-        if !order.iter().any(|upstream| self.pools.of(upstream).room()) {
+        let claim = Claim { modest, again: false };
+        let free =
+            order.iter().find_map(|upstream| Some((upstream, self.pools.of(upstream).room.find(claim)?)));
+        let Some((upstream, place)) = free else {
             count(&need.group.counts.rejected);
             return Err(Failure::busy(format!("upstream {first}: too many queries wait for it")));
-        }
-        if !need.group.enter() {
+        };
+        if !need.group.enter(need.client) {
             return Err(Failure::busy("too many queries are under way (max_concurrent)"));
         }
+        // A batch of questions is begun before the first of them is sent.
+        self.pools.of(upstream).room.promise(place);
         self.hedges = (self.hedges + HEDGE_SHARE).min(HEDGE_MOST);
         let flight = Box::new(Flight {
             key: self.key.as_slice().into(),
             group: Some(need.group.clone()),
             waiters: vec![waiter],
+            client: need.client,
+            modest,
             options: need.options.into(),
             ..Flight::new(need.question.clone(), bits, order, now, FLIGHT)
         });
@@ -268,15 +279,15 @@ impl Exchange {
         Ok(())
     }
 
-    /// Whether what may still be begun for a line is to be left to clients that hold little of what waits: the last eighth of
-    /// its own bound, or of those of all its upstreams (rule S-52). Cost: a load, and a look at each upstream there is.
-    #[must_use]
-    pub fn tight(&self, group: &Group) -> bool {
+    /// Whether what may still be begun for a line is to be left to clients that hold little of what is under way: the last eighth
+    /// of its own bound, or what all its upstreams keep for them (rule S-52). Cost: a load, and a look at each upstream there is.
+    fn tight(&self, group: &Group) -> bool {
         group.tight() || self.pools.any_tight() && self.pools.all_tight(&group.upstreams())
     }
 
     /// Sends what is new, looks at what is due. Call after `begin`, after a wake-up, and at `next_deadline`.
     pub fn drive(&mut self, network: &mut dyn Network, now: Tick) {
+        self.pools.redeem();
         let mut fresh = std::mem::take(&mut self.fresh);
         for (place, generation) in fresh.drain(..) {
             self.turn(place, generation, false, network, now);
@@ -383,7 +394,7 @@ impl Exchange {
         let Some(flight) = self.flights.remove(place, generation) else { return };
         for (number, attempt) in flight.attempts.iter().enumerate() {
             if attempt.state == State::Awaited {
-                self.pools.of(&attempt.upstream).forgotten();
+                self.pools.of(&attempt.upstream).room.leave(attempt.place);
                 let ticket = Ticket { flight: place, generation, attempt: number };
                 self.pools.leave_open(attempt.socket, ticket);
             }
@@ -393,7 +404,7 @@ impl Exchange {
         }
         if let Some(group) = &flight.group {
             self.index.remove(&flight.key);
-            group.leave();
+            group.leave(flight.client);
         }
         self.done.extend(flight.waiters.iter().map(|waiter| (*waiter, result.clone())));
     }
@@ -404,7 +415,7 @@ impl Drop for Exchange {
         // What is under way when a worker ends must not count against the others for ever.
         for flight in self.flights.all() {
             if let Some(group) = &flight.group {
-                group.leave();
+                group.leave(flight.client);
             }
         }
     }

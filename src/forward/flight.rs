@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::exchange::{Failure, Waiter};
 use super::group::Group;
+use super::holdings::Client;
 use super::loops::Marker;
 use super::response::Response;
+use super::room::{Claim, Place};
 use super::upstream::{Protocol, Upstream};
 use crate::time::Tick;
 use crate::wire::Question;
@@ -56,6 +58,8 @@ pub(super) struct Attempt {
     pub(super) hedge: Option<Tick>,
     /// Whether it is still awaited.
     pub(super) state: State,
+    /// In which place.
+    pub(super) place: Place,
 }
 
 /// A question under way.
@@ -73,6 +77,10 @@ pub(super) struct Flight {
     pub(super) options: Box<[u8]>,
     /// Who waits.
     pub(super) waiters: Vec<Waiter>,
+    /// Whose question it is; `None` for what nobody waits for.
+    pub(super) client: Option<Client>,
+    /// Whether that client held little when places for everybody were gone, so that kept ones are for it.
+    pub(super) modest: bool,
     /// Whom to ask, in this order, over and over.
     pub(super) order: Vec<Arc<Upstream>>,
     /// How many of `order` were turned to, rounds included.
@@ -113,6 +121,8 @@ impl Flight {
             bits,
             options: Box::default(),
             waiters: Vec::new(),
+            client: None,
+            modest: false,
             order,
             turned: 0,
             attempts: Vec::new(),
@@ -135,6 +145,11 @@ impl Flight {
     /// How often this upstream was asked already.
     pub(super) fn asked(&self, upstream: &Upstream) -> usize {
         self.attempts.iter().filter(|attempt| attempt.upstream.id() == upstream.id()).count()
+    }
+
+    /// What an attempt with this upstream is to its places.
+    pub(super) fn claim(&self, upstream: &Upstream) -> Claim {
+        Claim { modest: self.modest, again: self.asked(upstream) > 0 }
     }
 
     /// Whether datagrams of this upstream did not do for this question: it was asked over TCP instead.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use super::health::FIRST_PATIENCE;
+use super::holdings::{Client, Holdings};
 use super::upstream::Upstream;
 use crate::wire::Rcode;
 
@@ -81,6 +82,8 @@ pub struct Group {
     upstreams: RwLock<Arc<[Arc<Upstream>]>>,
     /// Questions under way, of all workers.
     under_way: AtomicUsize,
+    /// Whose they are.
+    holdings: Holdings,
     /// Whose turn it is (round robin).
     turn: AtomicUsize,
     /// What was counted; may be shared with other groups.
@@ -101,6 +104,7 @@ impl Group {
             options,
             upstreams: RwLock::new(upstreams.into()),
             under_way: AtomicUsize::new(0),
+            holdings: Holdings::default(),
             turn: AtomicUsize::new(0),
             counts,
         }
@@ -117,15 +121,23 @@ impl Group {
         *self.upstreams.write() = upstreams.into();
     }
 
-    /// Takes one place among the questions under way; false when there is none.
-    pub(super) fn enter(&self) -> bool {
+    /// Takes one place among the questions under way, for this client if it is anybody's; false when there is none.
+    pub(super) fn enter(&self, client: Option<Client>) -> bool {
         let most = self.options.max_concurrent;
         if self.under_way.fetch_add(1, Relaxed) >= most && most > 0 {
             self.under_way.fetch_sub(1, Relaxed);
             self.counts.rejected.fetch_add(1, Relaxed);
             return false;
         }
+        if let Some(client) = client {
+            self.holdings.take(client);
+        }
         true
+    }
+
+    /// Whether a client has much of what is under way, so that the last places are not for it.
+    pub(super) fn holds_much(&self, client: Client) -> bool {
+        self.holdings.much(client, self.under_way.load(Relaxed))
     }
 
     /// Whether only the last eighth of the places is left.
@@ -135,8 +147,11 @@ impl Group {
     }
 
     /// Gives the place back.
-    pub(super) fn leave(&self) {
+    pub(super) fn leave(&self, client: Option<Client>) {
         self.under_way.fetch_sub(1, Relaxed);
+        if let Some(client) = client {
+            self.holdings.give(client);
+        }
     }
 
     /// The upstreams in the order in which they are to be asked: by the policy, those that do badly behind, those that

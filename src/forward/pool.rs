@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::network::{Network, Ticket};
+use super::room::Room;
 use super::upstream::{Upstream, count};
 use crate::time::Tick;
 
@@ -28,9 +29,6 @@ const LATE: Duration = Duration::from_secs(5);
 
 /// After which time a reply that nobody waits for any more is taken for lost.
 const LOST: Duration = Duration::from_secs(2);
-
-/// The least that may be under way to an upstream that does not answer.
-const LEAST_CAP: u32 = 32;
 
 /// A query that was sent from a socket.
 #[derive(Clone, Copy, Debug)]
@@ -67,41 +65,8 @@ pub(super) struct Pool {
     id: u32,
     /// Sockets in use.
     ports: Vec<usize>,
-    /// Attempts that are awaited.
-    pub(super) under_way: u32,
-    /// The most of them for now: less while they are not answered (RELIABILITY L5).
-    cap: u32,
-    /// The most of them ever.
-    most: u32,
-}
-
-impl Pool {
-    /// Whether one more may be sent.
-    pub(super) fn room(&self) -> bool {
-        self.under_way < self.cap
-    }
-
-    /// Whether only the last eighth is left, for those who hold little and ask for the first time.
-    pub(super) fn tight(&self) -> bool {
-        self.under_way >= self.cap - self.cap / 8
-    }
-
-    /// An attempt was answered: what was taken away while it did not answer comes back, faster than it went.
-    pub(super) fn answered(&mut self) {
-        self.under_way = self.under_way.saturating_sub(1);
-        self.cap = (self.cap + 2).min(self.most);
-    }
-
-    /// An attempt was not answered.
-    pub(super) fn unanswered(&mut self) {
-        self.under_way = self.under_way.saturating_sub(1);
-        self.cap = (self.cap - self.cap / 32).max(LEAST_CAP.min(self.most));
-    }
-
-    /// An attempt is of no interest any more.
-    pub(super) fn forgotten(&mut self) {
-        self.under_way = self.under_way.saturating_sub(1);
-    }
+    /// Places for attempts that are awaited.
+    pub(super) room: Room,
 }
 
 /// The pools of a worker.
@@ -130,9 +95,7 @@ impl Pools {
                     upstream: Arc::downgrade(upstream),
                     id,
                     ports: Vec::new(),
-                    under_way: 0,
-                    cap: self.most,
-                    most: self.most,
+                    room: Room::new(self.most),
                 });
                 self.pools.len() - 1
             }
@@ -140,14 +103,19 @@ impl Pools {
         &mut self.pools[place]
     }
 
-    /// Whether an upstream has only the last eighth left.
+    /// What was promised is taken from now on.
+    pub(super) fn redeem(&mut self) {
+        self.pools.iter_mut().for_each(|pool| pool.room.redeem());
+    }
+
+    /// Whether an upstream has only places left for clients that hold little.
     pub(super) fn any_tight(&self) -> bool {
-        self.pools.iter().any(Pool::tight)
+        self.pools.iter().any(|pool| pool.room.tight())
     }
 
     /// Whether each of these upstreams has.
     pub(super) fn all_tight(&self, upstreams: &[Arc<Upstream>]) -> bool {
-        let tight = |id: u32| self.pools.iter().any(|pool| pool.id == id && pool.tight());
+        let tight = |id: u32| self.pools.iter().any(|pool| pool.id == id && pool.room.tight());
         upstreams.iter().all(|upstream| tight(upstream.id()))
     }
 

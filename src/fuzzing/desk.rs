@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::chain::{Active, BuildOptions, Parts, PipelineOptions, Plan, StoreSpec, ZoneFile, build};
+use crate::chain::{Active, BuildOptions, Parts, Plan, StoreSpec, ZoneFile, build};
 use crate::corefile::{self, NoImports};
 use crate::forward::{Group, GroupSpec, Target, TargetFault, Upstream};
-use crate::metrics::{Counters, Tally};
+use crate::metrics::Tally;
 use crate::server::memory::{MemoryLink, World};
-use crate::server::{Phase, StreamId, StreamLimits, Worker, WorkerOptions};
+use crate::server::{StreamId, Worker};
 use crate::source::cluster::{Access, AccessError};
 use crate::source::object::decode;
 use crate::store::change::{Change, HostKind, Kind, Sink};
@@ -272,24 +272,9 @@ impl Desk {
     fn new(plan: Arc<Plan>) -> Self {
         let world = World::default();
         let clock = Clock::manual(Wall(1_700_000_000));
-        let mut rng = fastrand::Rng::with_seed(7);
-        let options = WorkerOptions {
-            orders: Arc::default(),
-            pipeline: PipelineOptions {
-                active: Arc::new(Active::new(plan)),
-                waiting: 16,
-                seed: 1,
-                clock: clock.clone(),
-                waker: world.waker(),
-                counters: Arc::new(Counters::default()),
-                worker: 0,
-                secrets: Box::new(move |bytes| rng.fill(bytes)),
-                streams: None,
-            },
-            groups: vec![SocketAddr::from(([0, 0, 0, 0], 53)).into()],
-            stream: StreamLimits::default(),
-            phase: Arc::new(Phase::default()),
-        };
+        let mut options = world.options(Arc::new(Active::new(plan)), clock.clone(), 7);
+        // Few places, so that inputs reach their end.
+        options.pipeline.waiting = 16;
         let worker = Worker::new(world.link(clock.clone()), options);
         Self { world, worker, clock }
     }

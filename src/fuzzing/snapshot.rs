@@ -66,20 +66,9 @@ pub(super) fn seeds() -> Vec<Seed> {
         bytes
     };
     let usual = of(Wanted { endpoints: true, ..Wanted::default() });
-    let all = Wanted {
-        endpoints: true,
-        pods: true,
-        clients: true,
-        zones: true,
-        imports: true,
-        external: true,
-        ingress: true,
-        gateway: true,
-        ..Wanted::default()
-    };
     vec![
         ("usual", usual.clone()),
-        ("all", of(all)),
+        ("all", of(Wanted::EVERYTHING)),
         ("services_only", of(Wanted::default())),
         ("half", usual[..usual.len() / 2].to_vec()),
         ("other_version", [&usual[..17], &[9], &usual[18..]].concat()),

@@ -31,20 +31,26 @@ pub(super) fn run_resolv(bytes: &[u8]) {
     let found = bounded(LINES, bytes, || name_servers(bytes)).unwrap_or_default();
     let lines = || bytes.split(|byte| *byte == b'\n');
     // What a line says beyond doubt counts, in order, each once.
-    let mut sure: Vec<IpAddr> = Vec::new();
-    for line in lines().filter(|line| line.is_ascii()) {
-        if let Some(["nameserver", text]) = words(line).as_deref()
-            && let Ok(ip) = text.parse()
-            && !sure.contains(&ip)
-        {
-            sure.push(ip);
+    let (mut sure, mut named): (Vec<IpAddr>, Vec<IpAddr>) = (Vec::new(), Vec::new());
+    for line in lines() {
+        let text = String::from_utf8_lossy(line);
+        match words(line).filter(|_| line.is_ascii()).as_deref() {
+            Some(["nameserver", text]) => {
+                sure.extend(text.parse::<IpAddr>().ok().filter(|ip| !sure.contains(ip)));
+            }
+            // Whether it counts here is not sure, so its place is not.
+            _ => named.extend(
+                text.split(|letter: char| letter.is_whitespace() || "%#;".contains(letter))
+                    .filter_map(|word| word.parse::<IpAddr>().ok()),
+            ),
         }
     }
     if found.len() < MOST {
         let ips: Vec<IpAddr> = found.iter().map(|addr| addr.ip()).collect();
         let mut rest = ips.iter();
         for ip in &sure {
-            assert!(rest.any(|one| one == ip), "{ip} is missing in {ips:?}");
+            let found = if named.contains(ip) { ips.contains(ip) } else { rest.any(|one| one == ip) };
+            assert!(found, "{ip} is missing in {ips:?}");
         }
     }
     assert!(found.len() <= MOST);

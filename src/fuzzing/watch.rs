@@ -113,18 +113,7 @@ fn watched(language: Language, kind: Kind, listing: bool, stream: &[u8], pieces:
         assert!(!changes.iter().any(|change| matches!(change, Change::Begin(_) | Change::End(_))));
     }
     assert!(!version.is_empty() || listing, "a version once known is not forgotten: {ended}");
-    let wanted = Wanted {
-        endpoints: true,
-        pods: true,
-        clients: true,
-        zones: true,
-        imports: true,
-        external: true,
-        ingress: true,
-        gateway: true,
-        ..Wanted::default()
-    };
-    let (store, mut writer) = Store::new(wanted, Clock::manual(Wall(0)));
+    let (store, mut writer) = Store::new(Wanted::EVERYTHING, Clock::manual(Wall(0)));
     for change in &changes {
         if let Change::Upsert(object) = change {
             checked(kind, None, Some(object));

@@ -13,8 +13,15 @@ use parking_lot::Mutex;
 
 use super::kernel::{Inbox, Outbox, Sent};
 use super::link::{Accepted, Link, Ready, StreamId};
+use super::stream::StreamLimits;
+use super::worker::{Phase, WorkerOptions};
+use crate::chain::{Active, PipelineOptions};
 use crate::forward::Network as Upstreams;
+use crate::metrics::Counters;
 use crate::time::{Clock, Tick};
+
+/// The most queries that wait at once: some seconds of a simulated cluster before its first lists. Source: the server's own.
+const WAITING: usize = 16_384;
 
 /// A stream as both ends see it.
 #[derive(Default, Debug)]
@@ -83,6 +90,31 @@ impl World {
     #[must_use]
     pub fn link(&self, clock: Clock) -> MemoryLink {
         MemoryLink { network: self.0.clone(), clock }
+    }
+
+    /// What a worker on this network is made of: one socket group, port 53 of every address, and the usual bounds.
+    ///
+    /// All that it draws at random follows from `seed`, secrets too: that is for tests, and for no server.
+    #[must_use]
+    pub fn options(&self, active: Arc<Active>, clock: Clock, seed: u64) -> WorkerOptions<usize> {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        WorkerOptions {
+            orders: Arc::default(),
+            pipeline: PipelineOptions {
+                active,
+                waiting: WAITING,
+                seed,
+                clock,
+                waker: self.waker(),
+                counters: Arc::new(Counters::default()),
+                worker: 0,
+                secrets: Box::new(move |bytes| rng.fill(bytes)),
+                streams: None,
+            },
+            groups: vec![SocketAddr::from(([0, 0, 0, 0], 53)).into()],
+            stream: StreamLimits::default(),
+            phase: Arc::new(Phase::default()),
+        }
     }
 
     /// Sends a datagram to the worker.

@@ -13,21 +13,14 @@ use std::time::Duration;
 use hickory_proto::op::Message;
 
 use super::memory::{MemoryLink, World};
-use super::{Phase, StreamId, StreamLimits, Worker, WorkerOptions};
+use super::{Phase, StreamId, StreamLimits, Worker};
 use crate::chain::{
-    Active, Answer, Ask, Asked, Chain, Context, Entry, Flow, Listener, PipelineOptions, Plan, Reply, Served,
-    Signal, Step,
+    Active, Answer, Ask, Asked, Chain, Context, Entry, Flow, Listener, Plan, Reply, Served, Signal, Step,
 };
 use crate::corefile::{Transport as Scheme, Zone};
 use crate::metrics::Counters;
 use crate::time::{Clock, Wall};
 use crate::wire::{Owner, Rcode, Section, parse_name, rtype};
-
-/// Bytes that a test can foretell.
-fn seeded() -> crate::forward::Random {
-    let mut rng = fastrand::Rng::with_seed(1);
-    Box::new(move |bytes| rng.fill(bytes))
-}
 
 /// A window that never fills.
 const WIDE: usize = usize::MAX;
@@ -142,26 +135,12 @@ impl Rig {
         let signal = Arc::new(Signal::default());
         let world = World::default();
         let clock = Clock::manual(Wall(1_700_000_000));
-        let counters = Arc::new(Counters::default());
         let active = Arc::new(Active::new(plan(&[0, 1], &signal)));
-        let phase = Arc::new(Phase::default());
-        let options = WorkerOptions {
-            orders: Arc::default(),
-            pipeline: PipelineOptions {
-                active: active.clone(),
-                waiting,
-                seed: 1,
-                clock: clock.clone(),
-                waker: world.waker(),
-                counters: counters.clone(),
-                worker: 0,
-                secrets: seeded(),
-                streams: None,
-            },
-            groups: vec![group(0).into(), group(1).into()],
-            stream,
-            phase: phase.clone(),
-        };
+        let mut options = world.options(active.clone(), clock.clone(), 1);
+        options.pipeline.waiting = waiting;
+        options.groups = vec![group(0).into(), group(1).into()];
+        options.stream = stream;
+        let (counters, phase) = (options.pipeline.counters.clone(), options.phase.clone());
         let worker = Worker::new(world.link(clock.clone()), options);
         Self { world, worker, clock, counters, active, signal, phase }
     }

@@ -26,6 +26,19 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// All that there is to want.
+    pub const EVERYTHING: Self = Self {
+        endpoints: true,
+        pods: true,
+        pod_names: true,
+        clients: true,
+        zones: true,
+        imports: true,
+        external: true,
+        ingress: true,
+        gateway: true,
+    };
+
     /// What two want together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

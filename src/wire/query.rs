@@ -265,7 +265,12 @@ impl Edns {
         while !rdata.is_empty() {
             let (fixed, tail) = rdata.split_first_chunk::<4>()?;
             let [c0, c1, l0, l1] = *fixed;
-            rdata = tail.get(usize::from(u16::from_be_bytes([l0, l1]))..)?;
+            // Told apart so that the processor need not wait for a length to know where the next option is: most that can be
+            // sent in one message are empty.
+            rdata = match [l0, l1] {
+                [0, 0] => tail,
+                length => tail.get(usize::from(u16::from_be_bytes(length))..)?,
+            };
             match u16::from_be_bytes([c0, c1]) {
                 3 => self.nsid = true,
                 11 => self.keepalive = true,

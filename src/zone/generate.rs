@@ -5,6 +5,9 @@ use super::lexer::Token;
 /// The most lines of one directive. Source: coredns (miekg/dns).
 const MOST: u64 = 65_536;
 
+/// The most lines of all directives of a zone, files that it includes among them (rule Z-01): what sixteen of the longest make.
+pub(super) const MOST_IN_ALL: u64 = 16 * MOST;
+
 /// The widest number that is padded. Source: coredns (miekg/dns).
 const WIDEST: usize = 255;
 
@@ -47,6 +50,13 @@ pub(super) fn generate(arguments: &[Token]) -> Result<Generated, String> {
         }
     }
     Ok(Generated { template, next: Some(start), stop, step })
+}
+
+impl Generated {
+    /// How many lines it makes, before the first is taken.
+    pub(super) fn lines(&self) -> u64 {
+        self.next.map_or(0, |start| (self.stop - start) / self.step + 1)
+    }
 }
 
 impl Iterator for Generated {

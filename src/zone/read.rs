@@ -1,7 +1,7 @@
 //! The text of a zone file to a zone: directives, owners, TTLs.
 
 use super::build::{Builder, Refusal, Zone};
-use super::generate::{Generated, generate};
+use super::generate::{Generated, MOST_IN_ALL, generate};
 use super::lexer::{Entry, Lexer, Token};
 use super::names::absolute;
 use super::rdata::{parse, type_number};
@@ -85,6 +85,8 @@ struct Reading<'a> {
     files: &'a mut dyn Files,
     /// What was passed over.
     passed: Vec<Fault>,
+    /// How many lines directives may still make, and how many all of them may.
+    lines: (u64, u64),
 }
 
 /// Reads the text of a zone file; `origin` is the zone, wire form, lower case. Returns the zone and what was passed over.
@@ -98,7 +100,18 @@ pub fn read(
     origin: &[u8],
     files: &mut dyn Files,
 ) -> Result<(Zone, Vec<Fault>), Fault> {
-    let mut reading = Reading { builder: Builder::new(origin), files, passed: Vec::new() };
+    read_within(MOST_IN_ALL, (name, text), origin, files)
+}
+
+/// The same where all `$GENERATE` together make at most so many lines.
+pub(super) fn read_within(
+    most: u64,
+    (name, text): (&str, &[u8]),
+    origin: &[u8],
+    files: &mut dyn Files,
+) -> Result<(Zone, Vec<Fault>), Fault> {
+    let mut reading =
+        Reading { builder: Builder::new(origin), files, passed: Vec::new(), lines: (most, most) };
     let mut state = State { origin: origin.to_vec(), owner: None, ttl: TTL, directed: false };
     let last = reading.file(name, text, &mut state, 0)?;
     let fault = |refusal: Refusal| Fault { file: name.to_owned(), line: last, why: refusal.to_string() };
@@ -177,9 +190,14 @@ impl Reading<'_> {
 
     /// Adds the records of a `$GENERATE`.
     fn generated(&mut self, entries: Generated, state: &State, file: &str, line: u32) -> Result<(), Fault> {
+        let fault = |why: String| Fault { file: file.to_owned(), line, why };
+        let (left, most) = self.lines;
+        let left = left.checked_sub(entries.lines());
+        let left =
+            left.ok_or_else(|| fault(format!("$GENERATE makes more than {most} records of this zone")))?;
+        self.lines.0 = left;
         let mut inner = state.clone();
         for text in entries {
-            let fault = |why: String| Fault { file: file.to_owned(), line, why };
             let text = text.map_err(fault)?;
             let entry = Lexer::new(text.as_bytes()).entry().map_err(|why| fault(why.to_owned()))?;
             if let Some(mut entry) = entry {

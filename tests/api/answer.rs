@@ -467,6 +467,7 @@ impl Watch {
                     connection.broken_chunk(&line).await?;
                     return Ok(After::Reset);
                 }
+                *shared.told.lock() = Some(Instant::now());
                 connection.chunk(&line).await?;
                 sent += 1;
                 if ends || matches!(limit, Some((count, After::Keep)) if sent >= count) {

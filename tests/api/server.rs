@@ -74,6 +74,8 @@ pub struct Shared {
     pub sent: Arc<AtomicU64>,
     /// How often a watch says its version.
     pub bookmark_every: Mutex<Duration>,
+    /// When the last change was written to a watch, but for those the kernel would not take at once.
+    pub told: Mutex<Option<Instant>>,
     /// How many times open watches were muted.
     pub muted: AtomicUsize,
     /// How many watches of each resource are open and behind their initial events.
@@ -108,6 +110,7 @@ impl Shared {
             speaks: Mutex::new(options.speaks),
             sent: Arc::default(),
             bookmark_every: Mutex::new(Duration::from_millis(500)),
+            told: Mutex::new(None),
             muted: AtomicUsize::new(0),
             watching: Mutex::new(HashMap::new()),
             requests: Mutex::new(Vec::new()),
@@ -337,6 +340,11 @@ impl FakeApi {
                 cluster.apply(object);
             }
         });
+    }
+
+    /// How long ago the last change was written to a watch.
+    pub fn since_told(&self) -> Option<Duration> {
+        self.shared.told.lock().map(|told| told.elapsed())
     }
 
     /// Deletes an object.

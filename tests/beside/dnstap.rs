@@ -13,7 +13,7 @@ use hickory_proto::rr::RecordType::{A, AAAA};
 use parking_lot::Mutex;
 
 use super::coredns::CoreDns;
-use super::world::{PATIENCE, Upstream, exchange, metrics, query, show, start, until};
+use super::world::{PATIENCE, Upstream, exchange, metrics, page, query, show, start, until};
 
 /// What the upstream holds.
 const LINES: &str = "far.test. 300 A 192.0.2.1\n";
@@ -247,6 +247,32 @@ fn collectors_that_come_are_told_too() {
         exchange(server, &query("far.test.", AAAA)).unwrap();
         !collector.told.lock().is_empty()
     });
+    drop(running);
+}
+
+#[test]
+fn whoever_has_a_question_explained_asks_none_and_collectors_hear_nothing_of_it() {
+    let upstream = Upstream::start(LINES);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ours");
+    let collector = Collector::listen(&path);
+    let running = start(&corefile(0, &path, "dnstap", "", &upstream));
+    let server = running.addresses()[0];
+    let ask = || exchange(server, &query("near.test.", A)).unwrap();
+    // The collector is there: what is not told from now on is not told on purpose.
+    ask();
+    assert_eq!(collector.events(4).len(), 4);
+    for name in ["near.test.", "far.test."] {
+        let told = page(&running, &format!("/explain?name={name}&type=A"));
+        assert!(
+            told.starts_with("HTTP/1.1 200") && told.contains(&upstream.addr().to_string()),
+            "{name}: {told}"
+        );
+    }
+    // Events come in order, so those of a look would be in front of these.
+    ask();
+    let kinds: Vec<u64> = collector.events(4).iter().map(|(_, message)| message[&1].number()).collect();
+    assert_eq!(kinds, [5, 7, 8, 6], "the query, what the upstream was asked and said, the reply");
     drop(running);
 }
 

@@ -44,12 +44,18 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The lines of `/metrics` that begin with `name`.
-pub(crate) fn metrics(running: &Running, name: &str) -> Vec<String> {
+/// What the address of `prometheus` says to a GET, its head included.
+pub(crate) fn page(running: &Running, path: &str) -> String {
     let mut stream = TcpStream::connect(running.metrics()[0]).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// The lines of `/metrics` that begin with `name`.
+pub(crate) fn metrics(running: &Running, name: &str) -> Vec<String> {
+    let text = page(running, "/metrics");
     text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
 }
 

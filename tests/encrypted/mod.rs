@@ -555,7 +555,10 @@ impl Asker {
             while kept.len() < most {
                 let opening = tokio::time::timeout(Duration::from_millis(500), connection.open_bi());
                 let Ok(Ok((mut send, receive))) = opening.await else { break };
-                send.write_all(bytes).await.unwrap();
+                // One that the server wants no more of is given up.
+                if send.write_all(bytes).await.is_err() {
+                    break;
+                }
                 kept.push((send, receive));
             }
             let count = kept.len();

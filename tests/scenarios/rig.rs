@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use signpost::chain::{Active, BuildOptions, Parts, PipelineOptions, StoreSpec, build};
+use signpost::chain::{Active, BuildOptions, Parts, StoreSpec, build};
 use signpost::corefile;
 use signpost::forward::{
     Arrival, Blame, Group, GroupOptions, GroupSpec, Job, Protocol, StreamFault, Streams, Target, TargetFault,
@@ -15,7 +15,7 @@ use signpost::forward::{
 };
 use signpost::metrics::{Counters, Tally};
 use signpost::server::memory::{MemoryLink, World};
-use signpost::server::{Phase, StreamLimits, Worker, WorkerOptions};
+use signpost::server::{Phase, Worker};
 use signpost::store::{Store, Wanted};
 use signpost::time::{Clock, Wall};
 
@@ -156,11 +156,6 @@ pub(crate) fn seeded(seed: u64) -> signpost::forward::Random {
     Box::new(move |bytes| rng.fill(bytes))
 }
 
-/// The server's address.
-fn here() -> SocketAddr {
-    SocketAddr::from(([0, 0, 0, 0], 53))
-}
-
 impl Rig {
     /// A worker with so many places for queries that wait, a block for each line.
     pub(crate) fn new(lines: &[Line], places: usize) -> Self {
@@ -188,26 +183,12 @@ impl Rig {
             build(&spec, BuildOptions { port: 53 }, &mut parts).unwrap_or_else(|error| panic!("{error}"));
         let world = World::default();
         let clock = Clock::manual(Wall(1_700_000_000));
-        let counters = Arc::new(Counters::default());
         let streams = Arc::new(Scripted::default());
-        let phase = Arc::new(Phase::default());
-        let options = WorkerOptions {
-            orders: Arc::default(),
-            pipeline: PipelineOptions {
-                active: Arc::new(Active::new(Arc::new(built.plan))),
-                waiting: places,
-                seed: 1,
-                clock: clock.clone(),
-                waker: world.waker(),
-                counters: counters.clone(),
-                worker: 0,
-                secrets,
-                streams: Some(streams.clone()),
-            },
-            groups: vec![here().into()],
-            stream: StreamLimits::default(),
-            phase: phase.clone(),
-        };
+        let mut options = world.options(Arc::new(Active::new(Arc::new(built.plan))), clock.clone(), 1);
+        options.pipeline.waiting = places;
+        options.pipeline.secrets = secrets;
+        options.pipeline.streams = Some(streams.clone());
+        let (counters, phase) = (options.pipeline.counters.clone(), options.phase.clone());
         let worker = Worker::new(world.link(clock.clone()), options);
         Self {
             world,
@@ -237,7 +218,12 @@ impl Rig {
     /// A client asks; its number is its port and its id. All have one address but those that are elsewhere.
     pub(crate) fn ask(&mut self, client: u16, name: &str, qtype: u16, words: &[String]) {
         let elsewhere = u8::from(words.iter().any(|word| word == "elsewhere"));
-        let peer = SocketAddr::from(([198, 51, 100, 1 + elsewhere], client));
+        self.ask_from(1 + elsewhere, client, name, qtype, words);
+    }
+
+    /// A client of this host asks.
+    pub(crate) fn ask_from(&mut self, host: u8, client: u16, name: &str, qtype: u16, words: &[String]) {
+        let peer = SocketAddr::from(([198, 51, 100, host], client));
         self.world.send(0, peer, &bytes::query(client, name, qtype, words));
     }
 

@@ -20,14 +20,14 @@ const CLIENTS: u8 = 10;
 const QUERIES: usize = 80;
 
 /// A field of /proc/PID/status. Unit: bytes.
-fn memory(server: &Server, field: &str) -> usize {
+pub(crate) fn memory(server: &Server, field: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
     line.trim_matches([':', ' ', '\t']).split_whitespace().next().unwrap().parse::<usize>().unwrap() * 1024
 }
 
 /// A connection from one of our addresses whose window is as small as the kernel makes it.
-fn connect(client: u8, to: SocketAddr) -> TcpStream {
+pub(crate) fn connect(client: u8, to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, client], 0)).into()).unwrap();

@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use signpost::chain::{Active, BuildOptions, Parts, PipelineOptions, Plan, StoreSpec, build};
+use signpost::chain::{Active, BuildOptions, Parts, Plan, StoreSpec, build};
 use signpost::corefile::{self, NoImports};
 use signpost::forward::{Group, GroupSpec, Target, TargetFault, Upstream};
-use signpost::metrics::{Counters, Tally};
+use signpost::metrics::Tally;
+use signpost::server::Worker;
 use signpost::server::memory::{MemoryLink, World};
-use signpost::server::{Phase, StreamLimits, Worker, WorkerOptions};
 use signpost::source::cluster::{Access, ClusterOptions, ThrottleOptions, Timing, watch};
 use signpost::store::snapshot::{self, About};
 use signpost::store::{Store, Wanted, Writer};
@@ -178,26 +178,8 @@ impl Rig {
             LocalSet::new().run_until(watch(options, Box::new(writer), ends, Some(Arc::new(roads)))).await;
         });
         let world = World::default();
-        let mut rng = fastrand::Rng::with_seed(seed);
         let active = Arc::new(Active::new(Arc::new(plan)));
-        let options = WorkerOptions {
-            orders: Arc::default(),
-            pipeline: PipelineOptions {
-                active: active.clone(),
-                // As many as in a server: some seconds of queries wait for the first lists.
-                waiting: 16_384,
-                seed,
-                clock: clock.clone(),
-                waker: world.waker(),
-                counters: Arc::new(Counters::default()),
-                worker: 0,
-                secrets: Box::new(move |bytes| rng.fill(bytes)),
-                streams: None,
-            },
-            groups: vec![SocketAddr::from(([0, 0, 0, 0], 53)).into()],
-            stream: StreamLimits::default(),
-            phase: Arc::new(Phase::default()),
-        };
+        let options = world.options(active.clone(), clock.clone(), seed);
         let worker = Worker::new(world.link(clock.clone()), options);
         Self { world, worker, clock, store, active, others: Vec::new(), end, file }
     }

@@ -501,6 +501,50 @@ fn whatever_word_decides_its_rule_is_said() {
 }
 
 #[test]
+fn behind_rewrite_both_names_are_said_and_answers_are_in_the_clients_terms() {
+    let lines = "    rewrite name old.example.org www.example.org\n    rewrite name suffix .auto.test .example.org answer auto\n    \
+                 rewrite name suffix .bare.test .example.org\n    rewrite ttl exact web.example.org 7\n    \
+                 rewrite cname exact target.example.org www.example.org.\n    template IN A alias.example.org {\n        \
+                 answer \"{{ .Name }} 60 IN CNAME target.example.org.\"\n    }\n    hosts {\n        192.0.2.7 www.example.org\n        \
+                 192.0.2.8 web.example.org\n        fallthrough\n    }\n    forward . 192.0.2.53";
+    let account = |name: &str| last(&of(lines, &[], &[name, "A"]));
+    for (name, asked, answer) in [
+        ("old.example.org.", "www.example.org.", "old.example.org. 3600 A 192.0.2.7"),
+        ("www.auto.test.", "www.example.org.", "www.auto.test. 3600 A 192.0.2.7"),
+        ("www.bare.test.", "www.example.org.", "www.example.org. 3600 A 192.0.2.7"),
+        ("web.example.org.", "", "web.example.org. 7 A 192.0.2.8"),
+    ] {
+        let account = account(name);
+        assert_eq!((&account["name"], &account["answers"][0]), (&name.into(), &answer.into()), "{account}");
+        let said = account["said"].to_string().contains(&format!("asks for {asked} A in its place"));
+        assert_eq!(said, !asked.is_empty(), "{account}");
+    }
+    // Nobody is asked, and it is known all the same which name comes back.
+    for (name, text) in [
+        ("x.auto.test.", "gives the client what is said of x.example.org. as x.auto.test."),
+        (
+            "x.bare.test.",
+            "gives the client what is said of x.example.org. as x.example.org., which is not what it asked for",
+        ),
+    ] {
+        let account = account(name);
+        assert_eq!(account["fate"], "asks", "{account}");
+        let said = account["said"].as_array().unwrap().iter();
+        let texts: Vec<&str> =
+            said.filter(|said| said["word"] == "rewrite").filter_map(|said| said["text"].as_str()).collect();
+        assert_eq!(texts[0], "asks for x.example.org. A in its place");
+        assert!(texts[1].starts_with(text), "{texts:?}");
+        assert_eq!(texts.len(), 2, "{texts:?}");
+    }
+    let account = account("alias.example.org.");
+    assert!(
+        account["said"].to_string().contains("has the alias lead to www.example.org. in its place"),
+        "{account}"
+    );
+    assert_eq!(account["behalf"]["answers"][0], "www.example.org. 3600 A 192.0.2.7", "{account}");
+}
+
+#[test]
 fn a_name_of_a_clusterset_says_its_import() {
     let lines = "    kubernetes cluster.local clusterset.local {\n        manifests HERE/manifests\n        multicluster clusterset.local\n    }";
     let import = "apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\nmetadata: {name: pay, namespace: shop}\n\

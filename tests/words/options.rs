@@ -219,9 +219,11 @@ fn corefile(case: &Case, line: &str, folder: &std::path::Path) -> String {
 }
 
 /// Makes the files.
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder can be made");
     std::fs::write(folder.path().join("file"), "# nothing\n").expect("a file can be written");
+    std::fs::write(folder.path().join("resolv"), "nameserver 192.0.2.53\nsearch a.test b.test\n")
+        .expect("a file can be written");
     let made = rcgen::generate_simple_self_signed(vec!["dns.example.org".to_owned()]).expect("a certificate");
     std::fs::write(folder.path().join("cert"), made.cert.pem()).expect("a file can be written");
     std::fs::write(folder.path().join("key"), made.signing_key.serialize_pem())

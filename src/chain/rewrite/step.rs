@@ -220,6 +220,10 @@ impl Step for Rewrite {
         asked.reclaim(old);
     }
 
+    fn puts_back(&self) -> bool {
+        true
+    }
+
     fn tell(&self, asked: &mut Asked, reply: &mut Reply, _: &mut Context<'_>) {
         let (depth, chain) = (asked.frames.len(), asked.chain);
         let ours = |known: &mut Rewritten| known.depth == depth && known.chain == chain;

@@ -33,7 +33,7 @@ impl Exchange {
                 if probe && !marker {
                     upstream.health.probe_failed();
                 }
-                self.pools.of(upstream).unanswered();
+                self.pools.of(upstream).room.unanswered(attempt.place);
                 // An attempt that was cut short by the end of all says nothing about its upstream.
                 // Neither does a second one for the same question: the name may be slow.
                 let again = before.iter().any(|other| other.upstream.id() == upstream.id());
@@ -119,9 +119,7 @@ impl Exchange {
                 return self.arm(place, generation);
             }
             let useless = flight.needs_tcp(&upstream) || !probe && asked >= FORLORN && !upstream.health.up();
-            // What is asked again leaves the last places to what was never asked.
-            let pool = self.pools.of(&upstream);
-            let room = if asked > 0 { !pool.tight() } else { pool.room() };
+            let room = self.pools.of(&upstream).room.find(flight.claim(&upstream)).is_some();
             if !probe && (useless || upstream.health.looping() || !room) {
                 let Some(flight) = self.flights.get(place, generation) else { return };
                 if !useless {
@@ -255,6 +253,7 @@ impl Exchange {
             padded: matches!(protocol, Protocol::Tls | Protocol::Https | Protocol::Quic),
         };
         query::write(&ask, &mut self.out);
+        let taken = self.pools.of(upstream).room.take(flight.claim(upstream));
         flight.attempts.push(Attempt {
             upstream: upstream.clone(),
             protocol,
@@ -266,12 +265,12 @@ impl Exchange {
             patient: now.plus(patience),
             hedge: hedge.map(|after| now.plus(after)),
             state: State::Awaited,
+            place: taken,
         });
         let until = flight.until;
         if flight.group.is_some() {
             count(&upstream.counts.queries);
         }
-        self.pools.of(upstream).under_way += 1;
         match socket {
             Some(number) => {
                 if let Err(error) = network.transmit(number, &self.out) {
@@ -340,11 +339,11 @@ impl Exchange {
     pub(super) fn attempt_failed(&mut self, ticket: Ticket, why: &str, blame: Blame, now: Tick) {
         let Some(flight) = self.flights.get(ticket.flight, ticket.generation) else { return };
         let Some(attempt) = flight.attempts.get_mut(ticket.attempt) else { return };
-        let awaited = attempt.state == State::Awaited;
+        let (awaited, taken) = (attempt.state == State::Awaited, attempt.place);
         attempt.state = State::Over;
         let upstream = attempt.upstream.clone();
         if awaited {
-            self.pools.of(&upstream).forgotten();
+            self.pools.of(&upstream).room.leave(taken);
         }
         self.refused(ticket.flight, ticket.generation, &upstream, (why, blame), now);
     }

@@ -174,6 +174,7 @@ impl Exchange {
         let upstream = attempt.upstream.clone();
         let took = now.since(attempt.sent);
         let (awaited, edns, protocol) = (attempt.state == State::Awaited, attempt.edns, attempt.protocol);
+        let taken = attempt.place;
         attempt.state = State::Over;
         let was_up = upstream.health.up();
         upstream.health.answered(took);
@@ -181,12 +182,12 @@ impl Exchange {
             tracing::info!(target: "plugin/forward", "upstream {upstream} answers again");
         }
         upstream.durations.observe(response.rcode, took);
-        let pool = self.pools.of(&upstream);
-        // An overdue one left the pool's count when its time was up.
-        if !awaited {
-            pool.under_way += 1;
+        let room = &mut self.pools.of(&upstream).room;
+        // An overdue one left its place when its time was up.
+        if awaited {
+            room.leave(taken);
         }
-        pool.answered();
+        room.answered(taken);
         let Some(group) = flight.group.clone() else {
             self.finish(place, generation, Ok(Arc::new(response)));
             return;

@@ -215,6 +215,7 @@ impl Guests {
     }
 
     /// Returns when there are none.
+    #[cfg(feature = "quic")]
     pub(super) async fn gone(&self) {
         while self.len() > 0 {
             sleep(LOOK / 10).await;

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
+
 use super::*;
 use crate::store::HostName;
 use crate::store::change::{ExternalAddress, HostKind, HostsObject, ListedHost, ParentGateway};
@@ -183,6 +187,81 @@ fn hosts_have_the_claims_of_the_moment() {
         }
         drop(writer);
         assert_eq!(counts.read().conflicts.unwrap_or(0), 0, "a store that is gone has no conflicts");
+    }
+}
+
+/// An Ingress or a Gateway of the namespace `shop` that leads this host to 192.0.2.LAST.
+fn leads(kind: HostKind, name: &str, created: u64, last: u8) -> Object {
+    Object::Hosts(HostsObject {
+        kind,
+        key: ObjectKey::new("shop", name),
+        revision: Revision::default(),
+        created,
+        addresses: vec![ExternalAddress::Ip(IpAddr::from([192, 0, 2, last]))],
+        hosts: vec![listed("www.example.org")],
+        parents: Vec::new(),
+    })
+}
+
+#[test]
+fn of_two_owners_of_a_host_the_older_is_served_and_a_line_names_both() {
+    use HostKind::{Gateways, Ingresses};
+    let (store, mut writer, _) = store(HOSTS);
+    let mut after = |change: Change| {
+        written(|| {
+            writer.change(change);
+            writer.settle();
+        })
+    };
+    let served = || published(&store)["www.example.org"][0].clone();
+    let line = |one: &str, other: &str, older: &str| {
+        format!(
+            "WARN plugin/k8s_external: www.example.org: {one} and {other} claim this host for different addresses; \
+             the older one, {older}, is served\n"
+        )
+    };
+    assert_eq!(after(Change::Upsert(leads(Ingresses, "young", 7, 1))), "");
+    // To the same place nobody is in the way of another.
+    assert_eq!(after(Change::Upsert(leads(Gateways, "same", 9, 1))), "");
+    let told = after(Change::Upsert(leads(Gateways, "old", 5, 2)));
+    assert_eq!(told, line("Gateway shop/old", "Ingress shop/young", "Gateway shop/old"));
+    assert_eq!(served(), "Gateways shop/old [192.0.2.2]");
+    // It is said once for each who wins, not at each change.
+    assert_eq!(after(Change::Upsert(leads(Gateways, "last", 11, 3))), "");
+    assert_eq!(served(), "Gateways shop/old [192.0.2.2]");
+    let told = after(Change::Remove(Kind::Hosts(Gateways), ObjectKey::new("shop", "old")));
+    assert_eq!(told, line("Ingress shop/young", "Gateway shop/last", "Ingress shop/young"));
+    assert_eq!(served(), "Ingresses shop/young [192.0.2.1]");
+    assert_eq!(after(Change::Remove(Kind::Hosts(Gateways), ObjectKey::new("shop", "last"))), "");
+}
+
+/// What is logged while `act` runs, a line each: level, target, message.
+fn written(act: impl FnOnce()) -> String {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(lines.clone()), act);
+    let text = lines.0.lock();
+    text.clone()
+}
+
+/// Lines that are logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<parking_lot::Mutex<String>>);
+
+/// The message of an event.
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, _: &Field, value: &dyn std::fmt::Debug) {
+        self.0.push_str(&format!("{value:?}"));
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        let about = event.metadata();
+        self.0.lock().push_str(&format!("{} {}: {}\n", about.level(), about.target(), message.0));
     }
 }
 

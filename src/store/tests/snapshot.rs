@@ -7,10 +7,6 @@ use crate::store::change::{ExternalAddress, HostKind, HostsObject, ImportObject,
 use crate::store::snapshot::{About, Lists, Record, SnapshotFault, Take, decode, decode_unsealed, write};
 use crate::store::{HostName, ImportSpec, Need};
 
-/// Everything there is.
-const EVERYTHING: Wanted =
-    Wanted { clients: true, zones: true, imports: true, external: true, ingress: true, gateway: true, ..ALL };
-
 /// Bytes of a seal.
 const SEAL: usize = 32;
 
@@ -49,7 +45,7 @@ pub(super) fn records(bytes: &[u8]) -> (About, Vec<Vec<u8>>) {
 
 /// A store of every kind of object.
 fn everything() -> (Arc<Store>, Writer) {
-    let (store, mut writer, _) = store(EVERYTHING);
+    let (store, mut writer, _) = store(Wanted::EVERYTHING);
     let mut outside =
         service("shop", "front", "5", ServiceSpec::Cluster(vec![ip("10.96.0.9"), ip("fd00::9")]));
     outside.external = vec![
@@ -135,7 +131,7 @@ fn everything() -> (Arc<Store>, Writer) {
         Change::Upsert(Object::Hosts(gateway)),
         Change::Upsert(Object::Hosts(route)),
     ];
-    let kinds = EVERYTHING.kinds();
+    let kinds = Wanted::EVERYTHING.kinds();
     kinds.iter().for_each(|kind| writer.change(Change::Begin(*kind)));
     feed(&mut writer, changes);
     feed(&mut writer, kinds.into_iter().map(Change::End));
@@ -144,7 +140,7 @@ fn everything() -> (Arc<Store>, Writer) {
 
 /// A store and its writer after a restart.
 fn restarted(bytes: &[u8]) -> (Arc<Store>, Writer) {
-    let (store, mut writer, _) = store(EVERYTHING);
+    let (store, mut writer, _) = store(Wanted::EVERYTHING);
     restore(&mut writer, bytes);
     (store, writer)
 }
@@ -195,7 +191,7 @@ fn k274_what_a_list_does_not_name_goes_when_it_is_complete_and_not_before() {
     assert!(after.externals().service(&run(&["front", "shop"])).is_none());
     assert!(after.service(&run(&["web", "shop"])).is_some());
     assert!(after.synced());
-    for kind in EVERYTHING.kinds().into_iter().filter(|kind| *kind != Kind::Services) {
+    for kind in Wanted::EVERYTHING.kinds().into_iter().filter(|kind| *kind != Kind::Services) {
         assert!(!after.is_reconciled() || kind != Kind::EndpointSlices);
         feed(&mut writer, [Change::Begin(kind), Change::End(kind)]);
     }
@@ -248,7 +244,9 @@ fn k274_what_came_from_another_cluster_goes_at_once_and_only_that() {
         assert!(after.namespace(&run(&["shop"])).is_some());
         assert!(after.pods().is_empty() && after.imports().get(&run(&["web", "shop"])).is_none());
         assert_eq!(cluster_keys(&after, ip("10.96.0.9")), [[0_u8; 0]; 0]);
-        for kind in EVERYTHING.kinds().into_iter().filter(|kind| !(listed && *kind == Kind::Namespaces)) {
+        for kind in
+            Wanted::EVERYTHING.kinds().into_iter().filter(|kind| !(listed && *kind == Kind::Namespaces))
+        {
             if !matches!(kind, Kind::Services | Kind::Namespaces) {
                 writer.change(Change::Begin(kind));
             }

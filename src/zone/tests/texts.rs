@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::super::read::read_within;
 use super::super::{Fault, Files, Sender, Verdict, Zone, read};
 use crate::wire::{Question, Section, Sections, parse_name, rtype, sections_to_records};
 
@@ -278,6 +279,36 @@ fn every_form_of_a_zone_file_is_read() {
             "x.deeper.sub.example.org. 60 A 192.0.2.8",
         ]
     );
+}
+
+#[test]
+fn what_generate_makes_is_bounded_for_a_line_and_for_a_zone_with_what_it_includes() {
+    let origin = parse_name("example.org.").unwrap();
+    let within = |text: &str, more: &'static str| {
+        let mut files = Memory::default();
+        files.0.insert("more", more);
+        let text = format!("@ SOA a b 1 2 3 4 5\n{text}");
+        read_within(10, ("db", text.as_bytes()), &origin, &mut files).map(|(zone, _)| zone.len())
+    };
+    let told = |read: Result<usize, Fault>| read.map_err(|fault| fault.to_string());
+    let too_many = |place: &str| Err(format!("{place}: $GENERATE makes more than 10 records of this zone"));
+    let (six, four) = ("$GENERATE 1-12/2 a$ A 10.0.0.$\n", "$GENERATE 1-4 b$ A 10.0.0.$\n");
+    assert_eq!(told(within(&format!("{six}{four}"), "")), Ok(11));
+    assert_eq!(told(within(&format!("{six}$INCLUDE more\n"), four)), Ok(11));
+    assert_eq!(
+        told(within(&format!("{four}{six}c A 10.0.0.1\n$GENERATE 7-7 d$ A 10.0.0.$\n"), "")),
+        too_many("db:5")
+    );
+    assert_eq!(
+        told(within(&format!("{six}$INCLUDE more\n"), "\n$GENERATE 0-4 b$ A 10.0.0.$\n")),
+        too_many("more:2")
+    );
+    // A line that would make too many makes none: nobody waits for it.
+    let line =
+        |last: u64| zone(&format!("@ SOA a b 1 2 3 4 5\n$GENERATE 0-{last}/4294967295 a A 192.0.2.1\n"));
+    assert!(line(4_294_967_295).is_ok());
+    let fault = zone("@ SOA a b 1 2 3 4 5\n$GENERATE 0-65536 a$ A 192.0.2.1\n").unwrap_err();
+    assert_eq!(fault.to_string(), "db:2: `0-65536` is no range as in 1-10 or 0-254/2");
 }
 
 #[test]

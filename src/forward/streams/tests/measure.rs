@@ -43,7 +43,7 @@ fn row(what: &str, window: usize, start: Instant, own: u64, thread: u64) {
 }
 
 #[test]
-#[ignore = "measures, and wants a server (#5)"]
+#[ignore = "measures, and wants a server (#6)"]
 fn what_the_hand_over_costs() {
     let addr: SocketAddr = std::env::var("UPSTREAM").expect("UPSTREAM is set").parse().unwrap();
     let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap().trim().to_owned();
