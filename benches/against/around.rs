@@ -324,6 +324,20 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "K-255, acl",
+        reason: "a search goes on behind a name that `acl` blocks; at CoreDNS that ends it",
+        settle: |it| {
+            let searched = it.case.behind(&it.question.lower).iter().any(|name| it.case.walk(name).is_some());
+            let settles = searched
+                && it.case.has("acl")
+                && it.theirs.code() == "REFUSED"
+                && is_empty(it.theirs)
+                && it.ours.code() != "REFUSED"
+                && !it.ours.is_silence();
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "K-255, S-03",
         reason: "a name of the walk of `autopath` that nobody can answer does not end it; CoreDNS fails, and so it does at the first element itself",
         settle: |it| {
