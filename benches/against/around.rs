@@ -535,7 +535,10 @@ pub(crate) const AROUND: &[Known] = &[
                             {
                                 true
                             }
-                            (Some(ours), Some(theirs)) => ours + 2 >= theirs || theirs <= 5,
+                            // A search of ours may have gone on to a name that CoreDNS asked for later (K-255).
+                            (Some(ours), Some(theirs)) => {
+                                ours + 2 >= theirs || theirs <= 5 || it.case.has("autopath")
+                            }
                             (ours, theirs) => ours == theirs,
                         }
                 });
