@@ -194,6 +194,14 @@ pub(crate) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        rule: "K-001, S-22",
+        reason: "of blocks with views the first that admits a question has it; at CoreDNS the last one has DS",
+        settle: |it| {
+            let settles = it.question.qtype == "DS" && it.case.has("view");
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "K-061",
         reason: "transfers are REFUSED without `transfer`, whatever the block loads",
         settle: |it| {
