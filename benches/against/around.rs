@@ -324,6 +324,25 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "K-255, Z-05",
+        reason: "a search that an alias of a zone file leads into goes on, too",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            let answers = |reply: &Reply| -> Vec<String> {
+                let lines = with_ttls(&reply.text, &owner).into_iter().map(|(line, _)| line);
+                lines.filter(|line| line.starts_with("answer ")).collect()
+            };
+            let targets = it.theirs.records("answer").filter_map(|one| Some(one.split_once(" CNAME ")?.1));
+            let searched = targets.map(str::to_ascii_lowercase).any(|target| it.case.walk(&target).is_some());
+            let ours = answers(it.ours);
+            let settles = it.case.has("file")
+                && it.theirs.code() == "SERVFAIL"
+                && searched
+                && answers(it.theirs).iter().all(|line| ours.contains(line));
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "K-255, acl",
         reason: "a search goes on behind a name that `acl` blocks; at CoreDNS that ends it",
         settle: |it| {

@@ -476,7 +476,11 @@ pub(crate) const KNOWN: &[Known] = &[
             let to_own = it.case.objects.iter().any(|object| {
                 let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
                 object["spec"]["externalName"].as_str().is_some_and(|name| name.starts_with("ns.dns."))
-                    && name.starts_with(&format!("{}.{}.svc.", of("name"), of("namespace")))
+                    && name.trim_start_matches("_._.").starts_with(&format!(
+                        "{}.{}.svc.",
+                        of("name"),
+                        of("namespace")
+                    ))
             });
             // As it is, or as `dns64` shows it.
             let is_there =
