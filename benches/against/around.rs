@@ -111,6 +111,7 @@ pub(crate) const AROUND: &[Known] = &[
         settle: |it| {
             let has_none = |reply: &Reply| !reply.records("answer").any(|one| one.contains(" AAAA "));
             let may_fail = it.case.has("template")
+                || it.case.has("acl")
                 || it.also("A").is_some_and(|(ours, _)| ["SERVFAIL", "REFUSED"].contains(&ours.code()));
             let meant = match it.ours.code() {
                 "NOERROR" => true,
@@ -237,7 +238,7 @@ pub(crate) const AROUND: &[Known] = &[
                 && it.theirs.code() == "SERVFAIL"
                 && whole(it, it.ours) == whole(it, it.theirs)
                 && it.ours.records("answer").all(is_alias)
-                && fails;
+                && (fails || it.case.has("view"));
             it.settle(settles)
         },
     },
@@ -323,6 +324,39 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "K-255, Z-05",
+        reason: "a search that an alias of a zone file leads into goes on, too",
+        settle: |it| {
+            let owner = format!(" {} ", it.question.lower);
+            let answers = |reply: &Reply| -> Vec<String> {
+                let lines = with_ttls(&reply.text, &owner).into_iter().map(|(line, _)| line);
+                lines.filter(|line| line.starts_with("answer ")).collect()
+            };
+            let targets = it.theirs.records("answer").filter_map(|one| Some(one.split_once(" CNAME ")?.1));
+            let searched = targets.map(str::to_ascii_lowercase).any(|target| it.case.walk(&target).is_some());
+            let ours = answers(it.ours);
+            let settles = it.case.has("file")
+                && it.theirs.code() == "SERVFAIL"
+                && searched
+                && answers(it.theirs).iter().all(|line| ours.contains(line));
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "K-255, acl",
+        reason: "a search goes on behind a name that `acl` blocks; at CoreDNS that ends it",
+        settle: |it| {
+            let searched = it.case.behind(&it.question.lower).iter().any(|name| it.case.walk(name).is_some());
+            let settles = searched
+                && it.case.has("acl")
+                && it.theirs.code() == "REFUSED"
+                && is_empty(it.theirs)
+                && it.ours.code() != "REFUSED"
+                && !it.ours.is_silence();
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "K-255, S-03",
         reason: "a name of the walk of `autopath` that nobody can answer does not end it; CoreDNS fails, and so it does at the first element itself",
         settle: |it| {
@@ -361,7 +395,7 @@ pub(crate) const AROUND: &[Known] = &[
                 && it.case.options().contains("fallthrough")
                 && is_own(it.theirs)
                 && !is_own(it.ours)
-                && it.also("TXT").is_some_and(|(ours, theirs)| {
+                && ["TXT", "SRV", "A"].iter().filter_map(|qtype| it.also(qtype)).any(|(ours, theirs)| {
                     let same = ours.code() == it.ours.code() && theirs.code() == it.ours.code();
                     it.case.has("view") || !is_own(ours) && same
                 });
@@ -520,7 +554,10 @@ pub(crate) const AROUND: &[Known] = &[
                             {
                                 true
                             }
-                            (Some(ours), Some(theirs)) => ours + 2 >= theirs || theirs <= 5,
+                            // A search of ours may have gone on to a name that CoreDNS asked for later (K-255).
+                            (Some(ours), Some(theirs)) => {
+                                ours + 2 >= theirs || theirs <= 5 || it.case.has("autopath")
+                            }
                             (ours, theirs) => ours == theirs,
                         }
                 });
