@@ -445,6 +445,24 @@ pub(crate) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        rule: "K-153",
+        reason: "`pods verified` knows every address of a pod, for other types too where a step behind answers for one",
+        settle: |it| {
+            let (left, _) = it.question.lower.split_once(".pod.cluster").unwrap_or_default();
+            let mut labels = left.rsplit('.');
+            let (ns, label) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
+            let spelled = |ip: &Value| ip.as_str().unwrap_or_default().replace(['.', ':'], "-") == label;
+            let second = it.case.objects.iter().filter(|object| object["kind"] == "Pod").any(|pod| {
+                let mut all = pod["status"]["podIPs"].as_array().into_iter().flatten();
+                pod["metadata"]["namespace"] == ns
+                    && !spelled(&pod["status"]["podIP"])
+                    && all.any(|one| spelled(&one["ip"]))
+            });
+            let settles = second && it.theirs.is_nx() && !it.ours.is_nx();
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "K-220",
         reason: "an address that stands in a slice for two zones is in both; at CoreDNS in the last",
         settle: |it| {

@@ -30,9 +30,9 @@ const NONE: usize = 4;
 /// The most queries under way at once, and steps of a conversation.
 const STEPS: usize = 64;
 
-/// The most packets to upstreams for each question of a client: two upstreams, each asked twice. Each FORMERR allows for one
-/// more, without EDNS.
-const PACKETS: usize = 4;
+/// The most packets to upstreams for each question of a client: what 3.8 s have time for when each wait for an upstream is twice the
+/// last one, from 200 ms on, and one question is asked early (F-03). Each FORMERR allows for one more, without EDNS.
+const PACKETS: usize = 8;
 
 /// How an upstream says FORMERR.
 const FORMERR: u8 = 7;
@@ -247,6 +247,7 @@ pub(super) fn seeds() -> Vec<Seed> {
                 say(0, 5),
             ]),
         ),
+        ("silence_alone", all(&[ask(1), pass(7)])),
         ("same_question", all(&[ask(0), ask(0), ask(0), again(0, 9), say(0, 0)])),
     ]
 }
