@@ -72,12 +72,14 @@ pub(crate) const OUTSIDE: &[Known] = &[
                         .any(|zone| format!(".{}", it.question.lower).ends_with(&format!("{name}{zone}")))
             });
             let bare = |record: &str| {
-                without_weight(&without_ttls(&format!("answer {}", record.to_ascii_lowercase())))
+                without_weight(&without_ttls(&format!("answer {record}"))).to_ascii_lowercase()
             };
             let theirs: Vec<String> = it.theirs.records("answer").map(bare).collect();
             let fewer = it.ours.is_data() && it.ours.records("answer").all(|one| theirs.contains(&bare(one)));
             let alias = it.question.qtype == "CNAME" && it.theirs.is_nodata() && it.ours.is_data();
-            let settles = is_named && (fewer || alias) && it.theirs.code() == "NOERROR";
+            let no_alias =
+                it.ours.is_nodata() && it.theirs.records("answer").all(|record| record.contains(" CNAME "));
+            let settles = is_named && (fewer || alias || no_alias) && it.theirs.code() == "NOERROR";
             it.settle(settles)
         },
     },
