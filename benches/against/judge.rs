@@ -157,6 +157,16 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
             wrong @ Verdict::Wrong(_) => wrong,
         };
     }
+    // What a view keeps to datagrams can't be asked for whole: the same question over TCP is another block's, on both sides.
+    if let Some((ours, theirs)) = &asked.whole
+        && case.has("view")
+        && has(&asked.ours, "tc")
+        && has(&asked.theirs, "tc")
+        && asked.ours.code() == asked.theirs.code()
+        && [ours, theirs].iter().all(|whole| whole.code() != asked.ours.code())
+    {
+        return Verdict::Meant(vec!["K-012, S-22".to_owned()]);
+    }
     let mut rules = Vec::new();
     let (mut ours, mut theirs) = (asked.ours.clone(), asked.theirs.clone());
     // Letters are looked at once more when all else is out.
