@@ -1,7 +1,7 @@
 //! Differences that are on purpose and that words beside `kubernetes` bring about.
 
 use crate::known::{Known, Settling, without_flag, without_ttls};
-use crate::look::{has, is_bare, is_empty};
+use crate::look::{has, is_bare, is_empty, without_option};
 use crate::reply::Reply;
 
 /// The records of a text in alphabetical order, lower case and owners whole, each with its TTL.
@@ -47,21 +47,6 @@ fn without_header(it: &Settling<'_>) -> (String, String) {
     (ours, theirs)
 }
 
-/// A text whose OPT lacks an option.
-fn without_option(text: &str, option: &str) -> String {
-    let mut bare = String::new();
-    for line in text.lines() {
-        match line.strip_prefix("edns ") {
-            Some(rest) => {
-                let rest: Vec<&str> = rest.split(' ').filter(|word| *word != option).collect();
-                bare += &format!("edns {}\n", rest.join(" "));
-            }
-            None => bare += &format!("{line}\n"),
-        }
-    }
-    bare
-}
-
 /// All of them, in the order in which they are taken out.
 pub(crate) const AROUND: &[Known] = &[
     Known {
@@ -72,10 +57,7 @@ pub(crate) const AROUND: &[Known] = &[
                 && it.ours.code() == "SERVFAIL"
                 && it.theirs.code() == "SERVFAIL"
                 && it.ours.text.contains("ede=13");
-            if settles {
-                it.ours.text = without_option(&it.ours.text, "ede=13");
-            }
-            settles
+            it.settle_option(settles, "ede=13")
         },
     },
     Known {
@@ -251,10 +233,7 @@ pub(crate) const AROUND: &[Known] = &[
                 && it.theirs.code() == "SERVFAIL"
                 && it.ours.records("answer").any(|record| record.contains(" CNAME "))
                 && it.ours.text.contains("ede=22");
-            if settles {
-                it.ours.text = without_option(&it.ours.text, "ede=22");
-            }
-            settles
+            it.settle_option(settles, "ede=22")
         },
     },
     Known {
@@ -430,15 +409,11 @@ pub(crate) const AROUND: &[Known] = &[
         rule: "S-11a",
         reason: "a `template` that cannot answer says so with EDE 0",
         settle: |it| {
-            let text = without_option(&it.ours.text, "ede=0");
             let settles = it.case.has("template")
                 && it.ours.code() == "SERVFAIL"
                 && it.theirs.code() == "SERVFAIL"
-                && text != it.ours.text;
-            if settles {
-                it.ours.text = text;
-            }
-            settles
+                && without_option(&it.ours.text, "ede=0") != it.ours.text;
+            it.settle_option(settles, "ede=0")
         },
     },
     Known {
@@ -452,10 +427,7 @@ pub(crate) const AROUND: &[Known] = &[
             });
             let loses = it.case.has("cache") || it.case.has("minimal");
             let settles = tells && loses && says(it.ours) && !says(it.theirs);
-            if settles {
-                it.ours.text = without_option(&it.ours.text, "ede=15");
-            }
-            settles
+            it.settle_option(settles, "ede=15")
         },
     },
     Known {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::case::Case;
 use crate::exceptions::Seen;
 use crate::harness::reverse;
-use crate::look::{Said, has, selects, without_weight};
+use crate::look::{Said, has, selects, without_option, without_weight};
 use crate::questions::Question;
 use crate::reply::Reply;
 
@@ -154,6 +154,14 @@ impl Settling<'_> {
         if settles {
             self.ours.text = without_flag(&self.ours.text, flag);
             self.theirs.text = without_flag(&self.theirs.text, flag);
+        }
+        settles
+    }
+
+    /// Takes an option of the OPT out of ours.
+    pub(crate) fn settle_option(&mut self, settles: bool, option: &str) -> bool {
+        if settles {
+            self.ours.text = without_option(&self.ours.text, option);
         }
         settles
     }

@@ -25,6 +25,21 @@ pub(crate) fn is_bare(reply: &Reply, code: &str) -> bool {
     reply.code() == code && !has(reply, "aa") && is_empty(reply) && !reply.text.contains("ede=")
 }
 
+/// A text whose OPT lacks an option.
+pub(crate) fn without_option(text: &str, option: &str) -> String {
+    let mut bare = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("edns ") {
+            Some(rest) => {
+                let rest: Vec<&str> = rest.split(' ').filter(|word| *word != option).collect();
+                bare += &format!("edns {}\n", rest.join(" "));
+            }
+            None => bare += &format!("{line}\n"),
+        }
+    }
+    bare
+}
+
 /// A line with `*` for the weight of an SRV record.
 pub(crate) fn without_weight(line: &str) -> String {
     match line.split_once(" SRV ") {

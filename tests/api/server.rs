@@ -74,7 +74,7 @@ pub struct Shared {
     pub sent: Arc<AtomicU64>,
     /// How often a watch says its version.
     pub bookmark_every: Mutex<Duration>,
-    /// When the last change was written to a watch, but for those the kernel would not take at once.
+    /// When the last change began to be written to a watch.
     pub told: Mutex<Option<Instant>>,
     /// How many times open watches were muted.
     pub muted: AtomicUsize,
@@ -342,7 +342,7 @@ impl FakeApi {
         });
     }
 
-    /// How long ago the last change was written to a watch.
+    /// How long ago the last change began to be written to a watch.
     pub fn since_told(&self) -> Option<Duration> {
         self.shared.told.lock().map(|told| told.elapsed())
     }

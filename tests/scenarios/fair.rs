@@ -2,14 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Waker;
 
-use signpost::forward::{Exchange, ExchangeOptions, Group, Inlet, Need, Waiter};
+use signpost::forward::{Exchange, Group};
 use signpost::time::Tick;
-use signpost::wire::{Question, rtype};
 
 use super::bytes::{self, Rr};
-use super::rig::{Came, Line, Rig, seeded};
+use super::rig::{self, Came, Line, Rig};
 
 /// What the one asks each millisecond.
 const FLOOD: u32 = 20;
@@ -151,17 +149,7 @@ fn elsewhere(
     names: std::ops::Range<usize>,
 ) -> usize {
     let begun = names.filter(|number| {
-        let question = Question::new(&bytes::wire(&format!("g{number}.example.org")), rtype::A).unwrap();
-        let need = Need {
-            group,
-            question: &question,
-            recursion: true,
-            checking_disabled: false,
-            dnssec_ok: false,
-            options: &[],
-            client: Some(client),
-        };
-        exchange.begin(&need, Waiter { place: *number, generation: 1 }, Tick(0)).is_ok()
+        rig::begin(exchange, group, (client, &format!("g{number}.example.org")), *number, Tick(0))
     });
     begun.count()
 }
@@ -170,12 +158,7 @@ fn elsewhere(
 fn l3_who_holds_little_of_a_line_is_served_by_a_worker_where_nobody_else_asks() {
     let mut rig = Rig::new(&[line(&["192.0.2.1"])], 16_384);
     let group = rig.groups[0].clone();
-    let mut other = Exchange::new(ExchangeOptions {
-        secrets: seeded(3),
-        most_per_upstream: 4096,
-        streams: None,
-        inlet: Arc::new(Inlet::new(Waker::noop().clone())),
-    });
+    let mut other = rig::exchange();
     // 198.51.100.1, as a line's holdings have it.
     let one = u64::from(u32::from_be_bytes([198, 51, 100, ONE]));
     assert_eq!(elsewhere(&mut other, &group, one, 0..2000), 875, "all but the last eighth of the line");

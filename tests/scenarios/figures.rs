@@ -5,18 +5,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::Waker;
 use std::time::Duration;
 
-use signpost::forward::{
-    Exchange, ExchangeOptions, Group, GroupOptions, Inlet, Need, Network, Policy, Upstream, UpstreamSpec,
-    Waiter,
-};
+use signpost::forward::{Exchange, Group, GroupOptions, Network, Policy, Upstream, UpstreamSpec};
 use signpost::time::Tick;
-use signpost::wire::{Question, rtype};
 
 use super::bytes::{self, Rr};
-use super::rig::{Came, Line, Rig, Road, seeded};
+use super::rig::{self, Came, Line, Rig, Road};
 
 /// Unguessable bytes of the kernel.
 fn secrets() -> signpost::forward::Random {
@@ -509,29 +504,13 @@ impl Network for Moody {
 
 /// An exchange with a group of these upstreams.
 fn exchange(to: &[&str], options: GroupOptions) -> (Exchange, Arc<Group>) {
-    let exchange = Exchange::new(ExchangeOptions {
-        secrets: seeded(3),
-        most_per_upstream: 4096,
-        streams: None,
-        inlet: Arc::new(Inlet::new(Waker::noop().clone())),
-    });
     let upstreams = to.iter().map(|to| Arc::new(Upstream::new(UpstreamSpec::plain(to.parse().unwrap()))));
-    (exchange, Arc::new(Group::new(options, upstreams.collect())))
+    (rig::exchange(), Arc::new(Group::new(options, upstreams.collect())))
 }
 
 /// Begins a question.
 fn begin(exchange: &mut Exchange, group: &Arc<Group>, name: &str, place: usize, now: Tick) -> bool {
-    let question = Question::new(&bytes::wire(name), rtype::A).unwrap();
-    let need = Need {
-        group,
-        question: &question,
-        recursion: true,
-        checking_disabled: false,
-        dnssec_ok: false,
-        options: &[],
-        client: Some(1),
-    };
-    exchange.begin(&need, Waiter { place, generation: 1 }, now).is_ok()
+    rig::begin(exchange, group, (1, name), place, now)
 }
 
 #[test]

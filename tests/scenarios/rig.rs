@@ -4,20 +4,22 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use signpost::chain::{Active, BuildOptions, Parts, StoreSpec, build};
 use signpost::corefile;
 use signpost::forward::{
-    Arrival, Blame, Group, GroupOptions, GroupSpec, Job, Protocol, StreamFault, Streams, Target, TargetFault,
-    Upstream, UpstreamSpec,
+    Arrival, Blame, Exchange, ExchangeOptions, Group, GroupOptions, GroupSpec, Inlet, Job, Need, Protocol,
+    StreamFault, Streams, Target, TargetFault, Upstream, UpstreamSpec, Waiter,
 };
 use signpost::metrics::{Counters, Tally};
 use signpost::server::memory::{MemoryLink, World};
 use signpost::server::{Phase, Worker};
 use signpost::store::{Store, Wanted};
-use signpost::time::{Clock, Wall};
+use signpost::time::{Clock, Tick, Wall};
+use signpost::wire::{Question, rtype};
 
 use super::bytes::{self, Asked, Got};
 
@@ -308,4 +310,35 @@ impl Rig {
     pub(crate) fn sockets(&self) -> usize {
         self.world.upstream_sockets()
     }
+}
+
+/// An exchange of no worker.
+pub(crate) fn exchange() -> Exchange {
+    Exchange::new(ExchangeOptions {
+        secrets: seeded(3),
+        most_per_upstream: 4096,
+        streams: None,
+        inlet: Arc::new(Inlet::new(Waker::noop().clone())),
+    })
+}
+
+/// Begins a client's question for A of a name; whether it could be.
+pub(crate) fn begin(
+    exchange: &mut Exchange,
+    group: &Arc<Group>,
+    (client, name): (u64, &str),
+    place: usize,
+    now: Tick,
+) -> bool {
+    let question = Question::new(&bytes::wire(name), rtype::A).unwrap();
+    let need = Need {
+        group,
+        question: &question,
+        recursion: true,
+        checking_disabled: false,
+        dnssec_ok: false,
+        options: &[],
+        client: Some(client),
+    };
+    exchange.begin(&need, Waiter { place, generation: 1 }, now).is_ok()
 }
