@@ -25,4 +25,5 @@ pub mod tls;
 pub mod tools;
 pub mod transfer;
 pub mod wire;
+mod yaml;
 pub mod zone;

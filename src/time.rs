@@ -109,6 +109,7 @@ impl Clock {
 
     /// The moment now.
     #[must_use]
+    #[inline]
     pub fn now(&self) -> Tick {
         match &self.0 {
             Source::System(start) => Tick(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)),

@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("corefile", &[]),
     ("tls", &[]),
+    ("yaml", &[]),
     // Whatever runs beside queries goes on after a panic.
     ("panics", &[]),
     ("logging", &["panics"]),
@@ -35,6 +36,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metrics",
             "panics",
             "time",
+            // Manifests and kubeconfigs.
+            "yaml",
         ],
     ),
     ("cache", &["wire", "metrics", "time", "sync"]),
@@ -107,7 +110,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "tools",
         &[
             "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source",
-            "observe", "store", "time", "wire", "zone",
+            "observe", "store", "time", "wire", "yaml", "zone",
         ],
     ),
 ];

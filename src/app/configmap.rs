@@ -2,18 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde_json::Value;
 
-/// A ConfigMap, as far as it is of interest.
-#[derive(Deserialize)]
-struct ConfigMap {
-    /// `ConfigMap`, or what else it is.
-    #[serde(default)]
-    kind: String,
-    /// Its files.
-    #[serde(default)]
-    data: BTreeMap<String, String>,
-}
+use crate::yaml;
 
 /// The key of the Corefile.
 const COREFILE: &str = "Corefile";
@@ -26,16 +17,18 @@ pub(crate) fn corefile(text: &str) -> Option<String> {
     if !text.contains("ConfigMap") {
         return None;
     }
-    let documents = text.split("\n---");
-    let maps = documents.filter_map(|document| serde_saphyr::from_str::<ConfigMap>(document).ok());
-    let mut maps = maps.filter(|map| map.kind == "ConfigMap");
-    maps.find_map(|mut map| map.data.remove(COREFILE))
+    yaml::of_kind(text, "ConfigMap").find_map(|map| files(&map).remove(COREFILE))
 }
 
 /// The keys of a text that is the manifest of a ConfigMap; `None` where it is none.
 pub(crate) fn data(text: &str) -> Option<BTreeMap<String, String>> {
-    let map: ConfigMap = serde_saphyr::from_str(text).ok()?;
-    (map.kind == "ConfigMap").then_some(map.data)
+    yaml::of_kind(text, "ConfigMap").next().map(|map| files(&map))
+}
+
+/// The files of a ConfigMap. What is no text is none: the API server takes no other.
+fn files(map: &Value) -> BTreeMap<String, String> {
+    let data = map.get("data").and_then(Value::as_object).into_iter().flatten();
+    data.filter_map(|(key, text)| Some((key.clone(), text.as_str()?.to_owned()))).collect()
 }
 
 #[cfg(test)]

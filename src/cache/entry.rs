@@ -79,6 +79,7 @@ impl Entry {
     }
 
     /// Makes `draft` a copy of its records. Cost: two copies of memory and a pass over the records.
+    #[inline]
     pub fn show(&self, draft: &mut Sections, shown: Shown, now: Tick) {
         draft.load(&self.records);
         let age = self.age(now);

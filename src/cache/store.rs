@@ -95,6 +95,7 @@ impl Store {
     }
 
     /// The entry of a key. Cost: no allocation.
+    #[inline]
     fn get(&self, key: &Key) -> Option<Arc<Entry>> {
         self.used.load(Ordering::Relaxed).then(|| self.shards.get(key.bytes())).flatten()
     }

@@ -222,6 +222,7 @@ impl Default for Asked {
 impl Asked {
     /// An empty draft for a reply to the question being answered. Cost: reuses what earlier replies left.
     #[must_use]
+    #[inline]
     pub fn draft(&mut self) -> Sections {
         let mut sections = self.drafts.pop().unwrap_or_default();
         sections.clear(self.original.is_none() && self.frames.is_empty());
@@ -265,6 +266,7 @@ impl Asked {
     }
 
     /// Gives a draft back for reuse.
+    #[inline]
     pub fn reclaim(&mut self, sections: Sections) {
         if self.drafts.len() < 2 && sections.has_buffers() {
             self.drafts.push(sections);
@@ -272,6 +274,7 @@ impl Asked {
     }
 
     /// Writes a reply to the client's question into `out`; returns its length and whether it was cut.
+    #[inline]
     pub(super) fn assemble(&self, reply: &Reply, out: &mut [u8]) -> (usize, bool) {
         let edns = self.query.edns.as_ref();
         assemble(self.query.header, self.sent(), &reply.head, edns, &reply.sections, self.shape, out)
@@ -279,6 +282,7 @@ impl Asked {
 
     /// The question as the client sent it.
     #[must_use]
+    #[inline]
     pub fn sent(&self) -> &Question {
         self.original.as_deref().unwrap_or(&self.question)
     }

@@ -60,7 +60,7 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
         None => (format!("signpost-{}", env!("CARGO_PKG_VERSION")), [].as_slice()),
     };
     let mut authors: Vec<Vec<u8>> = authors.iter().map(|author| string(&author.text)).collect();
-    authors.sort();
+    authors.sort_unstable();
     authors.dedup();
     if authors.is_empty() {
         authors.push(string(AUTHORS));

@@ -186,7 +186,7 @@ fn matches(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, ImportFault> {
         found = next;
     }
     found = found.iter().map(|path| clean(path)).filter(|path| path.is_file()).collect();
-    found.sort();
+    found.sort_unstable();
     Ok(found)
 }
 

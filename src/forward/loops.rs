@@ -200,7 +200,7 @@ impl Loops {
                 None => all.push((to, state.looping)),
             }
         }
-        all.sort();
+        all.sort_unstable();
         all
     }
 }

@@ -186,6 +186,7 @@ impl Endpoints {
     }
 
     /// The member at a position of the order by address.
+    #[inline]
     fn nth(&self, position: usize) -> Option<(&Part, Member<'_>)> {
         match &self.0 {
             View::None => None,

@@ -173,7 +173,7 @@ impl Externals {
         keys.retain(|known| known != key);
         if there {
             keys.push(key.clone());
-            keys.sort();
+            keys.sort_unstable();
         }
         if keys.is_empty() {
             reverse.remove(&ip);

@@ -15,7 +15,7 @@ pub const MAX_LABELS: usize = 127;
 const ROOM: usize = 256;
 
 /// How many bytes of a name are made lower case at once.
-const BLOCK: usize = 32;
+const BLOCK: usize = size_of::<u64>();
 
 /// Why a name could not be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -82,6 +82,7 @@ impl Question {
     /// Reads an uncompressed name from the start of `bytes`; returns how many bytes it took.
     ///
     /// Cost: one pass, no allocation. Errors: see `NameFault`. Source: RFC 1035 §3.1.
+    #[inline]
     pub fn read_name(&mut self, bytes: &[u8]) -> Result<usize, NameFault> {
         let mut at = 0_usize;
         let mut labels = 0_usize;
@@ -106,13 +107,13 @@ impl Question {
         let source = bytes.get(..taken).ok_or(NameFault::Cut)?;
         let typed = self.typed.get_mut(..taken).ok_or(NameFault::Long)?;
         typed.copy_from_slice(source);
-        // Whole blocks, whose size the compiler knows; what stands behind the name is never looked at. A length byte is at most
-        // 63, so it is never a capital letter.
+        // Whole blocks; what stands behind the name is never looked at. A length byte is at most 63, so it is never a capital
+        // letter.
         let typed = self.typed.as_chunks::<BLOCK>().0;
         for (to, from) in
             self.lower.as_chunks_mut::<BLOCK>().0.iter_mut().zip(typed).take(taken.div_ceil(BLOCK))
         {
-            *to = from.map(|byte| byte.to_ascii_lowercase());
+            *to = lower_case(u64::from_ne_bytes(*from)).to_ne_bytes();
         }
         self.len = u8::try_from(taken).unwrap_or(u8::MAX);
         self.labels = u8::try_from(labels).unwrap_or(u8::MAX);
@@ -128,24 +129,28 @@ impl Question {
 
     /// The name as typed, wire form.
     #[must_use]
+    #[inline]
     pub fn typed(&self) -> &[u8] {
         self.typed.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// The name in lower case, wire form.
     #[must_use]
+    #[inline]
     pub fn lower(&self) -> &[u8] {
         self.lower.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// How many labels the name has, the root not counted.
     #[must_use]
+    #[inline]
     pub fn labels(&self) -> usize {
         usize::from(self.labels)
     }
 
     /// Where label `index` starts in the wire form; the place of the root's zero for `index == labels()`.
     #[must_use]
+    #[inline]
     pub fn start(&self, index: usize) -> usize {
         if index >= self.labels() {
             return usize::from(self.len).saturating_sub(1);
@@ -155,6 +160,7 @@ impl Question {
 
     /// Label `index` in lower case, without its length byte; empty beyond the last.
     #[must_use]
+    #[inline]
     pub fn label(&self, index: usize) -> &[u8] {
         if index >= self.labels() {
             return &[];
@@ -164,6 +170,7 @@ impl Question {
 
     /// The wire form, lower case, of labels `from..to`, without the root's zero.
     #[must_use]
+    #[inline]
     pub fn run(&self, from: usize, to: usize) -> &[u8] {
         self.lower.get(self.start(from)..self.start(to)).unwrap_or_default()
     }
@@ -178,6 +185,7 @@ impl Question {
     ///
     /// Returns how many labels stand left of the zone. Cost: one comparison of the zone's length.
     #[must_use]
+    #[inline]
     pub fn below(&self, zone: &[u8], zone_labels: usize) -> Option<usize> {
         let left = self.labels().checked_sub(zone_labels)?;
         if zone_labels == 0 {
@@ -194,8 +202,24 @@ impl std::fmt::Debug for Question {
     }
 }
 
+/// Eight bytes at once, each capital letter of ASCII made small, all others as they are.
+///
+/// Cost: eight instructions, whatever the compiler is told to build for.
+#[inline]
+const fn lower_case(bytes: u64) -> u64 {
+    /// One in each byte.
+    const ONES: u64 = u64::from_ne_bytes([1; BLOCK]);
+    // Bit 7 of each byte says what is known of it; sums of seven bits do not reach the next byte.
+    let low = bytes & (ONES * 0x7f);
+    let from_a = low + ONES * (0x80 - b'A' as u64);
+    let beyond_z = low + ONES * (0x7f - b'Z' as u64);
+    let capital = (from_a ^ beyond_z) & !bytes & (ONES * 0x80);
+    bytes | capital >> 2
+}
+
 /// Whether `label` equals `text`, both lower case.
 #[must_use]
+#[inline]
 pub fn label_eq(label: &[u8], text: &str) -> bool {
     label == text.as_bytes()
 }
@@ -355,5 +379,24 @@ fn octet_label(label: &[u8]) -> Option<u8> {
         [b'0', _, ..] => None,
         digits if digits.iter().all(u8::is_ascii_digit) => std::str::from_utf8(digits).ok()?.parse().ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_bytes_at_once_are_as_each_alone() {
+        for byte in 0..=u8::MAX {
+            for beside in [0, b'@', b'A', b'Z', b'[', b'a', 0x7f, 0x80, 0xc1, 0xff] {
+                for at in 0..BLOCK {
+                    let mut bytes = [beside; BLOCK];
+                    bytes[at] = byte;
+                    let lower = lower_case(u64::from_ne_bytes(bytes)).to_ne_bytes();
+                    assert_eq!(lower, bytes.map(|byte| byte.to_ascii_lowercase()), "{bytes:?}");
+                }
+            }
+        }
     }
 }

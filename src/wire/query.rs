@@ -220,6 +220,7 @@ struct Extra<'a> {
 
 impl<'a> Extra<'a> {
     /// Reads one record from the front of `rest` and moves `rest` behind it; `None` if it overruns.
+    #[inline]
     fn read(rest: &mut &'a [u8]) -> Option<Self> {
         let bytes = *rest;
         let mut at = 0_usize;

@@ -98,6 +98,7 @@ impl Sections {
     }
 
     /// What was drafted, made if nothing was.
+    #[inline]
     fn drafted_mut(&mut self) -> &mut Drafted {
         self.drafted.get_or_insert_default()
     }
@@ -154,6 +155,7 @@ impl Sections {
 
     /// The name inside the RDATA of a record, uncompressed: the target of CNAME, NS, PTR or SRV.
     #[must_use]
+    #[inline]
     pub fn target(&self, record: &Record) -> &[u8] {
         self.rdata(record).get(target_offset(record.rtype)..).unwrap_or_default()
     }
@@ -180,6 +182,7 @@ impl Sections {
     ///
     /// Records must be added in the order of their sections. RDATA over 65,535 bytes is cut off by `write`'s caller: no
     /// record of ours comes near.
+    #[inline]
     pub fn push(
         &mut self,
         section: Section,
@@ -222,6 +225,7 @@ impl Sections {
     }
 
     /// Adds an A or AAAA record, by the length of `address` (4 or 16 bytes).
+    #[inline]
     pub fn push_address(&mut self, section: Section, owner: Owner, ttl: u32, address: &[u8]) {
         let rtype = if address.len() == 4 { rtype::A } else { rtype::AAAA };
         self.push(section, owner, rtype, ttl, |rdata| rdata.bytes(address));
@@ -296,6 +300,7 @@ impl Kept {
 
 impl Sections {
     /// Makes the draft a copy of `kept`. Cost: two copies of memory.
+    #[inline]
     pub fn load(&mut self, kept: &Kept) {
         let drafted = self.drafted_mut();
         drafted.records.clear();
@@ -352,17 +357,20 @@ impl Rdata<'_> {
     }
 
     /// A label.
+    #[inline]
     pub fn label(&mut self, label: &[u8]) {
         self.buffer.push(u8::try_from(label.len()).unwrap_or(63));
         self.bytes(label);
     }
 
     /// The rest of a name: the zone, which is the question from label `zone` on, spelled out (SRV, CNAME, NS, PTR targets).
+    #[inline]
     pub fn zone(&mut self, question: &Question, zone: usize) {
         self.bytes(question.suffix(zone));
     }
 
     /// The rest of a name, as a pointer into the question where that is allowed: only in RDATA of RFC 1035's own types.
+    #[inline]
     pub fn zone_pointer(&mut self, question: &Question, zone: usize) {
         if self.pointers {
             // The question stands at offset 12 and is at most 255 bytes long, so 14 bits hold the place.

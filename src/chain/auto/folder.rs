@@ -94,7 +94,7 @@ impl Folder {
                 FolderZone { origin, labels, held }
             })
             .collect();
-        list.sort_by(|a, b| b.labels.cmp(&a.labels).then_with(|| a.origin.cmp(&b.origin)));
+        list.sort_unstable_by(|a, b| b.labels.cmp(&a.labels).then_with(|| a.origin.cmp(&b.origin)));
         let old = std::mem::replace(&mut *self.zones.write(), list.into());
         drop(old);
     }

@@ -71,6 +71,7 @@ impl CacheStep {
     }
 
     /// The reply that an entry makes. Cost: two copies of memory.
+    #[inline]
     fn reply(&self, asked: &mut Asked, entry: &Entry, context: &Context<'_>) -> Reply {
         if entry.kind == Kind::Failure {
             return Reply::code(entry.rcode).because(CACHED_ERROR);

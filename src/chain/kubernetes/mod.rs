@@ -75,6 +75,7 @@ pub enum Fallthrough {
 impl Fallthrough {
     /// Whether a name error for this question goes on.
     #[must_use]
+    #[inline]
     pub fn takes(&self, question: &Question) -> bool {
         match self {
             Self::None => false,
@@ -320,6 +321,7 @@ impl Kubernetes {
     }
 
     /// The zone of a question and how many labels stand left of it; zones are sorted, so the first is the longest (K-001).
+    #[inline]
     fn zone(&self, question: &Question) -> Option<(&ServedZone, usize)> {
         self.options.zones.iter().find_map(|served| {
             question.below(served.zone.wire(), served.zone.labels()).map(|left| (served, left))

@@ -173,7 +173,7 @@ impl Reason<'_> {
                         names.push(namespace.name().to_owned());
                     }
                 });
-                names.sort();
+                names.sort_unstable();
                 let near = like(&name, names.iter().map(String::as_str)).map(str::to_owned);
                 let mut said = said(format!("there is no namespace `{name}`"), &["K-032"]);
                 said.near.extend(near.map(|near| format!("{near}.svc.{}", self.zone())));
@@ -226,8 +226,8 @@ impl Reason<'_> {
                 elsewhere.push(service.namespace().name().to_owned());
             }
         });
-        here.sort();
-        elsewhere.sort();
+        here.sort_unstable();
+        elsewhere.sort_unstable();
         let zone = self.zone();
         let near = like(&name, here.iter().map(String::as_str)).map(str::to_owned);
         let there = elsewhere.iter().map(|ns| format!("{name}.{ns}.svc.{zone}"));
@@ -359,7 +359,7 @@ impl Reason<'_> {
             false => service.ports().iter().map(|port| (port.name.to_string(), port.protocol)).collect(),
         };
         ports.retain(|(name, _)| !name.is_empty());
-        ports.sort();
+        ports.sort_unstable();
         ports.dedup();
         let wanted = port.map(show_label);
         let found = ports.iter().any(|(name, of)| {
@@ -407,7 +407,7 @@ impl Reason<'_> {
                 names.push(name);
             }
         }
-        names.sort();
+        names.sort_unstable();
         let near = like(&name, names.iter().map(String::as_str)).map(str::to_owned);
         let near: Vec<String> = near.into_iter().chain(names).take(NEAR).collect();
         let mut said = said(

@@ -57,6 +57,7 @@ impl Lookup<'_> {
     }
 
     /// ClusterIP, NodePort, LoadBalancer (K-070 to K-086).
+    #[inline]
     pub(super) fn cluster(
         &mut self,
         (key, ports): (&[u8], &[Port]),
@@ -106,6 +107,7 @@ impl Lookup<'_> {
     }
 
     /// A headless Service at its own name (K-100 to K-112).
+    #[inline]
     fn headless(&mut self, endpoints: &Endpoints, sections: &mut Sections) {
         match self.qtype {
             rtype::A => self.addresses(endpoints.v4(), sections),
@@ -328,6 +330,7 @@ pub(in crate::chain) fn matches_port(
 }
 
 /// How many of a slice's ports match and have a number.
+#[inline]
 fn numbered(part: &Part, matches: &impl Fn(&PartPort) -> bool) -> usize {
     part.ports().iter().filter(|port| port.port.is_some() && matches(port)).count()
 }
@@ -395,6 +398,7 @@ fn named<'a, 'n>(
 }
 
 /// Whether the records from `from` on hold one with this RDATA.
+#[inline]
 pub(super) fn has_rdata(sections: &Sections, from: usize, rdata: &[u8]) -> bool {
     sections.records().get(from..).unwrap_or_default().iter().any(|record| sections.rdata(record) == rdata)
 }
@@ -411,6 +415,7 @@ pub(super) fn has_port(sections: &Sections, from: usize, port: u16) -> bool {
 }
 
 /// The first label of the target of the SRV record at `at`.
+#[inline]
 fn target_label(sections: &Sections, at: usize) -> &[u8] {
     let target = sections.records().get(at).map(|record| sections.target(record)).unwrap_or_default();
     let length = target.first().copied().map_or(0, usize::from);

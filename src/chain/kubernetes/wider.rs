@@ -24,7 +24,7 @@ impl Reason<'_> {
                     near.push(format!("{}svc.{}", show_name(import.key()), self.zone()));
                 }
             });
-            near.sort();
+            near.sort_unstable();
             let mut said =
                 said(format!("the namespace `{namespace}` has no ServiceImport `{name}`"), &["K-210"]);
             said.near = near;

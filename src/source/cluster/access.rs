@@ -9,13 +9,14 @@ use std::time::Duration;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
 use super::Timing;
 use super::dial::Dial;
+use super::kubeconfig;
 use super::throttle::{Throttle, ThrottleOptions};
 use super::trouble::{Trouble, chain};
 use crate::metrics::ClusterCounts;
@@ -61,7 +62,7 @@ pub enum AccessError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// What is in it. The parser would show the lines around, and tokens stand in them.
+    /// What is in it. No word of it is shown: tokens may stand there.
     #[error("the kubeconfig {} is none{place}", file.display())]
     NoKubeconfig {
         /// The file.
@@ -115,23 +116,11 @@ impl Access {
                 Config::incluster_env().map_err(|error| AccessError::ServiceAccount(error.into()))?
             }
             Self::Kubeconfig { file, context } => {
-                let fail = |source: Box<dyn std::error::Error + Send + Sync>| AccessError::Kubeconfig {
-                    file: file.clone(),
-                    source,
-                };
-                let kubeconfig = Kubeconfig::read_from(file).map_err(|error| match error {
-                    KubeconfigError::Parse(error) => {
-                        let place = error
-                            .location()
-                            .map(|at| format!(": line {}, column {}", at.line(), at.column()));
-                        AccessError::NoKubeconfig { file: file.clone(), place: place.unwrap_or_default() }
-                    }
-                    other => fail(other.into()),
-                })?;
+                let kubeconfig = kubeconfig::read(file)?;
                 let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await
-                    .map_err(|error| fail(error.into()))?
+                    .map_err(|error| AccessError::Kubeconfig { file: file.clone(), source: error.into() })?
             }
             Self::Endpoint { url, tls } => {
                 let mut config = Config::new(uri(url)?);

@@ -19,6 +19,7 @@ mod encoding;
 mod event;
 mod feed;
 mod fetch;
+mod kubeconfig;
 mod protobuf;
 mod reflect;
 mod request;

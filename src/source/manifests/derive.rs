@@ -133,7 +133,7 @@ fn feed_namespaces(objects: &mut Objects, unique: &BTreeMap<(Resource, &ObjectKe
         };
         if !namespace.labels.iter().any(|(key, _)| &**key == NAME_LABEL) {
             namespace.labels.push((NAME_LABEL.into(), namespace.name.clone()));
-            namespace.labels.sort();
+            namespace.labels.sort_unstable();
         }
         feed(objects, Object::Namespace(namespace));
     }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::ManifestsOptions;
 use super::derive::derive;
-use super::documents::split;
 use super::read::read;
 use crate::store::change::{HostKind, Kind, Object};
+use crate::yaml::split;
 
 /// What a file came to.
 #[derive(PartialEq, Eq, Debug)]

@@ -86,7 +86,7 @@ impl Listing {
         match fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
             Ok(mut entries) => {
                 // Sorted, so that it is the same files that are left out where there are too many.
-                entries.sort_by_key(fs::DirEntry::file_name);
+                entries.sort_unstable_by_key(fs::DirEntry::file_name);
                 for entry in entries {
                     if !entry.file_name().as_encoded_bytes().starts_with(b".") {
                         self.entry(entry.path());

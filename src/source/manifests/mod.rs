@@ -14,7 +14,6 @@
 //! * Nothing is invented: a Service without an address has none, and is named.
 
 mod derive;
-mod documents;
 mod found;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzed;

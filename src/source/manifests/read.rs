@@ -9,10 +9,10 @@ use super::super::object::field::Field;
 use super::super::object::{
     Cut, Fault, cut_gateway, cut_import, cut_ingress, cut_namespace, cut_route, cut_slice, pairs, raw,
 };
-use super::documents::{lead, split, yaml_message, yaml_options};
 use super::found::{Found, Resource, What, endpoints, label, pod, service};
 use super::report::{Problem, Reason};
 use crate::store::change::{HostKind, Kind, Object, ObjectKey, ServiceSpec};
+use crate::yaml::{self, lead, split};
 
 /// How deep lists of lists are followed; kubectl writes one level.
 const LIST_DEPTH: usize = 4;
@@ -97,12 +97,11 @@ impl Reader<'_> {
         for (line, document) in split(text) {
             self.line = line + lead(document);
             self.document += 1;
-            match serde_saphyr::from_str_with_options::<Value>(document, yaml_options()) {
+            match yaml::value(document) {
                 Ok(value) => self.value(&value),
                 Err(error) => {
-                    let error = error.without_snippet();
                     let place = error.location();
-                    let message = yaml_message(error);
+                    let message = yaml::message(&error);
                     let reason = match document.contains("{{") {
                         true => Reason::Template { message },
                         false => Reason::Syntax { message },

@@ -96,7 +96,7 @@ pub(crate) fn pairs(
     let entries = pairs.entries.iter();
     let mut sorted: Vec<(Box<str>, Box<str>)> =
         entries.map(|(key, value)| (key.as_ref().into(), value.as_ref().into())).collect();
-    sorted.sort();
+    sorted.sort_unstable();
     sorted.dedup_by(|later, earlier| later.0 == earlier.0);
     sorted
 }

@@ -34,7 +34,7 @@ fn set(lines: &[Line], ttl: bool) -> Vec<String> {
         format!("{}{ttl} {} {}", line.owner, line.rtype, without_serial(line))
     };
     let mut set: Vec<String> = lines.iter().map(text).collect();
-    set.sort();
+    set.sort_unstable();
     set.dedup();
     set
 }

@@ -2,70 +2,10 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::walk::Resolver;
-
-/// A pod's manifest, as far as it is of interest.
-#[derive(Deserialize, Default)]
-struct Pod {
-    /// `Pod`, or what else it is.
-    #[serde(default)]
-    kind: String,
-    /// Its name.
-    #[serde(default)]
-    metadata: Metadata,
-    /// What it says about DNS.
-    #[serde(default)]
-    spec: Spec,
-}
-
-/// Names.
-#[derive(Deserialize, Default)]
-struct Metadata {
-    /// Its name.
-    #[serde(default)]
-    name: String,
-    /// Its namespace.
-    #[serde(default)]
-    namespace: String,
-}
-
-/// What a pod says about DNS.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct Spec {
-    /// `ClusterFirst` unless it says.
-    #[serde(default)]
-    dns_policy: Option<String>,
-    /// More lines.
-    #[serde(default)]
-    dns_config: Option<Config>,
-    /// Whether it has the node's network.
-    #[serde(default)]
-    host_network: bool,
-}
-
-/// `dnsConfig`.
-#[derive(Deserialize, Default)]
-struct Config {
-    /// More zones to search.
-    #[serde(default)]
-    searches: Vec<String>,
-    /// Options, `ndots` among them.
-    #[serde(default)]
-    options: Vec<Setting>,
-}
-
-/// An option of resolv.conf.
-#[derive(Deserialize)]
-struct Setting {
-    /// Its name.
-    name: String,
-    /// Its value.
-    #[serde(default)]
-    value: Option<String>,
-}
+use crate::yaml;
 
 /// The resolver of a pod: by its manifest where there is one, else as all pods have it unless they say otherwise.
 ///
@@ -92,13 +32,14 @@ pub(super) fn resolver(
     let spec = find(dir, namespace, pod).ok_or_else(|| {
         format!("there is no Pod {namespace}/{pod} among the manifests in {}", dir.display())
     })?;
-    let policy = spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
-    let of_node = policy == "Default" || policy == "ClusterFirst" && spec.host_network;
+    let host_network = spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or_default();
+    let policy = text(&spec, "dnsPolicy").unwrap_or("ClusterFirst");
+    let of_node = policy == "Default" || policy == "ClusterFirst" && host_network;
     if of_node || policy == "None" {
         resolver.asks = policy == "None";
         resolver.search.clear();
         resolver.note = Some(match of_node {
-            true if spec.host_network && policy == "ClusterFirst" => format!(
+            true if host_network && policy == "ClusterFirst" => format!(
                 "Pod {namespace}/{pod} has hostNetwork and dnsPolicy ClusterFirst, which is Default there: it asks the \
                  node's servers and never this one; write dnsPolicy: ClusterFirstWithHostNet"
             ),
@@ -110,10 +51,11 @@ pub(super) fn resolver(
     } else {
         resolver.note = Some(format!("as Pod {namespace}/{pod} has it; zones of the node come behind it"));
     }
-    let config = spec.dns_config.unwrap_or_default();
-    resolver.search.extend(config.searches);
-    let given = config.options.iter().find(|option| option.name == "ndots");
-    if let Some(given) = given.and_then(|option| option.value.as_ref()?.parse().ok()) {
+    let config = spec.get("dnsConfig");
+    let list = |key| config.and_then(|config| config.get(key)?.as_array()).into_iter().flatten();
+    resolver.search.extend(list("searches").filter_map(Value::as_str).map(ToOwned::to_owned));
+    let given = list("options").find(|option| text(option, "name") == Some("ndots"));
+    if let Some(given) = given.and_then(|option| text(option, "value")?.parse().ok()) {
         resolver.ndots = given;
     } else if policy == "None" {
         resolver.ndots = 1;
@@ -121,10 +63,15 @@ pub(super) fn resolver(
     Ok(resolver)
 }
 
-/// The pod in a folder of manifests.
-fn find(dir: &Path, namespace: &str, pod: &str) -> Option<Spec> {
+/// A field that is a text.
+fn text<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object.get(key)?.as_str()
+}
+
+/// The `spec` of the pod in a folder of manifests.
+fn find(dir: &Path, namespace: &str, pod: &str) -> Option<Value> {
     let mut entries: Vec<_> = std::fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path()).collect();
-    entries.sort();
+    entries.sort_unstable();
     for path in entries {
         if path.is_dir() {
             if let Some(found) = find(&path, namespace, pod) {
@@ -136,12 +83,11 @@ fn find(dir: &Path, namespace: &str, pod: &str) -> Option<Spec> {
         if !["yaml", "yml", "json"].contains(&ending) {
             continue;
         }
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        for document in text.split("\n---") {
-            let Ok(found) = serde_saphyr::from_str::<Pod>(document) else { continue };
-            let of = if found.metadata.namespace.is_empty() { "default" } else { &found.metadata.namespace };
-            if found.kind == "Pod" && found.metadata.name == pod && of == namespace {
-                return Some(found.spec);
+        let manifest = std::fs::read_to_string(&path).unwrap_or_default();
+        for mut found in yaml::of_kind(&manifest, "Pod") {
+            let named = |key| text(found.get("metadata")?, key).filter(|name| !name.is_empty());
+            if named("name") == Some(pod) && named("namespace").unwrap_or("default") == namespace {
+                return Some(found.get_mut("spec").map(Value::take).unwrap_or_default());
             }
         }
     }

@@ -1,11 +1,16 @@
-//! The documents of a YAML text, and how much one of them may cost.
+//! YAML: the documents of a text, the value of each, and how much one of them may cost.
+//!
+//! All YAML is read here, and as a JSON value: a reader for each type of its own is a hundred KiB of the binary
+//! (docs/decisions/0006-size.md).
+
+use serde_json::Value;
 
 /// Splits a YAML text into its documents, each with the number of its first line, counted from 1.
 ///
 /// A line `---` always starts a document and a line `...` always ends one, also within a quoted text or a block
 /// (YAML 1.2 §9.1.4), so that no parser is needed and a mistake in one document stays in it. Documents of comments
 /// only are left out.
-pub(super) fn split(text: &str) -> Vec<(u64, &str)> {
+pub(crate) fn split(text: &str) -> Vec<(u64, &str)> {
     let mut documents = Vec::new();
     let (mut start, mut start_line, mut offset) = (0, 1, 0);
     let mut content = Content::Blank;
@@ -37,7 +42,7 @@ pub(super) fn split(text: &str) -> Vec<(u64, &str)> {
 }
 
 /// How many lines a document has before its content: its marker, comments and empty lines.
-pub(super) fn lead(document: &str) -> u64 {
+pub(crate) fn lead(document: &str) -> u64 {
     let bare = |line: &&str| {
         let rest = if is_marker(line, "---") { line.get(3..).unwrap_or_default() } else { line };
         Content::of(rest) != Content::Some
@@ -72,10 +77,21 @@ fn is_marker(line: &str, marker: &str) -> bool {
     line.strip_prefix(marker).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
+/// The value of a document. Errors: what the parser says; lines of the document are not in it.
+pub(crate) fn value(document: &str) -> Result<Value, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options(document, options())
+}
+
+/// The documents of a text that are objects of this kind; those that can't be read are left out.
+pub(crate) fn of_kind(text: &str, kind: &str) -> impl Iterator<Item = Value> {
+    let values = split(text).into_iter().filter_map(|(_, document)| value(document).ok());
+    values.filter(move |value| value.get("kind").and_then(Value::as_str) == Some(kind))
+}
+
 /// How documents are parsed: as large as files may be, but aliases (`*name`) may not multiply them.
 ///
 /// Manifests have few anchors or none; a document that repeats them by the thousand is meant to exhaust us.
-pub(super) fn yaml_options() -> serde_saphyr::Options {
+fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: 64_000_000,
@@ -99,7 +115,7 @@ pub(super) fn yaml_options() -> serde_saphyr::Options {
 }
 
 /// What the parser said, in one line and without the place, which the problem carries itself.
-pub(super) fn yaml_message(error: &serde_saphyr::Error) -> String {
+pub(crate) fn message(error: &serde_saphyr::Error) -> String {
     let full = error.to_string();
     let line = full.lines().find(|line| !line.trim().is_empty()).unwrap_or("it does not parse").trim();
     // Places, and advice that is meant for programmers.
