@@ -49,7 +49,7 @@ pub(super) async fn serve(door: Rc<Door>, guest: Rc<Guest>, peer: Peer, connecti
                 return;
             };
             let (head, ()) = request.into_parts();
-            respond(&door, &guest, &peer, &head, stream).await;
+            respond(&door, &guest, &peer, head, stream).await;
         }));
     }
 }
@@ -59,7 +59,7 @@ async fn respond(
     door: &Rc<Door>,
     guest: &Rc<Guest>,
     peer: &Peer,
-    head: &http::request::Parts,
+    head: http::request::Parts,
     mut stream: Stream,
 ) {
     let (response, bytes) = answer(door, guest, peer, head, Incoming(&mut stream)).await;

@@ -12,6 +12,8 @@
 //! Invariants: sizes are checked before anything is decoded; a count or length from the network reserves nothing; what a
 //! connection may have under way, read and unsent is bounded, and so is the time for each of it.
 
+#[cfg(feature = "quic")]
+mod datagrams;
 mod door;
 mod guest;
 mod http;
@@ -23,6 +25,7 @@ mod ledger;
 mod quic;
 pub(super) mod request;
 mod room;
+mod sips;
 mod thread;
 
 pub use thread::encrypted_threads;
