@@ -231,9 +231,14 @@ impl Beside {
         Ok(asker.finish())
     }
 
+    /// Has it ask nothing more. Of several, all are stopped before the first is finished: that may wait.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
     /// Ends it; the account, with the replies that came within two seconds of the last question.
     pub(crate) fn finish(mut self) -> Account {
-        self.stop.store(true, Relaxed);
+        self.stop();
         if !self.threads.is_empty() {
             let _ = self.threads.remove(0).join();
         }

@@ -75,6 +75,7 @@ fn beside<T>(
         .map(|(own, number)| Beside::start_from(own, rig.addr, names(number), MODEST))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let done = meanwhile()?;
+    modest.iter().for_each(Beside::stop);
     let account = modest.into_iter().map(Beside::finish).sum();
     Ok((account, done, noise.finish()))
 }
