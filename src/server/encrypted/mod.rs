@@ -15,6 +15,8 @@
 #[cfg(feature = "quic")]
 mod datagrams;
 mod door;
+#[cfg(feature = "https3")]
+mod frames;
 mod guest;
 mod http;
 mod https;
