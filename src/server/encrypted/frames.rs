@@ -1,8 +1,8 @@
 //! What HTTP/3's library reads of a connection, frame by frame: one that is longer than it may be ends its stream before it is kept.
 //!
 //! ```text
-//!  a stream of a request:   frame, frame …            of any length if DATA, at most a head otherwise
-//!  a stream of one way:     what it is, frame …       only the one of control has frames
+//!  a stream of a request:   frame, frame …            of any length if DATA, at most `REQUEST` otherwise
+//!  a stream of one way:     what it is, frame …       at most `ONE_WAY`; only the one of control has frames
 //! ```
 //!
 //! The library keeps a frame until it is whole, whatever length it announces; DATA alone is handed on as it comes.
@@ -15,6 +15,13 @@ use h3::error::Code;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, WriteBuf};
 
 use super::guest::{Guest, Query};
+
+/// The longest frame of a request that is no DATA: longer than any head that is taken, so that whoever sends one is told so.
+/// Counted in the ledger until it is whole. Unit: bytes.
+const REQUEST: u64 = 64 * 1024;
+
+/// The longest frame on a stream of one way. Unit: bytes.
+const ONE_WAY: u64 = 16 * 1024;
 
 /// The frames of a body (RFC 9114 §7.2.1).
 const DATA: u64 = 0;
@@ -207,19 +214,24 @@ pub(super) struct Guarded<C> {
     inner: C,
     /// Whose.
     guest: Rc<Guest>,
-    /// The longest frame that is no DATA. Unit: bytes.
-    most: u64,
 }
 
 impl<C> Guarded<C> {
     /// Guards a connection.
-    pub(super) fn new(inner: C, guest: Rc<Guest>, most: u64) -> Self {
-        Self { inner, guest, most }
+    pub(super) fn new(inner: C, guest: Rc<Guest>) -> Self {
+        Self { inner, guest }
+    }
+}
+
+impl<S> Framed<S> {
+    /// A stream of a request.
+    fn request(stream: S, query: Option<Query>) -> Self {
+        Self { stream, scan: Scan { next: Next::Type(Number::default()), most: REQUEST }, query }
     }
 
-    /// Looks at a stream on which this comes first.
-    fn framed<S>(&self, stream: S, next: Next, query: Option<Query>) -> Framed<S> {
-        Framed { stream, scan: Scan { next, most: self.most }, query }
+    /// A stream of one way.
+    fn one_way(stream: S) -> Self {
+        Self { stream, scan: Scan { next: Next::Purpose(Number::default()), most: ONE_WAY }, query: None }
     }
 }
 
@@ -236,7 +248,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Result<Self::BidiStream, StreamErrorIncoming>> {
         let opened = self.inner.poll_open_bidi(context);
-        opened.map_ok(|stream| self.framed(stream, Next::Type(Number::default()), None))
+        opened.map_ok(|stream| Framed::request(stream, None))
     }
 
     fn poll_open_send(
@@ -265,7 +277,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Result<Self::RecvStream, ConnectionErrorIncoming>> {
         let accepted = self.inner.poll_accept_recv(context);
-        accepted.map_ok(|stream| self.framed(stream, Next::Purpose(Number::default()), None))
+        accepted.map_ok(Framed::one_way)
     }
 
     fn poll_accept_bidi(
@@ -273,14 +285,11 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Result<Self::BidiStream, ConnectionErrorIncoming>> {
         let accepted = self.inner.poll_accept_bidi(context);
-        accepted.map_ok(|stream| {
-            let query = Some(self.guest.begin());
-            self.framed(stream, Next::Type(Number::default()), query)
-        })
+        accepted.map_ok(|stream| Framed::request(stream, Some(self.guest.begin())))
     }
 
     fn opener(&self) -> Self::OpenStreams {
-        Guarded { inner: self.inner.opener(), guest: self.guest.clone(), most: self.most }
+        Guarded { inner: self.inner.opener(), guest: self.guest.clone() }
     }
 }
 

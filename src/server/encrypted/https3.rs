@@ -39,7 +39,7 @@ impl<S: RecvStream> Body for Incoming<'_, S> {
 pub(super) async fn serve(door: Rc<Door>, guest: Rc<Guest>, peer: Peer, connection: quinn::Connection) {
     let mut builder = h3::server::builder();
     builder.max_field_section_size(HEAD);
-    let connection = Guarded::new(h3_quinn::Connection::new(connection), guest.clone(), HEAD);
+    let connection = Guarded::new(h3_quinn::Connection::new(connection), guest.clone());
     let Ok(mut connection) = builder.build::<_, Bytes>(connection).await else { return };
     while let Ok(Some(resolver)) = connection.accept().await {
         let (door, guest) = (door.clone(), guest.clone());
