@@ -12,6 +12,7 @@ pub(crate) use self::disk::CorefileSource;
 use self::hosts::HostsFiles;
 pub use self::kubedns::Placeholders;
 pub(crate) use self::kubedns::read as read_kubedns;
+pub(crate) use self::memory::too_small;
 use self::registry::{Caches, Registry, Tallies};
 pub(crate) use self::registry::{interfaces, source_text};
 use self::reload::{ReloadCounts, Reloader};
@@ -39,6 +40,7 @@ mod disk;
 mod hosts;
 mod kubedns;
 mod looker;
+mod memory;
 mod registry;
 mod reload;
 mod snapshots;
@@ -184,6 +186,7 @@ fn prepare(
     let built = chain::build(&spec, BuildOptions { port }, registry).map_err(ServeError::Corefile)?;
     let mut warnings: Vec<String> = spec.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(built.warnings);
+    warnings.extend(too_small(&built.plan));
     let mut canonical = corefile::print(&spec);
     canonical.extend(built.inputs.iter().map(|input| format!("# {input}\n")));
     Ok(Prepared { plan: Arc::new(built.plan), canonical, warnings })

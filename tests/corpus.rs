@@ -8,6 +8,8 @@
 
 #[path = "corpus/meter.rs"]
 mod meter;
+#[path = "../benches/fuzzing/reasons.rs"]
+mod reasons;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -140,4 +142,30 @@ fn every_target_has_its_program_and_its_line_in_the_docs() {
     }
     let folders = fs::read_dir(corpora()).unwrap().count();
     assert_eq!(folders, TARGETS.len(), "a folder for each target and no other");
+}
+
+#[test]
+fn what_a_fuzzer_found_is_told_in_few_lines_however_long_its_traces_are() {
+    let trace = "    #1 0x5555 in somewhere\n".repeat(500);
+    let panic = format!(
+        "INFO: Seed: 1\n\nthread '<unnamed>' (7) panicked at src/wire/name.rs:10:5:\nindex out of bounds: the len is 3\n{trace}\
+         ==9== ERROR: libFuzzer: deadly signal\n{trace}SUMMARY: libFuzzer: deadly signal\n\
+         artifact_prefix='a/'; Test unit written to a/crash-21fc\nBase64: AA==\n{trace}"
+    );
+    assert_eq!(
+        reasons::reasons(&panic),
+        [
+            "thread '<unnamed>' (7) panicked at src/wire/name.rs:10:5:",
+            "index out of bounds: the len is 3",
+            "==9== ERROR: libFuzzer: deadly signal",
+            "SUMMARY: libFuzzer: deadly signal",
+            "artifact_prefix='a/'; Test unit written to a/crash-21fc",
+        ]
+    );
+    let read = format!(
+        "==9==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x1\n{trace}\
+         SUMMARY: AddressSanitizer: heap-buffer-overflow src/x.rs:1 in f\n{trace}"
+    );
+    assert_eq!(reasons::reasons(&read).len(), 2);
+    assert_eq!(reasons::reasons(&trace), [""; 0]);
 }

@@ -162,6 +162,8 @@ pub(crate) struct Account {
     pub(crate) took: Vec<Duration>,
     /// Replies of any kind that took longer than two seconds.
     pub(crate) late: usize,
+    /// How long after its first question each of the lost ones left.
+    pub(crate) lost_at: Vec<Duration>,
 }
 
 impl Account {
@@ -186,6 +188,7 @@ impl std::iter::Sum for Account {
             sum.denied += one.denied;
             sum.wrong += one.wrong;
             sum.late += one.late;
+            sum.lost_at.extend(one.lost_at);
             sum.took.extend(one.took);
             sum
         });
@@ -231,9 +234,14 @@ impl Beside {
         Ok(asker.finish())
     }
 
+    /// Has it ask nothing more. Of several, all are stopped before the first is finished: that may wait.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
     /// Ends it; the account, with the replies that came within two seconds of the last question.
     pub(crate) fn finish(mut self) -> Account {
-        self.stop.store(true, Relaxed);
+        self.stop();
         if !self.threads.is_empty() {
             let _ = self.threads.remove(0).join();
         }
@@ -248,10 +256,15 @@ impl Beside {
             let _ = thread.join();
         }
         let mut account = Account::default();
-        for (_, fate) in self.shared.all.lock().iter() {
+        let all = self.shared.all.lock();
+        let first = all.first().map_or(begin, |(sent, _)| *sent);
+        for (sent, fate) in all.iter() {
             account.asked += 1;
             match *fate {
-                Fate::Open => account.lost += 1,
+                Fate::Open => {
+                    account.lost += 1;
+                    account.lost_at.push(sent.since(first));
+                }
                 Fate::Refused => account.refused += 1,
                 Fate::Right(took) => account.took.push(took),
                 Fate::Other(3, _) => account.denied += 1,
@@ -261,6 +274,7 @@ impl Beside {
                 account.late += usize::from(took > PATIENCE);
             }
         }
+        drop(all);
         account.took.sort();
         account
     }

@@ -75,6 +75,7 @@ fn beside<T>(
         .map(|(own, number)| Beside::start_from(own, rig.addr, names(number), MODEST))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let done = meanwhile()?;
+    modest.iter().for_each(Beside::stop);
     let account = modest.into_iter().map(Beside::finish).sum();
     Ok((account, done, noise.finish()))
 }
@@ -92,6 +93,9 @@ fn lost(found: &mut Found, account: &Account, how: &str) {
         lost < 0.1,
         format!("{how}: the 20 lose {} of {} ({lost:.2} %)", account.failed(), account.asked),
     );
+    if let (Some(first), Some(last)) = (account.lost_at.iter().min(), account.lost_at.iter().max()) {
+        found.note(format!("from {:.2} s to {:.2} s", first.as_secs_f64(), last.as_secs_f64()));
+    }
 }
 
 /// How long their answers took.

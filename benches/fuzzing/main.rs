@@ -12,6 +12,7 @@
 
 mod build;
 mod keep;
+mod reasons;
 mod run;
 
 use std::io::Write as _;

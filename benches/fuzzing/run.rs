@@ -10,6 +10,7 @@ use signpost::chain::{Support, WORDS};
 use signpost::fuzzing::Target;
 
 use super::Places;
+use super::reasons::reasons;
 
 /// The most memory of a program. Unit: MiB.
 const MEMORY: u32 = 2048;
@@ -19,6 +20,9 @@ const AT_ONCE: u32 = 256;
 
 /// The longest that one input may take, however busy the machine is; fuzz/lib.rs counts processor time. Unit: seconds.
 const SLOW: u32 = 30;
+
+/// How many lines of the end of an output are shown where something was found.
+const TAIL: usize = 60;
 
 /// What a run came to.
 pub(super) struct Run {
@@ -92,9 +96,11 @@ pub(super) fn run(places: &Places, target: &Target, seconds: u64) -> anyhow::Res
         .with_context(|| format!("start {}", program.display()))?;
     let text = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        let tail: Vec<&str> = text.lines().rev().take(60).collect();
+        let tail: Vec<&str> = text.lines().rev().take(TAIL).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();
         writeln!(std::io::stderr(), "{}: {}\n{}", target.name, output.status, tail.join("\n"))?;
+        // What matters stands last, however long the traces are between it and the end.
+        writeln!(std::io::stderr(), "{}: in short:\n{}", target.name, reasons(&text).join("\n"))?;
     }
     let number = |line: &str, mark: &str| -> Option<u64> {
         let (_, rest) = line.split_once(mark)?;

@@ -36,8 +36,10 @@ pub fn keep(task: &'static str, mut act: impl FnMut()) {
 }
 
 /// A future whose panics are counted and told; `None` where it ended by one.
-pub(crate) async fn attempted<F: Future>(task: &'static str, future: F) -> Option<F::Output> {
-    // On the heap: what is awaited here may be large, and a task begins seldom.
+///
+/// Cost: one allocation of the future's size; what is returned is two words and a name.
+pub(crate) fn attempted<F: Future>(task: &'static str, future: F) -> impl Future<Output = Option<F::Output>> {
+    // On the heap, and before anything is awaited: a task of it holds the future once, not once more for the time before.
     let mut future = Some(Box::pin(future));
     std::future::poll_fn(move |context| {
         let Some(running) = &mut future else { return Poll::Ready(None) };
@@ -57,7 +59,6 @@ pub(crate) async fn attempted<F: Future>(task: &'static str, future: F) -> Optio
             }
         }
     })
-    .await
 }
 
 /// Runs the future that `begin` makes until one of them returns; after one that panicked the next begins, a pause later.

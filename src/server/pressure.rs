@@ -38,6 +38,13 @@ const AIM: u8 = 40;
 /// From here on nobody knows how much too much came: a socket that is full drops what comes, whoever sent it. Unit: percent.
 const FULL: u8 = 75;
 
+/// What may come between two looks at a socket: a worker that is held does not run for a tenth of a second, and now and then for
+/// three, and the third must not find a full socket. Unit: percent.
+const RISE: u8 = 20;
+
+/// So many queries tell who floods, if two clients are among them.
+const ENOUGH: u32 = 512;
+
 /// All that somebody sends; what is dropped of it is a part of this.
 const ALL: u32 = 1 << 16;
 
@@ -94,7 +101,12 @@ struct Gauge {
     fill: u8,
     /// How full it was at most in this window. Unit: percent.
     peak: u8,
-    /// Whether this window ends as soon as the socket is empty: it was full when the window began.
+    /// By how much it became fuller between two looks of this window, at most. Unit: percent.
+    rise: u8,
+    /// Queries that were counted in this window.
+    counted: u32,
+    /// Whether this window ends as soon as the socket is empty or enough is known: it was full when the window began, or what
+    /// lay there came all at once, as where the worker had not run for a while. It may not run for long now.
     urgent: bool,
     /// Whether this window ends now: the socket is full, and was not a moment ago.
     rising: bool,
@@ -148,18 +160,21 @@ impl Gauge {
         }
         let before = std::mem::replace(&mut self.fill, fill);
         self.peak = self.peak.max(fill);
+        let rise = fill.saturating_sub(before);
+        self.rise = self.rise.max(rise);
         if self.ends.is_some() {
             self.rising |= fill >= FULL && before < FULL;
         } else if fill > ROOMY && !self.proxied {
             self.ends = Some(now.plus(WINDOW));
-            self.urgent = fill >= FULL;
-            self.peak = fill;
+            self.urgent = fill >= FULL || rise > RISE;
+            (self.peak, self.rise) = (fill, rise);
         }
         Verdict::Answer
     }
 
     /// Counts a sender.
     fn count(&mut self, peer: SocketAddr) {
+        self.counted = self.counted.saturating_add(1);
         let client = network(peer.ip());
         if let Some(seen) = self.seen.iter_mut().find(|seen| seen.client == client) {
             seen.count = seen.count.saturating_add(1);
@@ -184,12 +199,13 @@ impl Gauge {
     /// Ends the window if it is over, `empty` saying whether the socket is; who is to be sifted from now on, if that changes.
     fn turn(&mut self, now: Tick, empty: bool) -> Option<&[Sifted]> {
         let ends = self.ends?;
-        if now < ends && !self.rising && !(self.urgent && empty) {
+        let known = empty || self.counted >= ENOUGH && self.seen.len() > 1;
+        if now < ends && !self.rising && !(self.urgent && known) {
             return None;
         }
         let before = std::mem::take(&mut self.sifted);
         let fill = if self.urgent { self.peak } else { self.fill };
-        self.drop = ALL - Self::passing(ALL - self.drop, fill);
+        self.drop = ALL - Self::passing(ALL - self.drop, fill, self.rise);
         self.weigh(&before);
         if self.great.is_empty() {
             self.drop = 0;
@@ -199,23 +215,25 @@ impl Gauge {
         if !pressed {
             self.great.clear();
         }
-        (self.urgent, self.rising, self.peak) = (false, false, 0);
+        (self.urgent, self.rising, self.peak, self.rise, self.counted) = (false, false, 0, 0, 0);
         self.seen.clear();
         (before != self.sifted).then_some(self.sifted.as_slice())
     }
 
-    /// How much passes of the greatest after a window in which `pass` did and the socket was so full.
+    /// How much passes of the greatest after a window in which `pass` did, the socket was so full, and became fuller by `rise`
+    /// between two looks.
     ///
     /// Down at once and up in steps: what comes while a socket is full is lost to all, what is dropped too long only to who
     /// floods.
-    fn passing(pass: u32, fill: u8) -> u32 {
+    fn passing(pass: u32, fill: u8, rise: u8) -> u32 {
+        let by_rise = pass * u32::from(RISE) / u32::from(rise.max(1));
         let pass = match fill {
             FULL.. => pass / 4,
             fill if fill > AIM => pass * u32::from(AIM) / u32::from(fill),
             fill if fill > ROOMY => pass + pass / 32,
             _ => pass + pass / 2,
         };
-        pass.clamp(LEAST, ALL)
+        pass.min(by_rise).clamp(LEAST, ALL)
     }
 
     /// How much a client sends in a window by what was seen of it, since of those that were sifted only a part was.

@@ -42,6 +42,20 @@ pub(super) fn sift(socket: BorrowedFd<'_>, program: &[Instruction]) -> io::Resul
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Has the kernel give out datagrams one by one, as they came: not those of one sender joined.
+///
+/// Errors: those of `setsockopt`, also where the kernel can't join them.
+#[cfg(feature = "quic")]
+pub(super) fn one_by_one(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let off: libc::c_int = 0;
+    let (of, option) = (libc::SOL_UDP, libc::UDP_GRO);
+    // SAFETY: the kernel reads an int, whose address is given.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), of, option, (&raw const off).cast(), size_u32::<libc::c_int>())
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// When the datagram came that was read last from a socket, since 1970; `None` where the kernel has not noted it. The first
 /// call has it noted from then on.
 pub(super) fn last_came(socket: BorrowedFd<'_>) -> Option<Duration> {

@@ -13,6 +13,9 @@ const TTL: u32 = 3600;
 /// How deep files may include files. Source: coredns (miekg/dns).
 const DEPTH: usize = 7;
 
+/// The most files that a zone includes, each as often as it is included.
+pub(super) const INCLUDED: usize = 1000;
+
 /// How many faults that are passed over are told.
 const TOLD: usize = 10;
 
@@ -87,6 +90,8 @@ struct Reading<'a> {
     passed: Vec<Fault>,
     /// How many lines directives may still make, and how many all of them may.
     lines: (u64, u64),
+    /// How many files were included.
+    included: usize,
 }
 
 /// Reads the text of a zone file; `origin` is the zone, wire form, lower case. Returns the zone and what was passed over.
@@ -110,8 +115,13 @@ pub(super) fn read_within(
     origin: &[u8],
     files: &mut dyn Files,
 ) -> Result<(Zone, Vec<Fault>), Fault> {
-    let mut reading =
-        Reading { builder: Builder::new(origin), files, passed: Vec::new(), lines: (most, most) };
+    let mut reading = Reading {
+        builder: Builder::new(origin),
+        files,
+        passed: Vec::new(),
+        lines: (most, most),
+        included: 0,
+    };
     let mut state = State { origin: origin.to_vec(), owner: None, ttl: TTL, directed: false };
     let last = reading.file(name, text, &mut state, 0)?;
     let fault = |refusal: Refusal| Fault { file: name.to_owned(), line: last, why: refusal.to_string() };
@@ -177,6 +187,11 @@ impl Reading<'_> {
         };
         if depth >= DEPTH {
             return Err(fault(format!("files include files more than {DEPTH} deep")));
+        }
+        self.included += 1;
+        if self.included > INCLUDED {
+            // A few that include each other twice are thousands at the bottom.
+            return Err(fault(format!("this zone includes more than {INCLUDED} files")));
         }
         let mut inner = state.clone();
         if let Some(origin) = origin {

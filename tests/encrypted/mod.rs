@@ -545,6 +545,31 @@ async fn collect(response: Response<hyper::body::Incoming>) -> Result<Answer, St
 
 #[cfg(feature = "quic")]
 impl Asker {
+    /// Connects over QUIC and, whatever that is, says nothing of its own; writes this on a stream and then zeros, `most` bytes of them.
+    /// Says how many the server took before it would have no more.
+    pub(crate) fn pour(&mut self, head: &[u8], most: usize, one_way: bool) -> usize {
+        let config = Arc::new(self.config.clone());
+        self.runtime.block_on(async {
+            let line = connect_quic(Over::Quic, self.to, config, &mut self.endpoint).await.unwrap();
+            let Line::Quic(connection) = line else { panic!("it is") };
+            let (mut send, _receive) = match one_way {
+                true => (connection.open_uni().await.unwrap(), None),
+                false => connection.open_bi().await.map(|(send, receive)| (send, Some(receive))).unwrap(),
+            };
+            let mut taken = 0;
+            let pour = async {
+                send.write_all(head).await?;
+                while taken < most {
+                    taken += send.write(&[0; 4096]).await?;
+                }
+                Ok::<_, quinn::WriteError>(())
+            };
+            // An end of it is as good as an error.
+            let _ = tokio::time::timeout(PATIENCE, pour).await;
+            taken
+        })
+    }
+
     /// Opens as many streams of QUIC as it is granted, at most `most`, writes the same to each and leaves them open; says how
     /// many there were.
     pub(crate) fn open_streams(&mut self, bytes: &[u8], most: usize) -> usize {

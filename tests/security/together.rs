@@ -13,9 +13,9 @@ use super::held::{connect, memory};
 use crate::encrypted::{Asker, Certificate, NAME, Over};
 use crate::process::{PATIENCE, Server, binary, fetch, free_port, query, wait};
 
-/// More than what all of it may cost: 24 MiB that connections may hold (rule S-53), what TLS and HTTP keep beside that, and the
-/// questions that wait. Unit: bytes.
-const MOST: usize = 48 << 20;
+/// What all of it may cost: 18 MiB that connections may hold (rule S-53), what TLS and HTTP keep beside that, the questions that
+/// wait, and the code that nobody has run before. Unit: bytes.
+const MOST: usize = 32 << 20;
 
 /// Questions over UDP for names that nobody answers; a worker has 16,384 places for those who wait.
 const SILENT: u32 = 40_000;
@@ -25,6 +25,9 @@ const UNREAD: [u16; 2] = [400, 150];
 
 /// Connections over HTTPS that end in the body of a message, and over QUIC, of which each has ten streams that do.
 const UNENDED: [u16; 2] = [200, 20];
+
+/// Connections over HTTPS each of which begins 100 requests of HTTP/2, whose bodies never come.
+const UNBEGUN: u16 = 150;
 
 /// Part of a body. Unit: bytes.
 const PART: usize = 50_000;
@@ -68,6 +71,25 @@ fn tls(number: u16, to: u16, config: &Arc<ClientConfig>) -> Option<StreamOwned<C
     Some(tls)
 }
 
+/// What begins a connection of HTTP/2, and 100 requests on it, of whose bodies one byte comes.
+fn unended() -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    // POST, https, a path, an authority, a type (RFC 7541, without Huffman's code).
+    let mut head = vec![0x83, 0x87, 0x04, 0x0a];
+    head.extend(b"/dns-query");
+    head.extend(b"\x01\x01x\x0f\x10\x17application/dns-message");
+    let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    all.extend(frame(4, 0, 0, &[]));
+    for number in 0..100 {
+        all.extend(frame(1, 4, 2 * number + 1, &head));
+        all.extend(frame(0, 0, 2 * number + 1, &[0]));
+    }
+    all
+}
+
 /// The Corefile: an answer of 4 KB, one address, and all else is asked of who never answers.
 fn corefile(ports: &Ports, certificate: &Certificate, silent: SocketAddr) -> String {
     let Ports { plain, tls, https, quic, metrics } = ports;
@@ -84,7 +106,7 @@ fn corefile(ports: &Ports, certificate: &Certificate, silent: SocketAddr) -> Str
 }
 
 #[test]
-fn l1_floods_over_every_transport_at_once_cost_less_than_48_mib() {
+fn l1_floods_over_every_transport_at_once_cost_less_than_32_mib() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
@@ -119,6 +141,7 @@ fn l1_floods_over_every_transport_at_once_cost_less_than_48_mib() {
 
     let all = framed(&query("big.test.", 1, None)).repeat(80);
     let dot = Arc::new(certificate.config(&[b"dot"], rustls::ALL_VERSIONS));
+    let http2 = Arc::new(certificate.config(&[b"h2"], rustls::ALL_VERSIONS));
     let http = Arc::new(certificate.config(&[b"http/1.1"], rustls::ALL_VERSIONS));
     let (plain, over_tls, over_https, over_quic) = std::thread::scope(|scope| {
         let ports = &ports;
@@ -156,6 +179,14 @@ fn l1_floods_over_every_transport_at_once_cost_less_than_48_mib() {
             };
             (0..UNENDED[0]).map(stream).collect::<Vec<_>>()
         });
+        let over_http2 = scope.spawn(|| {
+            let stream = |number| {
+                let mut stream = tls(number, ports.https, &http2)?;
+                let _ = stream.write_all(&unended());
+                Some(stream)
+            };
+            (0..UNBEGUN).map(stream).collect::<Vec<_>>()
+        });
         let over_quic = scope.spawn(|| {
             let mut kept = Vec::new();
             #[cfg(feature = "quic")]
@@ -171,7 +202,8 @@ fn l1_floods_over_every_transport_at_once_cost_less_than_48_mib() {
             kept
         });
         let (plain, over_tls) = (plain.join().unwrap(), over_tls.join().unwrap());
-        (plain, over_tls, over_https.join().unwrap(), over_quic.join().unwrap())
+        let over_https = (over_https.join().unwrap(), over_http2.join().unwrap());
+        (plain, over_tls, over_https, over_quic.join().unwrap())
     });
     let series = |name: &str| {
         let (_, text) = fetch(ports.metrics, "/metrics")?;

@@ -80,3 +80,20 @@ fn timeouts_hold_for_connections_over_quic() {
     assert!(asker.is_ended(), "it stays open");
     rig.serves(Over::Quic);
 }
+
+#[cfg(feature = "https3")]
+#[test]
+fn a_frame_of_http3_that_announces_more_than_a_head_is_not_kept() {
+    let rig = Rig::new();
+    let long = (1_u64 << 30 | 0xc000_0000_0000_0000).to_be_bytes();
+    for (what, head, one_way) in [
+        ("a head", [&[1][..], &long].concat(), false),
+        ("what nobody knows", [&[0x21][..], &long].concat(), false),
+        ("what nobody knows, on the stream of control", [&[0, 4, 0, 0x21][..], &long].concat(), true),
+        ("settings", [&[0, 4][..], &long].concat(), true),
+    ] {
+        let taken = rig.asker(Over::Get3).pour(&head, 4 << 20, one_way);
+        assert!(taken < 256 << 10, "{what}: {taken} bytes of it");
+        rig.serves(Over::Get3);
+    }
+}

@@ -18,6 +18,9 @@ const OWED: usize = 128 * 1024;
 /// Bytes of queries of one connection that are kept while they are incomplete.
 const KEPT: usize = 256 * 1024;
 
+/// What a query costs beside its bytes until it is whole: its task, and the stream that it comes on. Unit: bytes.
+pub(super) const QUERY: usize = 4096;
+
 /// How often a connection is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -44,6 +47,8 @@ pub(super) struct Guest {
     owed: Cell<usize>,
     /// Bytes of queries that are not whole.
     kept: Cell<usize>,
+    /// Queries that were not asked yet.
+    unasked: Cell<usize>,
     /// When something last came of it.
     active: Cell<Instant>,
     /// Rung when less is owed.
@@ -60,7 +65,9 @@ impl Guest {
     /// Begins a query.
     pub(super) fn begin(self: &Rc<Self>) -> Query {
         self.busy.set(self.busy.get() + 1);
-        Query { guest: self.clone(), kept: 0 }
+        self.unasked.set(self.unasked.get() + 1);
+        self.ledger.add(QUERY);
+        Query { guest: self.clone(), kept: 0, unasked: true }
     }
 
     /// Notes that something came of it.
@@ -82,7 +89,7 @@ impl Guest {
 
     /// What it holds: of replies that it has not read, and of queries that are not whole. Unit: bytes.
     pub(super) fn weight(&self) -> usize {
-        self.owed.get() + self.kept.get()
+        self.owed.get() + self.kept.get() + QUERY * self.unasked.get()
     }
 
     /// Whether it was cut.
@@ -139,6 +146,8 @@ pub(super) struct Query {
     guest: Rc<Guest>,
     /// Bytes that are kept of it.
     kept: usize,
+    /// Whether it was not asked yet.
+    unasked: bool,
 }
 
 impl Query {
@@ -150,15 +159,24 @@ impl Query {
         self.guest.ledger.add(bytes);
         kept <= KEPT && !self.guest.is_cut()
     }
+
+    /// Gives back what was kept of it: it was asked.
+    pub(super) fn asked(&mut self) {
+        let guest = &self.guest;
+        guest.kept.set(guest.kept.get().saturating_sub(self.kept));
+        guest.ledger.sub(std::mem::take(&mut self.kept));
+        if std::mem::take(&mut self.unasked) {
+            guest.unasked.set(guest.unasked.get().saturating_sub(1));
+            guest.ledger.sub(QUERY);
+        }
+    }
 }
 
 impl Drop for Query {
     fn drop(&mut self) {
-        let guest = &self.guest;
-        guest.busy.set(guest.busy.get().saturating_sub(1));
-        guest.kept.set(guest.kept.get().saturating_sub(self.kept));
-        guest.ledger.sub(self.kept);
-        guest.alive();
+        self.asked();
+        self.guest.busy.set(self.guest.busy.get().saturating_sub(1));
+        self.guest.alive();
     }
 }
 
@@ -259,6 +277,7 @@ impl Guests {
             busy: Cell::new(0),
             owed: Cell::new(0),
             kept: Cell::new(0),
+            unasked: Cell::new(0),
             active: Cell::new(Instant::now()),
             freed: Notify::new(),
             evicted: Notify::new(),

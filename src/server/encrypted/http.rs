@@ -28,7 +28,7 @@ pub(super) async fn answer(
     door: &Rc<Door>,
     guest: &Rc<Guest>,
     peer: &Peer,
-    head: &Parts,
+    head: Parts,
     body: impl Body,
 ) -> (Response<()>, Bytes) {
     let mut response = Response::new(());
@@ -59,11 +59,14 @@ async fn exchange(
     door: &Rc<Door>,
     guest: &Rc<Guest>,
     peer: &Peer,
-    head: &Parts,
+    head: Parts,
     body: impl Body,
 ) -> Result<Vec<u8>, StatusCode> {
     let mut query = guest.begin();
-    let asks = match judge(head) {
+    let judged = judge(&head);
+    // The head stands in what was read of the connection: while its body or its answer is awaited, nobody holds that.
+    drop(head);
+    let asks = match judged {
         // Whoever still sends learns of the end of the connection before it reads the status: what little follows is read.
         Err(StatusCode::PAYLOAD_TOO_LARGE) => {
             let _ = timeout(door.times().partial, waste(body)).await;
@@ -72,7 +75,8 @@ async fn exchange(
         asks => asks?,
     };
     let message = match asks {
-        Asks::Message(message) => message,
+        Asks::Message(message) if query.keep(message.len()) => message,
+        Asks::Message(_) => return Err(StatusCode::SERVICE_UNAVAILABLE),
         Asks::Body => {
             let whole = timeout(door.times().partial, collect(body, &mut query)).await;
             whole.map_err(|_| StatusCode::REQUEST_TIMEOUT)??
@@ -86,7 +90,7 @@ async fn exchange(
     }
     guest.readable().await;
     // A query that a step drops has no reply anywhere.
-    door.room.ask(&message, peer).await.ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+    door.room.ask(message, &mut query, peer).await.ok_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Reads a body that nobody wants, up to twice the longest message, and keeps nothing of it.
@@ -112,6 +116,8 @@ async fn collect(mut body: impl Body, query: &mut super::guest::Query) -> Result
         if !query.keep(part.remaining()) {
             return Err(StatusCode::SERVICE_UNAVAILABLE);
         }
+        // As much as came: room for twice as much would be counted nowhere.
+        message.reserve_exact(part.remaining());
         while part.has_remaining() {
             let chunk = part.chunk();
             message.extend_from_slice(chunk);

@@ -23,6 +23,7 @@ use super::door::{Door, LEAVE};
 use super::guest::{Debt, Guest};
 use super::http::{Body, answer};
 use super::room::Peer;
+use super::sips::Sips;
 use crate::panics::attempted;
 
 /// Bytes of the longest head of a request.
@@ -117,7 +118,7 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Owed>, Infallible> {
     let (head, body) = request.into_parts();
-    let (response, bytes) = answer(door, guest, peer, &head, body).await;
+    let (response, bytes) = answer(door, guest, peer, head, body).await;
     let debt = guest.owe(bytes.len());
     Ok(response.map(|()| Owed { bytes, debt }))
 }
@@ -171,7 +172,7 @@ async fn serve_one(
         .max_headers(HEADERS)
         .max_buf_size(HEAD)
         .half_close(true);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(Sips(stream)), service);
     run(door, guest, connection, http1::Connection::graceful_shutdown).await;
 }
 

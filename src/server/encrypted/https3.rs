@@ -8,6 +8,7 @@ use h3::server::RequestStream;
 use tokio::time::timeout;
 
 use super::door::Door;
+use super::frames::{Framed, Guarded};
 use super::guest::Guest;
 use super::http::{Body, answer};
 use super::room::Peer;
@@ -17,7 +18,7 @@ use crate::panics::attempted;
 const HEAD: u64 = 16 * 1024;
 
 /// A request's stream as the library has it.
-type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
+type Stream = RequestStream<Framed<h3_quinn::BidiStream<Bytes>>, Bytes>;
 
 /// The body of a request.
 struct Incoming<'s, S>(&'s mut RequestStream<S, Bytes>);
@@ -38,7 +39,7 @@ impl<S: RecvStream> Body for Incoming<'_, S> {
 pub(super) async fn serve(door: Rc<Door>, guest: Rc<Guest>, peer: Peer, connection: quinn::Connection) {
     let mut builder = h3::server::builder();
     builder.max_field_section_size(HEAD);
-    let connection = h3_quinn::Connection::new(connection);
+    let connection = Guarded::new(h3_quinn::Connection::new(connection), guest.clone());
     let Ok(mut connection) = builder.build::<_, Bytes>(connection).await else { return };
     while let Ok(Some(resolver)) = connection.accept().await {
         let (door, guest) = (door.clone(), guest.clone());
@@ -49,7 +50,7 @@ pub(super) async fn serve(door: Rc<Door>, guest: Rc<Guest>, peer: Peer, connecti
                 return;
             };
             let (head, ()) = request.into_parts();
-            respond(&door, &guest, &peer, &head, stream).await;
+            respond(&door, &guest, &peer, head, stream).await;
         }));
     }
 }
@@ -59,7 +60,7 @@ async fn respond(
     door: &Rc<Door>,
     guest: &Rc<Guest>,
     peer: &Peer,
-    head: &http::request::Parts,
+    head: http::request::Parts,
     mut stream: Stream,
 ) {
     let (response, bytes) = answer(door, guest, peer, head, Incoming(&mut stream)).await;

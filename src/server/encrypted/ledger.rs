@@ -80,7 +80,7 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::guest::{Guests, Place};
+    use super::super::guest::{Guests, Place, QUERY};
     use super::*;
     use crate::metrics::Traffic;
 
@@ -95,12 +95,12 @@ mod tests {
 
     #[test]
     fn s53_the_client_that_holds_most_loses_the_connection_that_holds_most() {
-        let (counters, admit) = ledger(1000);
+        let (counters, admit) = ledger(11_510 + QUERY);
         let (large, small, other) = (admit(1), admit(1), admit(2));
-        let _owed = (small.guest.owe(250), large.guest.owe(350), other.guest.owe(390));
+        let _owed = (small.guest.owe(2500), large.guest.owe(9000));
         assert_eq!(counters.connections_cut.read(), 0);
         let mut query = other.guest.begin();
-        assert!(query.keep(10), "a thousand is what they may hold");
+        assert!(query.keep(10), "that is what they may hold");
         assert!(query.keep(1), "one byte more is not the matter of who holds less");
         assert!(large.guest.is_cut() && !small.guest.is_cut() && !other.guest.is_cut());
         assert_eq!(counters.connections_cut.read(), 1);
@@ -108,14 +108,29 @@ mod tests {
     }
 
     #[test]
+    fn s53_queries_that_only_begin_count_too() {
+        let (counters, admit) = ledger(100 * QUERY);
+        let (many, few) = (admit(1), admit(2));
+        let begun: Vec<_> = (0..20).map(|_| few.guest.begin()).collect();
+        let mut flood: Vec<_> = (0..80).map(|_| many.guest.begin()).collect();
+        assert_eq!(counters.connections_cut.read(), 0);
+        flood.push(many.guest.begin());
+        assert!(many.guest.is_cut() && !few.guest.is_cut());
+        drop((begun, flood));
+    }
+
+    #[test]
     fn s53_what_was_read_and_what_became_whole_counts_no_more() {
-        let (counters, admit) = ledger(1000);
+        let (counters, admit) = ledger(1000 + QUERY);
         let places: Vec<Place> = (0..4).map(admit).collect();
         for _ in 0..10 {
             for place in &places {
                 let mut query = place.guest.begin();
                 assert!(query.keep(500));
-                drop(query);
+                query.asked();
+                query.asked();
+                let more: Vec<_> = (0..20).map(|_| place.guest.begin().asked()).collect();
+                drop((query, more));
                 let mut debt = place.guest.owe(900);
                 debt.pay(600);
                 debt.pay(300);
@@ -124,7 +139,7 @@ mod tests {
         assert_eq!(counters.connections_cut.read(), 0);
         // Those that are gone hold nothing.
         drop(places);
-        let (_, admit) = ledger(1000);
+        let (_, admit) = ledger(1000 + QUERY);
         assert!(admit(1).guest.begin().keep(1000));
     }
 }

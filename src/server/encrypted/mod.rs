@@ -12,7 +12,11 @@
 //! Invariants: sizes are checked before anything is decoded; a count or length from the network reserves nothing; what a
 //! connection may have under way, read and unsent is bounded, and so is the time for each of it.
 
+#[cfg(feature = "quic")]
+mod datagrams;
 mod door;
+#[cfg(feature = "https3")]
+mod frames;
 mod guest;
 mod http;
 mod https;
@@ -23,6 +27,7 @@ mod ledger;
 mod quic;
 pub(super) mod request;
 mod room;
+mod sips;
 mod thread;
 
 pub use thread::encrypted_threads;

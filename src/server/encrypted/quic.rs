@@ -13,6 +13,7 @@ use quinn::{
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use super::datagrams::OneByOne;
 use super::door::{Door, LEAVE};
 use super::guest::Guest;
 use super::request::may_be_query;
@@ -37,8 +38,12 @@ mod code {
     pub(super) const EXCESSIVE: u16 = 4;
 }
 
-/// Bytes that may come on all streams of a connection before we read them: the longest query, and some more.
-const RECEIVED: u32 = 68 * 1024;
+/// Bytes that may come on all streams of a connection before we read them. What is awaited is read as it comes, however long it is;
+/// what is not, such as all behind a query, stays with us until its stream ends.
+const RECEIVED: u32 = 32 * 1024;
+
+/// The same of one stream.
+const RECEIVED_STREAM: u32 = 16 * 1024;
 
 /// Bytes that are sent on all streams of a connection and may be lost yet; a longer reply goes in parts.
 const SENT: u64 = 32 * 1024;
@@ -66,7 +71,13 @@ fn number(code: u16) -> VarInt {
 pub(super) fn open(socket: UdpSocket, scheme: Scheme, entry: &Entry) -> std::io::Result<Endpoint> {
     let config = configure(scheme, entry, Duration::ZERO)
         .ok_or_else(|| std::io::Error::other("there is no certificate"))?;
-    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+    let socket = OneByOne::new(socket)?;
+    Endpoint::new_with_abstract_socket(
+        EndpointConfig::default(),
+        Some(config),
+        socket,
+        Arc::new(TokioRuntime),
+    )
 }
 
 /// After how long without a sign of life a peer is taken to be gone, if it may not be idle for longer.
@@ -84,7 +95,7 @@ fn configure(scheme: Scheme, entry: &Entry, idle: Duration) -> Option<ServerConf
         .max_concurrent_bidi_streams(VarInt::from_u32(entry.limits.streams(scheme)))
         .max_concurrent_uni_streams(VarInt::from_u32(own))
         .receive_window(VarInt::from_u32(RECEIVED))
-        .stream_receive_window(VarInt::from_u32(u32::from(u16::MAX) + 16))
+        .stream_receive_window(VarInt::from_u32(RECEIVED_STREAM))
         .send_window(SENT)
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(idle.max(GONE).try_into().ok());
@@ -213,7 +224,7 @@ async fn exchange(
             .ok()
             .and_then(Result::ok)
             .ok_or(code::EXCESSIVE)?;
-        door.room.ask(&message, peer).await.ok_or(code::INTERNAL)
+        door.room.ask(message, &mut query, peer).await.ok_or(code::INTERNAL)
     };
     let reply = match reply.await {
         Ok(reply) => reply,
@@ -256,6 +267,7 @@ async fn read(receive: &mut RecvStream, query: &mut super::guest::Query) -> Resu
         if !query.keep(next - before) {
             return Err(code::EXCESSIVE);
         }
+        message.reserve_exact(next - before);
         message.resize(next, 0);
         receive.read_exact(message.get_mut(before..).unwrap_or_default()).await.map_err(broken)?;
     }

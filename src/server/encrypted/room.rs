@@ -11,7 +11,7 @@ use super::super::gate::GateLink;
 use super::super::kernel_link::KernelLink;
 use super::super::stream::StreamLimits;
 use super::super::worker::{Given, Worker};
-use super::guest::Times;
+use super::guest::{Query, Times};
 use super::ledger::Ledger;
 use crate::chain::{Client, Entry, Socket, Timeouts, Transport};
 use crate::corefile::Transport as Scheme;
@@ -105,8 +105,10 @@ impl Room {
         }
     }
 
-    /// Asks a message; `None` where there is no reply. However long it takes: a query has a time of its own.
-    pub(super) async fn ask(&self, message: &[u8], peer: &Peer) -> Option<Vec<u8>> {
+    /// Asks a message, that of `query`; `None` where there is no reply. However long it takes: a query has a time of its own.
+    ///
+    /// The message is given back before the reply is awaited.
+    pub(super) async fn ask(&self, message: Vec<u8>, query: &mut Query, peer: &Peer) -> Option<Vec<u8>> {
         let given = {
             let mut worker = self.worker.borrow_mut();
             let plan = worker.plan();
@@ -124,8 +126,10 @@ impl Room {
                 listener: listener.unwrap_or(usize::MAX),
                 size: message.len(),
             };
-            worker.ask(message, client)
+            worker.ask(&message, client)
         };
+        drop(message);
+        query.asked();
         match given {
             Given::Reply(reply) => Some(reply),
             Given::Silent => None,

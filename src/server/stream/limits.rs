@@ -48,7 +48,7 @@ impl Default for StreamLimits {
             connections: 1024,
             per_client: 256,
             in_flight: 64,
-            held: 8 * 1024 * 1024,
+            held: 6 * 1024 * 1024,
         }
     }
 }
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn workers_share_what_streams_hold_and_one_can_always_hold_a_stream() {
         let all = StreamLimits::default();
-        for workers in [1, 2, 4, 8] {
+        for workers in [1, 2, 3, 6] {
             assert_eq!(all.share(workers).held * workers, all.held);
         }
         assert_eq!(all.share(64).held, LEAST_HELD);

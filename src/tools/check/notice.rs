@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::super::look::{AskedStore, AskedTarget, Looked};
+use crate::app::too_small;
 use crate::chain::{Chain, Step, StoreSource};
 use crate::corefile::{self, Block, Directive, Zone};
 use crate::forward::is_own;
@@ -96,6 +97,9 @@ pub(in crate::tools) fn notices(looked: &Looked) -> Vec<Notice> {
     }
     for warning in &looked.warnings {
         notices.built("warning", "no-effect", warning);
+    }
+    if let Some(said) = too_small(&looked.plan) {
+        notices.built("warning", "cache-memory", &said);
     }
     notices.overruled();
     for (place, (block, chain)) in looked.spec.blocks.iter().zip(&looked.plan.chains).enumerate() {

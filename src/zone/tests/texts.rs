@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::read::read_within;
+use super::super::read::{INCLUDED, read_within};
 use super::super::{Fault, Files, Sender, Verdict, Zone, read};
 use crate::wire::{Question, Section, Sections, parse_name, rtype, sections_to_records};
 
@@ -309,6 +309,26 @@ fn what_generate_makes_is_bounded_for_a_line_and_for_a_zone_with_what_it_include
     assert!(line(4_294_967_295).is_ok());
     let fault = zone("@ SOA a b 1 2 3 4 5\n$GENERATE 0-65536 a$ A 192.0.2.1\n").unwrap_err();
     assert_eq!(fault.to_string(), "db:2: `0-65536` is no range as in 1-10 or 0-254/2");
+}
+
+#[test]
+fn the_number_of_files_that_a_zone_includes_is_bounded_however_they_stand_together() {
+    let origin = parse_name("example.org.").unwrap();
+    let within = |text: String, more: &'static str| {
+        let mut files = Memory::default();
+        files.0.insert("more", more);
+        files.0.insert("many", "$INCLUDE more\n$INCLUDE more\n$INCLUDE more\n");
+        read("db", format!("@ SOA a b 1 2 3 4 5\n{text}").as_bytes(), &origin, &mut files)
+            .map(|(zone, _)| zone.len())
+            .map_err(|fault| fault.to_string())
+    };
+    let a = "a A 192.0.2.1\n";
+    assert_eq!(within("$INCLUDE more\n".repeat(INCLUDED), a), Ok(2));
+    let too_many = |place: &str| Err(format!("{place}: this zone includes more than {INCLUDED} files"));
+    assert_eq!(within("$INCLUDE more\n".repeat(INCLUDED + 1), a), too_many("db:1002"));
+    // Four files each, whoever includes them.
+    assert_eq!(within("$INCLUDE many\n".repeat(INCLUDED / 4), a), Ok(2));
+    assert_eq!(within("$INCLUDE many\n".repeat(INCLUDED / 4 + 1), a), too_many("db:252"));
 }
 
 #[test]
