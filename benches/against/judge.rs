@@ -1,18 +1,23 @@
 //! What is to be thought of a pair of replies: equal, different by a rule, or different.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 
+use crate::aliases::ALIASES;
 use crate::around::AROUND;
 use crate::case::Case;
 use crate::exceptions::{self, EXCEPTIONS, Seen};
 use crate::harness::Via;
 use crate::known;
 use crate::look::{Said, has};
+use crate::names::ALWAYS;
 use crate::outside::OUTSIDE;
 use crate::pair::Pair;
 use crate::questions::Question;
 use crate::reply::Reply;
+use crate::reverse::REVERSE;
+use crate::searches::SEARCHES;
 
 /// A question with both replies.
 pub(crate) struct Asked<'a> {
@@ -43,11 +48,34 @@ pub(crate) fn ask<'a>(pair: &mut Pair, questions: impl IntoIterator<Item = &'a Q
         .into_iter()
         .map(|question| {
             let (ours, theirs) = pair.ask(question);
-            let is_cut = question.via == Via::Udp && (has(&ours, "tc") || has(&theirs, "tc"));
+            let more = |reply: &Reply| reply.records("additional").count();
+            // Where only additional records did not fit there is no TC (K-012).
+            let is_cut = has(&ours, "tc") || has(&theirs, "tc") || more(&ours) < more(&theirs);
+            let is_cut = question.via == Via::Udp && is_cut;
             let whole = is_cut.then(|| pair.ask(&Question { via: Via::Tcp, ..question.clone() }));
             Asked { question, ours, theirs, whole }
         })
         .collect()
+}
+
+/// What both say to the targets of aliases that were not asked for: what becomes of a target says what has to become of its alias.
+pub(crate) fn targets(pair: &mut Pair, asked: &[Asked<'_>]) -> Said {
+    let known: HashSet<&str> = asked.iter().map(|one| one.question.lower.as_str()).collect();
+    let leads = |reply: &Reply| -> Vec<String> {
+        let aliases = reply.records("answer").filter_map(|record| Some(record.split_once(" CNAME ")?.1));
+        aliases.map(str::to_ascii_lowercase).collect()
+    };
+    let mut names: BTreeSet<String> =
+        asked.iter().flat_map(|one| [leads(&one.ours), leads(&one.theirs)]).flatten().collect();
+    names.retain(|name| !known.contains(name.as_str()));
+    let mut said = Said::new();
+    for name in names {
+        for qtype in ALWAYS {
+            let replies = pair.ask(&Question::new(&name, qtype, "+rd", Via::Tcp));
+            said.insert((name.clone(), (*qtype).to_owned()), replies);
+        }
+    }
+    said
 }
 
 /// What both say without the views of a case; nothing where it has none.
@@ -80,8 +108,8 @@ pub(crate) struct Names {
     said: Said,
 }
 
-/// What a case's replies teach about its names; `more` are those of the same case without views.
-pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>]) -> Names {
+/// What a case's replies teach about its names; `more` are those of the same case without views, `targets` those of [`targets`].
+pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>], targets: Said) -> Names {
     let options = case.options();
     // `whoami` and `template` answer whatever they are asked: that is not a name.
     // So does `any` with questions of that type.
@@ -92,7 +120,10 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>]) -> Name
             || has("authority", " SOA ns1.")
     };
     let is_plain = |one: &&Asked<'_>| {
-        !one.question.words.split(' ').any(|word| word == "CH" || word == "ANY" || word.contains("opcode"))
+        !one.question
+            .words
+            .split(' ')
+            .any(|word| word == "CH" || word == "ANY" || word.contains("opcode") || word == "+version=1")
     };
     let said = asked
         .iter()
@@ -101,6 +132,7 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>]) -> Name
             let key = (one.question.lower.clone(), one.question.qtype.clone());
             (key, (one.ours.clone(), one.theirs.clone()))
         })
+        .chain(targets)
         .collect();
     let asked = || asked.iter().chain(more);
     let theirs = asked().map(|one| (one.question, &one.theirs)).filter(is_name);
@@ -171,7 +203,15 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     let (mut ours, mut theirs) = (asked.ours.clone(), asked.theirs.clone());
     // Letters are looked at once more when all else is out.
     let letters = known::KNOWN.iter().filter(|known| known.rule == "K-003, C-01");
-    for known in known::KNOWN.iter().chain(OUTSIDE).chain(AROUND).chain(letters) {
+    for known in known::KNOWN
+        .iter()
+        .chain(REVERSE)
+        .chain(OUTSIDE)
+        .chain(ALIASES)
+        .chain(AROUND)
+        .chain(SEARCHES)
+        .chain(letters)
+    {
         if (known.settle)(&mut known::Settling {
             case,
             seen: &names.both,

@@ -13,6 +13,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a run that cannot go on has failed")]
 
+mod aliases;
 #[path = "../../tests/api/mod.rs"]
 mod api;
 mod around;
@@ -35,6 +36,8 @@ mod questions;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/parity/reply.rs"]
 mod reply;
+mod reverse;
+mod searches;
 mod smaller;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/parity/upstream.rs"]
@@ -55,7 +58,7 @@ use fastrand::Rng;
 use signpost::time::Clock;
 
 use case::{Case, Place};
-use judge::{Verdict, ask, hidden, judge, seen};
+use judge::{Verdict, ask, hidden, judge, seen, targets};
 use pair::{Pair, Refused};
 use questions::Question;
 use smaller::Shrinking;
@@ -171,9 +174,10 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
         }
     };
     let asked = ask(&mut pair, &questions);
+    let targets = targets(&mut pair, &asked);
     drop(pair);
     let hidden = hidden(binary, &case, upstream, &questions);
-    let seen = seen(&case, &asked, &hidden);
+    let seen = seen(&case, &asked, &hidden, targets);
     tally.cases += 1;
     tally.questions += asked.len();
     for word in case.words() {
@@ -245,8 +249,11 @@ fn report(tally: &Tally, minutes: f64) {
     for (rule, count) in &tally.rules {
         let reason = known::KNOWN
             .iter()
+            .chain(reverse::REVERSE)
             .chain(outside::OUTSIDE)
+            .chain(aliases::ALIASES)
             .chain(around::AROUND)
+            .chain(searches::SEARCHES)
             .map(|one| (one.rule, one.reason))
             .chain([
                 ("K-012", "what does not fit is cut record by record, at 1232 bytes or less; the whole is compared over TCP"),
