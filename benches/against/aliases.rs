@@ -42,7 +42,7 @@ pub(crate) const ALIASES: &[Known] = &[
     },
     Known {
         rule: "S-20, DNAME",
-        reason: "what `dns64` makes has no AA behind a DNAME within the zone either, which is followed at once; CoreDNS looks its target up from the top",
+        reason: "what `dns64` makes has no AA behind a DNAME within the zone either, which is followed at once; CoreDNS asks from the top for what a wildcard stands for",
         settle: |it| {
             let is_made = |reply: &Reply| reply.records("answer").any(|one| one.contains(" AAAA 64:ff9b::"));
             let settles = it.case.has("dns64")
