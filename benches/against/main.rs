@@ -43,7 +43,7 @@ mod smaller;
 #[path = "../../tests/parity/upstream.rs"]
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -185,6 +185,7 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
         *tally.words.entry(word.to_owned()).or_default() += 1;
     }
     let mut smaller = 0;
+    let mut told = BTreeSet::new();
     for (nth, one) in asked.iter().enumerate() {
         match judge(&case, &seen, one) {
             Verdict::Same => tally.same += 1,
@@ -196,8 +197,17 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
                 let count = tally.wrong.entry(kind.clone()).or_default();
                 *count += 1;
                 if *count > flags.shown || smaller == SMALLER {
+                    // Where it was is told all the same: another case may have another reason.
+                    if told.insert(kind.clone()) {
+                        say(&format!(
+                            "== {kind} (--seed {seed} --cases 1), again: {:?} {}",
+                            one.question.via,
+                            one.question.text()
+                        ));
+                    }
                     continue;
                 }
+                told.insert(kind.clone());
                 smaller += 1;
                 let is_around = |other: &&Question| {
                     other.lower.ends_with(&one.question.lower) && **other != *one.question
