@@ -106,6 +106,10 @@ pub(crate) struct Names {
     pub(crate) data: Seen,
     /// What both said to plain questions.
     said: Said,
+    /// What both said to them without the views of the case; empty where it has none.
+    behind: Said,
+    /// Names and types that were asked for in large letters, too.
+    large: HashSet<(String, String)>,
 }
 
 /// What a case's replies teach about its names; `more` are those of the same case without views, `targets` those of [`targets`].
@@ -125,15 +129,15 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>], targets
             .split(' ')
             .any(|word| word == "CH" || word == "ANY" || word.contains("opcode") || word == "+version=1")
     };
-    let said = asked
-        .iter()
-        .filter(is_plain)
-        .map(|one| {
-            let key = (one.question.lower.clone(), one.question.qtype.clone());
-            (key, (one.ours.clone(), one.theirs.clone()))
-        })
-        .chain(targets)
-        .collect();
+    let is_large = |one: &&Asked<'_>| one.question.name.bytes().any(|byte| byte.is_ascii_uppercase());
+    let large = asked.iter().filter(is_large);
+    let large = large.map(|one| (one.question.lower.clone(), one.question.qtype.clone())).collect();
+    let of = |one: &Asked<'_>| {
+        let key = (one.question.lower.clone(), one.question.qtype.clone());
+        (key, (one.ours.clone(), one.theirs.clone()))
+    };
+    let said = asked.iter().filter(is_plain).map(of).chain(targets).collect();
+    let behind = more.iter().filter(is_plain).map(of).collect();
     let asked = || asked.iter().chain(more);
     let theirs = asked().map(|one| (one.question, &one.theirs)).filter(is_name);
     let both = asked().flat_map(|one| [(one.question, &one.theirs), (one.question, &one.ours)]);
@@ -146,6 +150,8 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>], targets
         both: Seen::new(&[options.as_str()], both),
         data: Seen::new(&[options.as_str()], data),
         said,
+        behind,
+        large,
     }
 }
 
@@ -166,6 +172,17 @@ fn is_left_of(cut: &Reply, whole: &Reply) -> bool {
     cut.code() == whole.code()
         && sections.into_iter().all(is_part)
         && has(cut, "tc") != ["answer", "authority"].into_iter().all(is_all)
+}
+
+/// Whether all that ours may lack are additional records, which TC of ours says nothing about (K-012).
+fn lacks_additional(ours: &Reply, theirs: &Reply) -> bool {
+    let all = |reply: &Reply, section: &str| -> Vec<String> {
+        reply.records(section).map(str::to_ascii_lowercase).collect()
+    };
+    ["answer", "authority"].into_iter().all(|section| {
+        let ours = all(ours, section);
+        all(theirs, section).iter().all(|record| ours.contains(record))
+    })
 }
 
 /// Judges a pair of replies.
@@ -192,8 +209,8 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     // What a view keeps to datagrams can't be asked for whole: the same question over TCP is another block's, on both sides.
     if let Some((ours, theirs)) = &asked.whole
         && case.has("view")
-        && has(&asked.ours, "tc")
         && has(&asked.theirs, "tc")
+        && (has(&asked.ours, "tc") || lacks_additional(&asked.ours, &asked.theirs))
         && asked.ours.code() == asked.theirs.code()
         && [ours, theirs].iter().all(|whole| whole.code() != asked.ours.code())
     {
@@ -216,6 +233,8 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
             case,
             seen: &names.both,
             said: &names.said,
+            behind: &names.behind,
+            large: &names.large,
             question: asked.question,
             ours: &mut ours,
             theirs: &mut theirs,

@@ -1,6 +1,6 @@
 //! Differences that are on purpose and that words of the chain bring about, beside those of tests/parity/exceptions.rs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -19,6 +19,10 @@ pub(crate) struct Settling<'a> {
     pub(crate) seen: &'a Seen,
     /// What both said to them.
     pub(crate) said: &'a Said,
+    /// What both said to them without the views of the case, as a search sees them; empty where it has none.
+    pub(crate) behind: &'a Said,
+    /// Names in lower case and types that were asked for in large letters, too.
+    pub(crate) large: &'a HashSet<(String, String)>,
     /// The question.
     pub(crate) question: &'a Question,
     /// What we said.
@@ -89,8 +93,9 @@ impl Settling<'_> {
     /// Whether CoreDNS could not answer a name, for one type or other.
     pub(crate) fn fails(&self, name: &str) -> bool {
         ["A", "AAAA", "SRV", "PTR", "TXT"].iter().any(|&qtype| {
-            let said = self.said.get(&(name.to_owned(), qtype.to_owned()));
-            said.is_some_and(|(_, theirs)| ["SERVFAIL", "REFUSED"].contains(&theirs.code()))
+            let key = (name.to_owned(), qtype.to_owned());
+            let mut said = [self.said, self.behind].into_iter().filter_map(|said| said.get(&key));
+            said.any(|(_, theirs)| ["SERVFAIL", "REFUSED"].contains(&theirs.code()))
         })
     }
 

@@ -82,6 +82,9 @@ struct Flags {
     /// Only cases whose Corefile has this word.
     #[arg(long)]
     word: Option<String>,
+    /// Prints Corefile, files and objects of the cases, and asks nothing.
+    #[arg(long)]
+    print: bool,
     /// What `cargo bench` passes; without meaning.
     #[arg(long, hide = true)]
     bench: bool,
@@ -152,6 +155,11 @@ fn show(case: &Case) -> String {
 fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &mut Tally) {
     let (case, questions) = random(seed);
     if flags.word.as_ref().is_some_and(|word| !case.has(word)) {
+        return;
+    }
+    if flags.print {
+        tally.cases += 1;
+        say(&show(&case));
         return;
     }
     let mut pair = match Pair::start(binary, &case, upstream) {
