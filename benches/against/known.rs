@@ -523,7 +523,8 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-208",
         reason: "imports are selected by `labels`; CoreDNS selects them by `namespace_labels`",
         settle: |it| {
-            let import = it.case.objects.iter().find(|object| {
+            // Of two of one name the API server has the last.
+            let import = it.case.objects.iter().rfind(|object| {
                 let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
                 let name = format!(".{}.{}.svc.clusterset.local.", of("name"), of("namespace"));
                 object["kind"] == "ServiceImport" && format!(".{}", it.question.lower).ends_with(&name)
