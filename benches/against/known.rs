@@ -515,7 +515,13 @@ pub(crate) const KNOWN: &[Known] = &[
             // What CoreDNS has no name for goes on to the next step where it may (K-200).
             let went_on =
                 it.case.options().contains("fallthrough") && !it.theirs.text.contains(" SOA ns.dns.");
-            let settles = is_import && (it.theirs.is_nx() || went_on) && it.ours.code() == "NOERROR";
+            // `dns64` of CoreDNS makes a name without data of that NXDOMAIN (S-20).
+            let is_made = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && it.theirs.is_nodata()
+                && it.also("A").is_some_and(|(_, theirs)| theirs.is_nx());
+            let settles =
+                is_import && (it.theirs.is_nx() || went_on || is_made) && it.ours.code() == "NOERROR";
             it.settle(settles)
         },
     },
