@@ -136,7 +136,7 @@ impl Settling<'_> {
         if self.question.lower.strip_prefix("dns.").is_some_and(|zone| zones.contains(&zone)) {
             return true;
         }
-        let Some((left, _)) = self.question.lower.split_once(".svc.cluster") else { return false };
+        let Some((left, _)) = self.question.lower.rsplit_once(".svc.cluster") else { return false };
         let labels: Vec<&str> = left.split('.').collect();
         match *labels {
             ["_zone", _, _] | ["pin" | "prefer", "_zone", _, _] => self.has_ready(),
@@ -422,7 +422,7 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-153",
         reason: "`pods verified` knows every address of a pod, for other types too where a step behind answers for one",
         settle: |it| {
-            let (left, _) = it.question.lower.split_once(".pod.cluster").unwrap_or_default();
+            let (left, _) = it.question.lower.rsplit_once(".pod.cluster").unwrap_or_default();
             let mut labels = left.rsplit('.');
             let (ns, label) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
             let spelled = |ip: &Value| ip.as_str().unwrap_or_default().replace(['.', ':'], "-") == label;
