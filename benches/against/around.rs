@@ -337,6 +337,20 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "S-08, S-20, silence",
+        reason: "where no step answers, behind `minimal` and `dns64`, that is told, or A is asked for; CoreDNS gives no reply to AAAA at all",
+        settle: |it| {
+            let is_made = it.ours.records("answer").any(|record| record.contains(" AAAA 64:ff9b::"));
+            let is_failure = ["SERVFAIL", "REFUSED"].contains(&it.ours.code()) && is_empty(it.ours);
+            let settles = it.case.has("minimal")
+                && it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && it.theirs.is_silence()
+                && (is_failure || is_made);
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "S-08, echo",
         reason: "the question is echoed as it came; where CoreDNS's `minimal` panics it is echoed as `rewrite` made it",
         settle: |it| {
