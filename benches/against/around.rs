@@ -5,7 +5,7 @@ use crate::look::{has, is_bare, is_empty, without_option};
 use crate::reply::Reply;
 
 /// The records of a text in alphabetical order, lower case and owners whole, each with its TTL.
-fn with_ttls(text: &str, owner: &str) -> Vec<(String, Option<u32>)> {
+pub(crate) fn with_ttls(text: &str, owner: &str) -> Vec<(String, Option<u32>)> {
     let text = text.to_ascii_lowercase().replace(" @ ", owner);
     let mut lines: Vec<(String, Option<u32>)> = text
         .lines()
@@ -31,6 +31,20 @@ fn whole(it: &Settling<'_>, reply: &Reply) -> Vec<(String, Option<u32>)> {
         |line: &str| !(line.starts_with("a cname stands") || minimal && line.starts_with("authority "));
     let owner = format!(" {} ", it.question.lower);
     with_ttls(reply.rest(), &owner).into_iter().filter(|(line, _)| counts(line)).collect()
+}
+
+/// Whether both are the same in that way, but for the TTLs of what CoreDNS's cache keeps though it was made here: the shortest of
+/// all, at least 5 s (C-03, C-04).
+fn is_same_whole(it: &Settling<'_>) -> bool {
+    let is_kept = |ours: Option<u32>, theirs: Option<u32>| {
+        it.case.has("cache") && ours.zip(theirs).is_some_and(|(ours, theirs)| theirs <= ours.max(5))
+    };
+    let (ours, theirs) = (whole(it, it.ours), whole(it, it.theirs));
+    ours.len() == theirs.len()
+        && ours
+            .iter()
+            .zip(&theirs)
+            .all(|(ours, theirs)| ours.0 == theirs.0 && (ours.1 == theirs.1 || is_kept(ours.1, theirs.1)))
 }
 
 /// Both texts without the flags about which `header` says what ours are.
@@ -72,22 +86,6 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
-        rule: "S-08, S-20",
-        reason: "`header` holds for what `dns64` makes too; CoreDNS makes it with new flags",
-        settle: |it| {
-            let (ours, theirs) = without_header(it);
-            let head = |text: &str| text.lines().next().map(str::to_owned);
-            let settles = it.case.has("dns64")
-                && it.question.qtype == "AAAA"
-                && head(&it.ours.text) != head(&it.theirs.text)
-                && head(&ours) == head(&theirs);
-            if settles {
-                (it.ours.text, it.theirs.text) = (ours, theirs);
-            }
-            settles
-        },
-    },
-    Known {
         rule: "S-20",
         reason: "where `dns64` finds no address, the first reply or the failure stands; CoreDNS says NOERROR, with the aliases of A",
         settle: |it| {
@@ -105,6 +103,8 @@ pub(crate) const AROUND: &[Known] = &[
             let owner = format!(" {} ", it.question.lower);
             let lines = |reply: &Reply| -> Vec<String> {
                 let lines = with_ttls(&reply.text, &owner).into_iter().filter(|(_, ttl)| ttl.is_some());
+                // The client's port, of `whoami`, is another for each transport.
+                let lines = lines.filter(|(line, _)| !(line.contains(" srv 0 0 ") && line.ends_with(" .")));
                 // A template may say what it is asked for.
                 lines.map(|(line, _)| line.replace("aaaa", "a")).collect()
             };
@@ -182,6 +182,24 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "S-08, S-20",
+        reason: "`header` holds for what `dns64` makes too; CoreDNS makes it with new flags",
+        settle: |it| {
+            let (ours, theirs) = without_header(it);
+            // The code may be another rule's business.
+            let flags =
+                |text: &str| text.lines().next().and_then(|head| Some(head.split_once(' ')?.1.to_owned()));
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && flags(&it.ours.text) != flags(&it.theirs.text)
+                && flags(&ours) == flags(&theirs);
+            if settles {
+                (it.ours.text, it.theirs.text) = (ours, theirs);
+            }
+            settles
+        },
+    },
+    Known {
         rule: "Z-05",
         reason: "an alias that ends at a name without data comes with the SOA",
         settle: |it| {
@@ -218,7 +236,7 @@ pub(crate) const AROUND: &[Known] = &[
             let settles = (it.case.has("file") || it.case.has("auto"))
                 && it.ours.is_data()
                 && it.theirs.code() == "SERVFAIL"
-                && whole(it, it.ours) == whole(it, it.theirs)
+                && is_same_whole(it)
                 && it.ours.records("answer").all(is_alias)
                 && (fails || it.case.has("view"));
             it.settle(settles)
@@ -264,7 +282,7 @@ pub(crate) const AROUND: &[Known] = &[
             let settles = it.question.qtype == "SOA"
                 && it.ours.is_nx()
                 && it.theirs.is_data()
-                && whole(it, it.ours) == whole(it, it.theirs)
+                && is_same_whole(it)
                 && it.ours.records("answer").all(|one| one.contains(" CNAME ") || one.contains(" DNAME "));
             it.settle(settles)
         },
@@ -292,80 +310,6 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
-        rule: "K-255, S-08",
-        reason: "`drop` of `acl` is silence also on the walk of `autopath`, and for a target; CoreDNS fails, or gives the alias alone",
-        settle: |it| {
-            let leads = it.theirs.records("answer").any(|record| record.contains(" CNAME "));
-            let settles = (it.case.has("autopath") || leads)
-                && it.case.options().contains("; drop ")
-                && it.ours.is_silence();
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-255, Z-05",
-        reason: "a search that an alias of a zone file leads into goes on, too",
-        settle: |it| {
-            let owner = format!(" {} ", it.question.lower);
-            let answers = |reply: &Reply| -> Vec<String> {
-                let lines = with_ttls(&reply.text, &owner).into_iter().map(|(line, _)| line);
-                lines.filter(|line| line.starts_with("answer ")).collect()
-            };
-            let targets = it.theirs.records("answer").filter_map(|one| Some(one.split_once(" CNAME ")?.1));
-            let searched = targets.map(str::to_ascii_lowercase).any(|target| it.case.walk(&target).is_some());
-            let ours = answers(it.ours);
-            let settles = it.case.has("file")
-                && it.theirs.code() == "SERVFAIL"
-                && searched
-                && answers(it.theirs).iter().all(|line| ours.contains(line));
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-255, acl",
-        reason: "a search goes on behind a name that `acl` blocks; at CoreDNS that ends it",
-        settle: |it| {
-            let searched = it.case.behind(&it.question.lower).iter().any(|name| it.case.walk(name).is_some());
-            let settles = searched
-                && it.case.has("acl")
-                && it.theirs.code() == "REFUSED"
-                && is_empty(it.theirs)
-                && it.ours.code() != "REFUSED"
-                && !it.ours.is_silence();
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-255, S-03",
-        reason: "a name of the walk of `autopath` that nobody can answer does not end it; CoreDNS fails, and so it does at the first element itself",
-        settle: |it| {
-            if !it.case.has("autopath") {
-                return false;
-            }
-            // What another block, or another name, is answered with is not what the steps behind say.
-            let is_elsewhere = |name: &String| {
-                it.case
-                    .blocks
-                    .iter()
-                    .any(|block| block.key != "." && name.ends_with(&format!("{}.", block.key)))
-            };
-            let is_other = |name: &String| is_elsewhere(name) || it.case.behind(name).len() > 1;
-            // What was found stands behind an alias (K-255); a name by itself needs none.
-            let first = it.ours.records("answer").next();
-            let led = first.is_none_or(|record| record.contains(" CNAME "));
-            let stands = it.case.behind(&it.question.lower).iter().any(|name| match it.case.walk(name) {
-                None => false,
-                Some(walk) if walk.len() == 1 => true,
-                Some(walk) => led && walk.iter().skip(1).any(|name| it.fails(name) || is_other(name)),
-            });
-            // `dns64` makes an empty answer of the failure (S-20).
-            let fails = is_bare(it.theirs, "SERVFAIL")
-                || it.case.has("dns64") && it.question.qtype == "AAAA" && is_bare(it.theirs, "NOERROR");
-            let settles = fails && stands && !it.ours.is_silence();
-            it.settle(settles)
-        },
-    },
-    Known {
         rule: "K-051, K-200",
         reason: "SOA of a name that does not exist goes on to the next step like other types",
         settle: |it| {
@@ -382,19 +326,6 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
-        rule: "K-255, K-051",
-        reason: "a search goes on at an SOA of a name that does not exist; CoreDNS says NODATA there, which ends it",
-        settle: |it| {
-            let is_own = |reply: &Reply| reply.text.contains(" SOA ns.dns.");
-            let settles = it.question.qtype == "SOA"
-                && it.case.walk(&it.question.lower).is_some_and(|walk| walk.len() > 1)
-                && it.theirs.is_nodata()
-                && is_own(it.theirs)
-                && (it.ours.is_nx() || !is_own(it.ours) && !it.ours.is_silence());
-            it.settle(settles)
-        },
-    },
-    Known {
         rule: "S-08, S-03",
         reason: "`minimal` leaves a chain that ended without an answer as it is; CoreDNS panics there, which is SERVFAIL",
         settle: |it| {
@@ -403,6 +334,42 @@ pub(crate) const AROUND: &[Known] = &[
                 && is_bare(it.theirs, "SERVFAIL")
                 && is_bare(it.ours, "REFUSED");
             it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-08, S-20, silence",
+        reason: "where no step answers, behind `minimal` and `dns64`, that is told, or A is asked for; CoreDNS gives no reply to AAAA at all",
+        settle: |it| {
+            let is_made = it.ours.records("answer").any(|record| record.contains(" AAAA 64:ff9b::"));
+            let is_failure = ["SERVFAIL", "REFUSED"].contains(&it.ours.code()) && is_empty(it.ours);
+            let settles = it.case.has("minimal")
+                && it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && it.theirs.is_silence()
+                && (is_failure || is_made);
+            it.settle(settles)
+        },
+    },
+    Known {
+        rule: "S-08, echo",
+        reason: "the question is echoed as it came; where CoreDNS's `minimal` panics it is echoed as `rewrite` made it",
+        settle: |it| {
+            let made = it.case.words().any(|word| match *word.head.split(' ').collect::<Vec<_>>() {
+                ["rewrite", "type", from, _] => from == it.question.qtype,
+                _ => false,
+            });
+            let text = it.theirs.text.replace("the question is not echoed\n", "");
+            let theirs = Reply { text, size: it.theirs.size };
+            let settles = it.case.has("minimal")
+                && (made || it.case.behind(&it.question.lower).len() > 1)
+                && theirs.text != it.theirs.text
+                && is_bare(&theirs, "SERVFAIL")
+                && ["SERVFAIL", "REFUSED"].contains(&it.ours.code())
+                && is_empty(it.ours);
+            if settles {
+                it.theirs.text = theirs.text;
+            }
+            settles
         },
     },
     Known {
@@ -468,9 +435,14 @@ pub(crate) const AROUND: &[Known] = &[
             let denials = it.theirs.records("authority").filter_map(|record| record.split_once(" SOA "));
             let was_large =
                 denials.map(|(owner, _)| owner).any(|owner| owner.chars().any(char::is_uppercase));
+            // Or somebody behind knew nothing of it (K-200).
+            let key = (it.question.lower.clone(), it.question.qtype.clone());
+            let went_on = it.case.options().contains("fallthrough")
+                && !it.theirs.text.contains(" SOA ns.dns.")
+                && it.large.contains(&key);
             let settles = it.case.has("cache")
                 && is_own
-                && was_large
+                && (was_large || went_on)
                 && it.ours.code() == "NOERROR"
                 && (it.theirs.is_nx() || it.theirs.is_nodata());
             it.settle(settles)

@@ -1,18 +1,23 @@
 //! What is to be thought of a pair of replies: equal, different by a rule, or different.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 
+use crate::aliases::ALIASES;
 use crate::around::AROUND;
 use crate::case::Case;
 use crate::exceptions::{self, EXCEPTIONS, Seen};
 use crate::harness::Via;
 use crate::known;
 use crate::look::{Said, has};
+use crate::names::ALWAYS;
 use crate::outside::OUTSIDE;
 use crate::pair::Pair;
 use crate::questions::Question;
 use crate::reply::Reply;
+use crate::reverse::REVERSE;
+use crate::searches::SEARCHES;
 
 /// A question with both replies.
 pub(crate) struct Asked<'a> {
@@ -43,11 +48,34 @@ pub(crate) fn ask<'a>(pair: &mut Pair, questions: impl IntoIterator<Item = &'a Q
         .into_iter()
         .map(|question| {
             let (ours, theirs) = pair.ask(question);
-            let is_cut = question.via == Via::Udp && (has(&ours, "tc") || has(&theirs, "tc"));
+            let more = |reply: &Reply| reply.records("additional").count();
+            // Where only additional records did not fit there is no TC (K-012).
+            let is_cut = has(&ours, "tc") || has(&theirs, "tc") || more(&ours) < more(&theirs);
+            let is_cut = question.via == Via::Udp && is_cut;
             let whole = is_cut.then(|| pair.ask(&Question { via: Via::Tcp, ..question.clone() }));
             Asked { question, ours, theirs, whole }
         })
         .collect()
+}
+
+/// What both say to the targets of aliases that were not asked for: what becomes of a target says what has to become of its alias.
+pub(crate) fn targets(pair: &mut Pair, asked: &[Asked<'_>]) -> Said {
+    let known: HashSet<&str> = asked.iter().map(|one| one.question.lower.as_str()).collect();
+    let leads = |reply: &Reply| -> Vec<String> {
+        let aliases = reply.records("answer").filter_map(|record| Some(record.split_once(" CNAME ")?.1));
+        aliases.map(str::to_ascii_lowercase).collect()
+    };
+    let mut names: BTreeSet<String> =
+        asked.iter().flat_map(|one| [leads(&one.ours), leads(&one.theirs)]).flatten().collect();
+    names.retain(|name| !known.contains(name.as_str()));
+    let mut said = Said::new();
+    for name in names {
+        for qtype in ALWAYS {
+            let replies = pair.ask(&Question::new(&name, qtype, "+rd", Via::Tcp));
+            said.insert((name.clone(), (*qtype).to_owned()), replies);
+        }
+    }
+    said
 }
 
 /// What both say without the views of a case; nothing where it has none.
@@ -78,10 +106,14 @@ pub(crate) struct Names {
     pub(crate) data: Seen,
     /// What both said to plain questions.
     said: Said,
+    /// What both said to them without the views of the case; empty where it has none.
+    behind: Said,
+    /// Names and types that were asked for in large letters, too.
+    large: HashSet<(String, String)>,
 }
 
-/// What a case's replies teach about its names; `more` are those of the same case without views.
-pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>]) -> Names {
+/// What a case's replies teach about its names; `more` are those of the same case without views, `targets` those of [`targets`].
+pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>], targets: Said) -> Names {
     let options = case.options();
     // `whoami` and `template` answer whatever they are asked: that is not a name.
     // So does `any` with questions of that type.
@@ -92,16 +124,20 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>]) -> Name
             || has("authority", " SOA ns1.")
     };
     let is_plain = |one: &&Asked<'_>| {
-        !one.question.words.split(' ').any(|word| word == "CH" || word == "ANY" || word.contains("opcode"))
+        !one.question
+            .words
+            .split(' ')
+            .any(|word| word == "CH" || word == "ANY" || word.contains("opcode") || word == "+version=1")
     };
-    let said = asked
-        .iter()
-        .filter(is_plain)
-        .map(|one| {
-            let key = (one.question.lower.clone(), one.question.qtype.clone());
-            (key, (one.ours.clone(), one.theirs.clone()))
-        })
-        .collect();
+    let is_large = |one: &&Asked<'_>| one.question.name.bytes().any(|byte| byte.is_ascii_uppercase());
+    let large = asked.iter().filter(is_large);
+    let large = large.map(|one| (one.question.lower.clone(), one.question.qtype.clone())).collect();
+    let of = |one: &Asked<'_>| {
+        let key = (one.question.lower.clone(), one.question.qtype.clone());
+        (key, (one.ours.clone(), one.theirs.clone()))
+    };
+    let said = asked.iter().filter(is_plain).map(of).chain(targets).collect();
+    let behind = more.iter().filter(is_plain).map(of).collect();
     let asked = || asked.iter().chain(more);
     let theirs = asked().map(|one| (one.question, &one.theirs)).filter(is_name);
     let both = asked().flat_map(|one| [(one.question, &one.theirs), (one.question, &one.ours)]);
@@ -114,6 +150,8 @@ pub(crate) fn seen(case: &Case, asked: &[Asked<'_>], more: &[Asked<'_>]) -> Name
         both: Seen::new(&[options.as_str()], both),
         data: Seen::new(&[options.as_str()], data),
         said,
+        behind,
+        large,
     }
 }
 
@@ -134,6 +172,17 @@ fn is_left_of(cut: &Reply, whole: &Reply) -> bool {
     cut.code() == whole.code()
         && sections.into_iter().all(is_part)
         && has(cut, "tc") != ["answer", "authority"].into_iter().all(is_all)
+}
+
+/// Whether all that ours may lack are additional records, which TC of ours says nothing about (K-012).
+fn lacks_additional(ours: &Reply, theirs: &Reply) -> bool {
+    let all = |reply: &Reply, section: &str| -> Vec<String> {
+        reply.records(section).map(str::to_ascii_lowercase).collect()
+    };
+    ["answer", "authority"].into_iter().all(|section| {
+        let ours = all(ours, section);
+        all(theirs, section).iter().all(|record| ours.contains(record))
+    })
 }
 
 /// Judges a pair of replies.
@@ -160,8 +209,8 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     // What a view keeps to datagrams can't be asked for whole: the same question over TCP is another block's, on both sides.
     if let Some((ours, theirs)) = &asked.whole
         && case.has("view")
-        && has(&asked.ours, "tc")
         && has(&asked.theirs, "tc")
+        && (has(&asked.ours, "tc") || lacks_additional(&asked.ours, &asked.theirs))
         && asked.ours.code() == asked.theirs.code()
         && [ours, theirs].iter().all(|whole| whole.code() != asked.ours.code())
     {
@@ -171,11 +220,21 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
     let (mut ours, mut theirs) = (asked.ours.clone(), asked.theirs.clone());
     // Letters are looked at once more when all else is out.
     let letters = known::KNOWN.iter().filter(|known| known.rule == "K-003, C-01");
-    for known in known::KNOWN.iter().chain(OUTSIDE).chain(AROUND).chain(letters) {
+    for known in known::KNOWN
+        .iter()
+        .chain(REVERSE)
+        .chain(OUTSIDE)
+        .chain(ALIASES)
+        .chain(AROUND)
+        .chain(SEARCHES)
+        .chain(letters)
+    {
         if (known.settle)(&mut known::Settling {
             case,
             seen: &names.both,
             said: &names.said,
+            behind: &names.behind,
+            large: &names.large,
             question: asked.question,
             ours: &mut ours,
             theirs: &mut theirs,

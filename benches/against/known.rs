@@ -1,19 +1,15 @@
 //! Differences that are on purpose and that words of the chain bring about, beside those of tests/parity/exceptions.rs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use serde_json::Value;
 
 use crate::case::Case;
 use crate::exceptions::Seen;
-use crate::harness::reverse;
 use crate::look::{Said, has, selects, without_option, without_weight};
 use crate::questions::Question;
 use crate::reply::Reply;
-
-/// How many labels stand left of `ip6.arpa` in the name of a whole address.
-const NIBBLES: usize = 32;
 
 /// A pair of replies out of which differences are taken.
 pub(crate) struct Settling<'a> {
@@ -23,6 +19,10 @@ pub(crate) struct Settling<'a> {
     pub(crate) seen: &'a Seen,
     /// What both said to them.
     pub(crate) said: &'a Said,
+    /// What both said to them without the views of the case, as a search sees them; empty where it has none.
+    pub(crate) behind: &'a Said,
+    /// Names in lower case and types that were asked for in large letters, too.
+    pub(crate) large: &'a HashSet<(String, String)>,
     /// The question.
     pub(crate) question: &'a Question,
     /// What we said.
@@ -65,18 +65,18 @@ pub(crate) fn without_ttls(text: &str) -> String {
 }
 
 /// The addresses of a slice as they are written.
-fn texts(slice: &Value) -> impl Iterator<Item = &str> {
+pub(crate) fn texts(slice: &Value) -> impl Iterator<Item = &str> {
     let endpoints = slice["endpoints"].as_array().into_iter().flatten();
     endpoints.flat_map(|one| one["addresses"].as_array().into_iter().flatten()).filter_map(Value::as_str)
 }
 
 /// The addresses of a slice.
-fn addresses(slice: &Value) -> impl Iterator<Item = IpAddr> {
+pub(crate) fn addresses(slice: &Value) -> impl Iterator<Item = IpAddr> {
     texts(slice).filter_map(|text| text.parse().ok())
 }
 
 /// The addresses of those endpoints of a slice that are ready (K-102).
-fn ready(slice: &Value) -> impl Iterator<Item = IpAddr> {
+pub(crate) fn ready(slice: &Value) -> impl Iterator<Item = IpAddr> {
     let endpoints = slice["endpoints"].as_array().into_iter().flatten();
     let ready = endpoints.filter(|one| one["conditions"]["ready"] != false);
     ready
@@ -93,13 +93,14 @@ impl Settling<'_> {
     /// Whether CoreDNS could not answer a name, for one type or other.
     pub(crate) fn fails(&self, name: &str) -> bool {
         ["A", "AAAA", "SRV", "PTR", "TXT"].iter().any(|&qtype| {
-            let said = self.said.get(&(name.to_owned(), qtype.to_owned()));
-            said.is_some_and(|(_, theirs)| ["SERVFAIL", "REFUSED"].contains(&theirs.code()))
+            let key = (name.to_owned(), qtype.to_owned());
+            let mut said = [self.said, self.behind].into_iter().filter_map(|said| said.get(&key));
+            said.any(|(_, theirs)| ["SERVFAIL", "REFUSED"].contains(&theirs.code()))
         })
     }
 
     /// The slices that `labels` shows, each with the Service that it is of; for names of a clusterset, with the import.
-    fn slices(&self) -> impl Iterator<Item = (&Value, Option<String>)> {
+    pub(crate) fn slices(&self) -> impl Iterator<Item = (&Value, Option<String>)> {
         let label = match self.question.lower.ends_with("clusterset.local.") {
             true => "multicluster.kubernetes.io/service-name",
             false => "kubernetes.io/service-name",
@@ -128,9 +129,14 @@ impl Settling<'_> {
         self.slices().any(|(slice, of)| of.is_some_and(|of| is(&of)) && like(slice))
     }
 
-    /// Whether the name has the form of one that only stands above others: that of a protocol, of zones, of an import's cluster.
+    /// Whether the name has the form of one that only stands above others: `dns`, that of a protocol, of zones, of an import's cluster.
     fn is_above_names(&self) -> bool {
-        let Some((left, _)) = self.question.lower.split_once(".svc.cluster") else { return false };
+        // Above `ns.dns` of each zone stands `dns` (K-060).
+        let zones = ["cluster.local.", "clusterset.local.", "in-addr.arpa.", "ip6.arpa."];
+        if self.question.lower.strip_prefix("dns.").is_some_and(|zone| zones.contains(&zone)) {
+            return true;
+        }
+        let Some((left, _)) = self.question.lower.rsplit_once(".svc.cluster") else { return false };
         let labels: Vec<&str> = left.split('.').collect();
         match *labels {
             ["_zone", _, _] | ["pin" | "prefer", "_zone", _, _] => self.has_ready(),
@@ -186,7 +192,8 @@ impl Settling<'_> {
     }
 }
 
-/// Those about clusters and messages, in the order in which they are taken out; behind them come those of `outside` and `around`.
+/// Those about clusters and messages, in the order in which they are taken out; behind them come those of `reverse`, `outside`, `aliases`, `around`
+/// and `searches`.
 pub(crate) const KNOWN: &[Known] = &[
     Known {
         rule: "K-013",
@@ -275,9 +282,16 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-255, S-11, echo",
         reason: "the question is echoed as it came, of a search too, and where `rewrite` and `dns64` meet",
         settle: |it| {
-            let text = it.theirs.text.replace("the question is not echoed\n", "");
+            let mut text = it.theirs.text.replace("the question is not echoed\n", "");
             let renames = it.case.has("rewrite") && it.case.has("dns64");
             let settles = text != it.theirs.text && (it.case.has("autopath") || renames);
+            // Nor are the names put back in what CoreDNS's `dns64` makes.
+            for name in it.case.behind(&it.question.lower).iter().skip(1).filter(|_| renames) {
+                let owner = format!(" {name} ");
+                if !it.ours.text.contains(&owner) {
+                    text = text.replace(&owner, " @ ");
+                }
+            }
             if settles {
                 it.theirs.text = text;
             }
@@ -333,41 +347,8 @@ pub(crate) const KNOWN: &[Known] = &[
         },
     },
     Known {
-        rule: "K-177",
-        reason: "a slice without the name of its Service has no PTR; CoreDNS gives no reply at all",
-        settle: |it| {
-            let nameless = it.slices().any(|(slice, _)| {
-                slice["metadata"]["labels"]["kubernetes.io/service-name"].is_null()
-                    && addresses(slice).any(|address| it.question.lower.ends_with(&reverse(address)))
-            });
-            let settles = it.theirs.is_silence() && nameless;
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-178, K-266",
-        reason: "PTR ends with its namespace",
-        settle: |it| {
-            let is_gone = |record: &str| {
-                let target = record.rsplit(' ').next().unwrap_or_default();
-                let mut labels = target.rsplit('.').skip(4);
-                let ns = labels.next().unwrap_or_default();
-                !it.case
-                    .objects
-                    .iter()
-                    .any(|object| object["kind"] == "Namespace" && object["metadata"]["name"] == ns)
-            };
-            let mut left = it.theirs.records("answer").filter(|record| !is_gone(record));
-            let settles = it.question.lower.ends_with(".arpa.")
-                && it.theirs.records("answer").any(is_gone)
-                && it.ours.records("answer").all(|record| left.any(|one| one == record));
-            drop(left);
-            it.settle(settles)
-        },
-    },
-    Known {
         rule: "K-037",
-        reason: "a name with names below it is NODATA: the cluster of an import, `_zone`",
+        reason: "a name with names below it is NODATA: the cluster of an import, `_zone`, `dns`",
         settle: |it| {
             // At CoreDNS such a name goes on to the next step where it may (K-200).
             let went_on = it.case.options().contains("fallthrough")
@@ -381,21 +362,6 @@ pub(crate) const KNOWN: &[Known] = &[
             let settles = (it.theirs.is_nx() && rest(it.ours) == rest(it.theirs) || went_on)
                 && it.ours.is_nodata()
                 && it.is_above_names();
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-173",
-        reason: "an address that a slice spells in an unusual way is found by its reverse name",
-        settle: |it| {
-            let spelled = it.slices().any(|(slice, _)| {
-                texts(slice).any(|text| {
-                    text.parse::<IpAddr>().is_ok_and(|address| {
-                        address.to_string() != text && reverse(address).ends_with(&it.question.lower)
-                    })
-                })
-            });
-            let settles = spelled && !it.theirs.is_data() && it.ours.code() == "NOERROR";
             it.settle(settles)
         },
     },
@@ -456,7 +422,7 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-153",
         reason: "`pods verified` knows every address of a pod, for other types too where a step behind answers for one",
         settle: |it| {
-            let (left, _) = it.question.lower.split_once(".pod.cluster").unwrap_or_default();
+            let (left, _) = it.question.lower.rsplit_once(".pod.cluster").unwrap_or_default();
             let mut labels = left.rsplit('.');
             let (ns, label) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
             let spelled = |ip: &Value| ip.as_str().unwrap_or_default().replace(['.', ':'], "-") == label;
@@ -518,10 +484,19 @@ pub(crate) const KNOWN: &[Known] = &[
                 |reply: &Reply| reply.text.contains(" 127.0.0.1") || reply.text.contains(" 64:ff9b::7f00:1");
             let own = ["ns1.dns.out.", "ns1.own.out.", "ns1.dns.other.", "ns1.own.other."];
             let is_own = own.iter().any(|own| name.starts_with(own)) || it.question.qtype == "NS" || to_own;
+            // `minimal` leaves the addresses of NS away.
+            let target = format!(" NS ns.dns.{name}");
+            let is_alone = it.case.has("minimal")
+                && it.ours.is_data()
+                && it
+                    .ours
+                    .records("answer")
+                    .all(|one| one.to_ascii_lowercase().ends_with(&target.to_ascii_lowercase()))
+                && it.theirs.text.contains(" SOA ns.dns.");
             let settles = is_own
                 && it.ours.code() == "NOERROR"
                 && it.theirs.code() == "NOERROR"
-                && is_there(it.ours)
+                && (is_there(it.ours) || is_alone)
                 && !is_there(it.theirs);
             it.settle(settles)
         },
@@ -540,7 +515,13 @@ pub(crate) const KNOWN: &[Known] = &[
             // What CoreDNS has no name for goes on to the next step where it may (K-200).
             let went_on =
                 it.case.options().contains("fallthrough") && !it.theirs.text.contains(" SOA ns.dns.");
-            let settles = is_import && (it.theirs.is_nx() || went_on) && it.ours.code() == "NOERROR";
+            // `dns64` of CoreDNS makes a name without data of that NXDOMAIN (S-20).
+            let is_made = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && it.theirs.is_nodata()
+                && it.also("A").is_some_and(|(_, theirs)| theirs.is_nx());
+            let settles =
+                is_import && (it.theirs.is_nx() || went_on || is_made) && it.ours.code() == "NOERROR";
             it.settle(settles)
         },
     },
@@ -548,7 +529,8 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-208",
         reason: "imports are selected by `labels`; CoreDNS selects them by `namespace_labels`",
         settle: |it| {
-            let import = it.case.objects.iter().find(|object| {
+            // Of two of one name the API server has the last.
+            let import = it.case.objects.iter().rfind(|object| {
                 let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
                 let name = format!(".{}.{}.svc.clusterset.local.", of("name"), of("namespace"));
                 object["kind"] == "ServiceImport" && format!(".{}", it.question.lower).ends_with(&name)
@@ -560,38 +542,6 @@ pub(crate) const KNOWN: &[Known] = &[
                 (false, true) => !it.ours.is_data(),
                 _ => false,
             };
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-174",
-        reason: "labels in front of a whole reverse name of IPv6 make it no address; CoreDNS passes over up to three",
-        settle: |it| {
-            let left = it.question.lower.strip_suffix(".ip6.arpa.").unwrap_or_default();
-            let more = left.split('.').count().saturating_sub(NIBBLES);
-            let settles = it.question.qtype == "PTR"
-                && (1..=3).contains(&more)
-                && it.theirs.records("answer").any(|record| record.contains(" PTR "))
-                && !it.ours.is_data();
-            it.settle(settles)
-        },
-    },
-    Known {
-        rule: "K-175",
-        reason: "a reverse name above an address is NODATA, and so goes nowhere else",
-        settle: |it| {
-            let below = format!(".{}", it.question.lower);
-            let of = |object: &Value| object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
-            let shown = |object: &&Value| it.case.shows(&of(object));
-            let services = it.case.objects.iter().filter(|object| object["kind"] == "Service").filter(shown);
-            let ips =
-                services.flat_map(|service| service["spec"]["clusterIPs"].as_array().into_iter().flatten());
-            let ips = ips.filter_map(|ip| ip.as_str()?.parse::<IpAddr>().ok());
-            let slices = it.slices().filter(|(slice, of)| of.is_some() && shown(slice));
-            let mut all = slices.flat_map(|(slice, _)| ready(slice)).chain(ips);
-            let stands = it.question.lower.ends_with(".arpa.") && all.any(|ip| reverse(ip).ends_with(&below));
-            drop(all);
-            let settles = stands && it.ours.is_nodata() && it.ours.text.contains(" SOA ns.dns.");
             it.settle(settles)
         },
     },

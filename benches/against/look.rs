@@ -83,7 +83,7 @@ impl Case {
     /// Whether a namespace is there and the stanza shows it.
     pub(crate) fn shows(&self, ns: &str) -> bool {
         let named = |object: &&Value| object["kind"] == "Namespace" && object["metadata"]["name"] == ns;
-        let Some(object) = self.objects.iter().find(named) else { return false };
+        let Some(object) = self.objects.iter().rfind(named) else { return false };
         self.option("namespaces").is_none_or(|list| list.split(' ').any(|one| one == ns))
             && self.option("namespace_labels").is_none_or(|selector| selects(selector, object))
     }

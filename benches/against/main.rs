@@ -13,6 +13,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a run that cannot go on has failed")]
 
+mod aliases;
 #[path = "../../tests/api/mod.rs"]
 mod api;
 mod around;
@@ -35,12 +36,14 @@ mod questions;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/parity/reply.rs"]
 mod reply;
+mod reverse;
+mod searches;
 mod smaller;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/parity/upstream.rs"]
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -55,7 +58,7 @@ use fastrand::Rng;
 use signpost::time::Clock;
 
 use case::{Case, Place};
-use judge::{Verdict, ask, hidden, judge, seen};
+use judge::{Verdict, ask, hidden, judge, seen, targets};
 use pair::{Pair, Refused};
 use questions::Question;
 use smaller::Shrinking;
@@ -79,6 +82,9 @@ struct Flags {
     /// Only cases whose Corefile has this word.
     #[arg(long)]
     word: Option<String>,
+    /// Prints Corefile, files and objects of the cases, and asks nothing.
+    #[arg(long)]
+    print: bool,
     /// What `cargo bench` passes; without meaning.
     #[arg(long, hide = true)]
     bench: bool,
@@ -151,6 +157,11 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
     if flags.word.as_ref().is_some_and(|word| !case.has(word)) {
         return;
     }
+    if flags.print {
+        tally.cases += 1;
+        say(&show(&case));
+        return;
+    }
     let mut pair = match Pair::start(binary, &case, upstream) {
         Ok(pair) => pair,
         Err(Refused::Both) => {
@@ -171,9 +182,10 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
         }
     };
     let asked = ask(&mut pair, &questions);
+    let targets = targets(&mut pair, &asked);
     drop(pair);
     let hidden = hidden(binary, &case, upstream, &questions);
-    let seen = seen(&case, &asked, &hidden);
+    let seen = seen(&case, &asked, &hidden, targets);
     tally.cases += 1;
     tally.questions += asked.len();
     for word in case.words() {
@@ -181,6 +193,7 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
         *tally.words.entry(word.to_owned()).or_default() += 1;
     }
     let mut smaller = 0;
+    let mut told = BTreeSet::new();
     for (nth, one) in asked.iter().enumerate() {
         match judge(&case, &seen, one) {
             Verdict::Same => tally.same += 1,
@@ -192,8 +205,17 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
                 let count = tally.wrong.entry(kind.clone()).or_default();
                 *count += 1;
                 if *count > flags.shown || smaller == SMALLER {
+                    // Where it was is told all the same: another case may have another reason.
+                    if told.insert(kind.clone()) {
+                        say(&format!(
+                            "== {kind} (--seed {seed} --cases 1), again: {:?} {}",
+                            one.question.via,
+                            one.question.text()
+                        ));
+                    }
                     continue;
                 }
+                told.insert(kind.clone());
                 smaller += 1;
                 let is_around = |other: &&Question| {
                     other.lower.ends_with(&one.question.lower) && **other != *one.question
@@ -245,8 +267,11 @@ fn report(tally: &Tally, minutes: f64) {
     for (rule, count) in &tally.rules {
         let reason = known::KNOWN
             .iter()
+            .chain(reverse::REVERSE)
             .chain(outside::OUTSIDE)
+            .chain(aliases::ALIASES)
             .chain(around::AROUND)
+            .chain(searches::SEARCHES)
             .map(|one| (one.rule, one.reason))
             .chain([
                 ("K-012", "what does not fit is cut record by record, at 1232 bytes or less; the whole is compared over TCP"),

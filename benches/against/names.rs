@@ -12,7 +12,7 @@ use crate::harness::{Via, reverse};
 use crate::questions::Question;
 
 /// Types that each name is asked for: from these the exceptions learn which names there are.
-const ALWAYS: &[&str] = &["A", "AAAA", "SRV", "PTR", "TXT"];
+pub(crate) const ALWAYS: &[&str] = &["A", "AAAA", "SRV", "PTR", "TXT"];
 
 /// Types of which each name is asked for two.
 const SOMETIMES: &[&str] =

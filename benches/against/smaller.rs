@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::net::SocketAddr;
 
 use crate::case::Case;
-use crate::judge::{Asked, Verdict, ask, hidden, judge, seen};
+use crate::judge::{Asked, Verdict, ask, hidden, judge, seen, targets};
 use crate::pair::Pair;
 use crate::questions::Question;
 
@@ -31,9 +31,10 @@ impl Shrinking<'_> {
         let mut pair = Pair::start(self.binary, case, self.upstream).ok()?;
         let questions = || self.around.iter().chain([&self.question]);
         let asked = ask(&mut pair, questions());
+        let targets = targets(&mut pair, &asked);
         drop(pair);
         let hidden = hidden(self.binary, case, self.upstream, questions());
-        let seen = seen(case, &asked, &hidden);
+        let seen = seen(case, &asked, &hidden, targets);
         let last: &Asked<'_> = asked.last()?;
         match judge(case, &seen, last) {
             Verdict::Wrong(kind) if kind == self.kind => {

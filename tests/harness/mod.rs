@@ -416,7 +416,9 @@ pub(crate) fn text(reply: &[u8], query: &[u8]) -> String {
     if message.answers.iter().skip(aliases).any(|record| is_alias(&record)) {
         text.push_str("a CNAME stands behind other records\n");
     }
-    let owner = message.queries.first().map(|question| question.name().to_ascii()).unwrap_or_default();
+    let asked = Message::from_vec(query).ok();
+    let owner = asked.as_ref().unwrap_or(&message).queries.first().map(|question| question.name().to_ascii());
+    let owner = owner.unwrap_or_default();
     let (alias_records, others) = message.answers.split_at(aliases);
     alias_records.iter().for_each(|record| line(&mut text, "answer", &show(record, &owner)));
     section(&mut text, "answer", others, &owner);
