@@ -128,6 +128,27 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "S-20, TTL",
+        reason: "`dns64` asks the steps behind it for A; CoreDNS asks from the top, where `rewrite ttl` may take the question",
+        settle: |it| {
+            let made = |reply: &Reply| -> Option<String> {
+                let record = reply.records("answer").find(|record| record.contains(" AAAA 64:ff9b::"))?;
+                record.split(' ').nth(1).map(ToOwned::to_owned)
+            };
+            let (Some(ours), Some(theirs)) = (made(it.ours), made(it.theirs)) else { return false };
+            let options = it.case.options();
+            let is_of_rule = options
+                .split("; ")
+                .any(|line| line.starts_with("rewrite ttl ") && line.ends_with(&format!(" {theirs}")));
+            let settles = it.case.has("dns64") && it.question.qtype == "AAAA" && is_of_rule && ours != theirs;
+            if settles {
+                let (from, to) = (format!(" {theirs} AAAA 64:ff9b::"), format!(" {ours} AAAA 64:ff9b::"));
+                it.theirs.text = it.theirs.text.replace(&from, &to);
+            }
+            settles
+        },
+    },
+    Known {
         rule: "S-20, DO and CD",
         reason: "who validates gets nothing that `dns64` made",
         settle: |it| {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::case::Case;
 use crate::exceptions::Seen;
-use crate::look::{Said, has, selects, without_option, without_weight};
+use crate::look::{Said, has, is_bare, selects, without_option, without_weight};
 use crate::questions::Question;
 use crate::reply::Reply;
 
@@ -203,7 +203,9 @@ pub(crate) const KNOWN: &[Known] = &[
             // A class that `rewrite` makes IN is answered like IN.
             let made = it.theirs.code() == "REFUSED" && it.case.options().contains("rewrite class CH IN");
             let as_in = |(ours, _): &(Reply, Reply)| ours.code() == it.ours.code();
-            let made = made && it.also(&it.question.qtype).is_none_or(as_in);
+            // It is the only rule that such a question meets, and nobody may know the name that it came with.
+            let alone = it.case.options().matches("rewrite ").count() > 1 && is_bare(it.ours, "SERVFAIL");
+            let made = made && (alone || it.also(&it.question.qtype).is_none_or(as_in));
             let settles = other && (it.ours.code() == "REFUSED" || made);
             it.settle(settles)
         },
