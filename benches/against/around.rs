@@ -128,6 +128,27 @@ pub(crate) const AROUND: &[Known] = &[
         },
     },
     Known {
+        rule: "S-11, C-01",
+        reason: "`rewrite` knows a name again whatever its letters; what CoreDNS's cache keeps has those of who asked first, and its answers \
+                 are not rewritten back then",
+        settle: |it| {
+            let options = it.case.options();
+            let is_kept = |owner: &&str| {
+                let lower = owner.to_ascii_lowercase();
+                let rewritten = !it.ours.text.to_ascii_lowercase().contains(&format!("answer {lower} "));
+                **owner != *lower && rewritten && options.split([' ', ';']).any(|word| word == lower)
+            };
+            let owners = it.theirs.records("answer").filter_map(|record| record.split(' ').next());
+            let kept: Vec<String> = owners.filter(is_kept).map(|owner| format!("answer {owner} ")).collect();
+            let settles = it.case.has("cache") && it.ours.text.contains("answer @ ") && !kept.is_empty();
+            if settles {
+                let back = |text: String, owner: &String| text.replace(owner.as_str(), "answer @ ");
+                it.theirs.text = kept.iter().fold(it.theirs.text.clone(), back);
+            }
+            settles
+        },
+    },
+    Known {
         rule: "S-20, TTL",
         reason: "`dns64` asks the steps behind it for A; CoreDNS asks from the top, where `rewrite ttl` may take the question",
         settle: |it| {
