@@ -174,6 +174,12 @@ fn is_left_of(cut: &Reply, whole: &Reply) -> bool {
         && has(cut, "tc") != ["answer", "authority"].into_iter().all(is_all)
 }
 
+/// Whether a reply has nothing of what the other one answers, which another block gave.
+fn is_other(cut: &Reply, whole: &Reply) -> bool {
+    let has = |record: &str| whole.records("answer").any(|one| one.eq_ignore_ascii_case(record));
+    cut.code() != whole.code() || cut.is_data() && !cut.records("answer").any(has)
+}
+
 /// Whether all that ours may lack are additional records, which TC of ours says nothing about (K-012).
 fn lacks_additional(ours: &Reply, theirs: &Reply) -> bool {
     let all = |reply: &Reply, section: &str| -> Vec<String> {
@@ -212,7 +218,8 @@ pub(crate) fn judge(case: &Case, names: &Names, asked: &Asked<'_>) -> Verdict {
         && has(&asked.theirs, "tc")
         && (has(&asked.ours, "tc") || lacks_additional(&asked.ours, &asked.theirs))
         && asked.ours.code() == asked.theirs.code()
-        && [ours, theirs].iter().all(|whole| whole.code() != asked.ours.code())
+        && is_other(&asked.ours, ours)
+        && is_other(&asked.theirs, theirs)
     {
         return Verdict::Meant(vec!["K-012, S-22".to_owned()]);
     }

@@ -155,8 +155,7 @@ pub fn assemble(
         .filter(|nsid| edns.is_some() && fixed + 4 + nsid.len() <= shape.limit);
     let options = ede_size + nsid.map_or(0, |nsid| 4 + nsid.len());
     let opt_size = if edns.is_some() { OPT + options } else { 0 };
-    let mut writer =
-        Writer { out, at: HEADER, limit: shape.limit.saturating_sub(opt_size), targets: [0; TARGETS] };
+    let mut writer = Writer { out, at: HEADER, limit: shape.limit.saturating_sub(opt_size), targets: None };
     writer.bytes(question.typed());
     writer.bytes(&question.qtype.to_be_bytes());
     writer.bytes(&question.qclass.to_be_bytes());
@@ -275,8 +274,8 @@ struct Writer<'a> {
     at: usize,
     /// The most bytes for now.
     limit: usize,
-    /// Where the RDATA of the first records went.
-    targets: [u16; TARGETS],
+    /// Where the names in the RDATA of the first records went; nothing before the first record that has one.
+    targets: Option<[u16; TARGETS]>,
 }
 
 impl Writer<'_> {
@@ -330,7 +329,7 @@ impl Writer<'_> {
                     None => self.bytes(name),
                 }
             }
-            Owner::Target(id) => match self.targets.get(usize::from(id)) {
+            Owner::Target(id) => match self.targets.as_ref().and_then(|all| all.get(usize::from(id))) {
                 // A pointer has 14 bits; 0 is the header, never a target.
                 Some(&place) if place != 0 && place < 0x4000 => self.pointer(usize::from(place)),
                 _ => sections.by_id(id).is_some_and(|record| self.name(sections.target(record))),
@@ -365,7 +364,10 @@ impl Writer<'_> {
         if !fixed {
             return false;
         }
-        if let Some(place) = self.targets.get_mut(usize::from(record.id)) {
+        // Addresses, which most replies are made of, have no name to point to.
+        if !matches!(record.rtype, rtype::A | rtype::AAAA | rtype::SOA)
+            && let Some(place) = self.targets.get_or_insert([0; TARGETS]).get_mut(usize::from(record.id))
+        {
             *place = u16::try_from(self.at + target_offset(record.rtype)).unwrap_or(0);
         }
         self.bytes(rdata) && pointer.is_none_or(|place| self.pointer(place))

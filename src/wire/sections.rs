@@ -342,16 +342,19 @@ pub struct Rdata<'a> {
 
 impl Rdata<'_> {
     /// Bytes as they are.
+    #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// A 16-bit number.
+    #[inline]
     pub fn word(&mut self, value: u16) {
         self.bytes(&value.to_be_bytes());
     }
 
     /// A 32-bit number.
+    #[inline]
     pub fn long(&mut self, value: u32) {
         self.bytes(&value.to_be_bytes());
     }

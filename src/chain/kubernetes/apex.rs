@@ -77,9 +77,9 @@ impl Lookup<'_> {
             rdata.zone_pointer(self.question, self.left);
             rdata.bytes(b"\x0ahostmaster");
             rdata.zone_pointer(self.question, self.left);
-            for number in [self.serial(), 7200, 1800, 86_400, ttl] {
-                rdata.long(number);
-            }
+            // All at once: a denial is made for each of a resolver's search list.
+            let numbers = [self.serial(), 7200, 1800, 86_400, ttl].map(u32::to_be_bytes);
+            rdata.bytes(numbers.as_flattened());
         });
     }
 
