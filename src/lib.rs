@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod app;
 pub mod cache;
+mod cgroup;
 pub mod chain;
 pub mod corefile;
 pub mod flags;

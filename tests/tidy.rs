@@ -17,6 +17,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("corefile", &[]),
     ("tls", &[]),
     ("yaml", &[]),
+    // What the machine grants.
+    ("cgroup", &[]),
     // Whatever runs beside queries goes on after a panic.
     ("panics", &[]),
     ("logging", &["panics"]),
@@ -84,7 +86,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Of the Corefile what is spoken at a listener. Sync: the beat that says whether the process stood still.
     (
         "server",
-        &["wire", "chain", "metrics", "time", "sync", "forward", "tls", "corefile::Transport", "panics"],
+        &[
+            "wire",
+            "chain",
+            "metrics",
+            "time",
+            "sync",
+            "forward",
+            "tls",
+            "corefile::Transport",
+            "panics",
+            // As many workers as there are processors.
+            "cgroup",
+        ],
     ),
     // Time: the server's own requests for `/health` are measured. Of the cache how much there is, and of loops what is known
     // of them, and what is spoken at a listener, for /metrics.
@@ -109,8 +123,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "tools",
         &[
-            "admin", "app", "cache", "chain", "corefile", "flags", "forward", "logging", "metrics", "source",
-            "observe", "store", "time", "wire", "yaml", "zone",
+            "admin", "app", "cache", "cgroup", "chain", "corefile", "flags", "forward", "logging", "metrics",
+            "source", "observe", "store", "time", "wire", "yaml", "zone",
         ],
     ),
 ];

@@ -318,4 +318,10 @@ impl Cache {
         let shards = &self.store(kind).shards;
         Usage { entries: shards.len(), bytes: shards.weight(), budget: shards.capacity() }
     }
+
+    /// How much all kinds together may take. Unit: bytes. Cost: as `usage`, for each kind.
+    #[must_use]
+    pub fn budget(&self) -> u64 {
+        [Kind::Positive, Kind::Negative, Kind::Failure].map(|kind| self.usage(kind).budget).iter().sum()
+    }
 }

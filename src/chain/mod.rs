@@ -73,7 +73,7 @@ mod signal;
 mod step;
 mod template;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timeouts;
 mod tls;
 mod transfer;

@@ -1,6 +1,7 @@
 //! Tests of the pipeline with scripted steps and a clock that stands still.
 
 mod access;
+mod bare;
 mod cache;
 mod frames;
 mod joins;
@@ -9,6 +10,8 @@ mod script;
 mod search;
 mod waiting;
 mod walk;
+
+pub(crate) use bare::Bare;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

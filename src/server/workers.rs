@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::task::Waker;
 use std::thread::JoinHandle;
@@ -16,6 +15,7 @@ use super::link::Link as _;
 use super::pulse::Pulse;
 use super::stream::StreamLimits;
 use super::worker::{Order, Orders, Phase, Worker, WorkerOptions};
+use crate::cgroup;
 use crate::chain::{Active, PipelineOptions, Socket};
 use crate::corefile::Transport as Scheme;
 use crate::forward::{Random, Streams};
@@ -266,85 +266,5 @@ impl Drop for Crew {
 pub fn worker_count() -> usize {
     let processors =
         rustix::thread::sched_getaffinity(None).map_or(1, |set| usize::try_from(set.count()).unwrap_or(1));
-    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    quota(&groups, Path::new("/sys/fs/cgroup")).map_or(processors, |quota| quota.min(processors)).max(1)
-}
-
-/// The least quota of the cgroups in a `/proc/self/cgroup`, mounted at `root`; `None` for no limit.
-fn quota(groups: &str, root: &Path) -> Option<usize> {
-    let mut least: Option<usize> = None;
-    for line in groups.lines() {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
-        let mounted = match controllers {
-            "" => root.to_owned(),
-            other if other.split(',').any(|one| one == "cpu") => root.join("cpu"),
-            _ => continue,
-        };
-        // Inside a container our own group is often mounted as the root, whatever its path says outside.
-        for group in Path::new(path.trim_start_matches('/')).ancestors() {
-            let found = group_quota(&mounted.join(group));
-            least = [least, found].into_iter().flatten().min();
-        }
-    }
-    least
-}
-
-/// The quota of one cgroup, `cpu.max` of version 2 or the two files of version 1.
-fn group_quota(group: &Path) -> Option<usize> {
-    let read = |file: &str| std::fs::read_to_string(group.join(file)).ok();
-    let text = read("cpu.max")
-        .or_else(|| Some(format!("{} {}", read("cpu.cfs_quota_us")?.trim(), read("cpu.cfs_period_us")?)))?;
-    processors(&text)
-}
-
-/// The processors that a limit and a period grant, rounded up; `None` for no limit (`max`, `-1`).
-fn processors(text: &str) -> Option<usize> {
-    let mut words = text.split_whitespace();
-    let limit: usize = words.next()?.parse().ok()?;
-    let period: usize = words.next()?.parse().ok().filter(|period| *period > 0)?;
-    Some(limit.div_ceil(period))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A folder with these files.
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (file, text) in files {
-            let file = dir.path().join(file);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        }
-        dir
-    }
-
-    #[test]
-    fn workers_follow_the_least_quota_above_them() {
-        let one = |files: &[(&str, &str)], groups: &str| quota(groups, tree(files).path());
-        // In a container: the own group is the root.
-        assert_eq!(one(&[("cpu.max", "10000 100000\n")], "0::/\n"), Some(1));
-        assert_eq!(one(&[("cpu.max", "250000 100000\n")], "0::/\n"), Some(3));
-        assert_eq!(one(&[("cpu.max", "max 100000\n")], "0::/\n"), None);
-        assert_eq!(one(&[("cpu.max", "150000 100000\n")], "0::/kubepods/pod1/c\n"), Some(2));
-        // Outside of one, as a unit of systemd: its own group and the slice above it.
-        let unit: &[(&str, &str)] =
-            &[("a.slice/cpu.max", "400000 100000"), ("a.slice/b/cpu.max", "150000 100000")];
-        assert_eq!(one(unit, "0::/a.slice/b\n"), Some(2));
-        assert_eq!(
-            one(&[("a.slice/cpu.max", "100000 100000"), ("a.slice/b/cpu.max", "max 1")], "0::/a.slice/b"),
-            Some(1)
-        );
-        // Version 1.
-        let old: &[(&str, &str)] =
-            &[("cpu/pod/cpu.cfs_quota_us", "50000\n"), ("cpu/pod/cpu.cfs_period_us", "100000\n")];
-        assert_eq!(one(old, "5:memory:/pod\n4:cpu,cpuacct:/pod\n"), Some(1));
-        let free: &[(&str, &str)] =
-            &[("cpu/cpu.cfs_quota_us", "-1\n"), ("cpu/cpu.cfs_period_us", "100000\n")];
-        assert_eq!(one(free, "4:cpu,cpuacct:/\n"), None);
-        assert_eq!(one(&[], "nonsense\n\n::\n"), None);
-        assert_eq!(one(&[("cpu.max", "100 0")], "0::/"), None);
-    }
+    cgroup::processors().map_or(processors, |quota| quota.min(processors)).max(1)
 }

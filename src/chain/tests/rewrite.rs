@@ -5,27 +5,8 @@ use proptest::prelude::*;
 use super::script::address;
 use super::*;
 use crate::chain::build::{BuildOptions, build};
-use crate::chain::{Parts, StoreSpec};
 use crate::corefile::NoImports;
-use crate::store::{Store, Wanted};
 use crate::wire::{NameText, Owner, show_name};
-
-/// Parts of blocks that need none.
-pub(super) struct Bare;
-
-impl Parts for Bare {
-    fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
-        Store::new(wanted, Clock::manual(Wall(0))).0
-    }
-
-    fn tallies(&mut self, _: &str, _: &str) -> Arc<[crate::metrics::Tally]> {
-        Arc::new([])
-    }
-
-    fn interfaces(&self) -> Vec<(String, std::net::IpAddr)> {
-        Vec::new()
-    }
-}
 
 /// The plan of a Corefile with a step behind its own ones; `None` where it can't be served.
 pub(super) fn built(text: &str, last: Box<dyn Step>) -> Option<Arc<Plan>> {

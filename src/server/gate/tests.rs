@@ -3,11 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::proxy::{Front, Header, MOST, Origin, read};
-use crate::chain::{BuildOptions, Parts, ProxyPolicy, StoreSpec, build};
+use crate::chain::tests::Bare;
+use crate::chain::{BuildOptions, ProxyPolicy, build};
 use crate::corefile::{NoImports, parse};
 use crate::server::proxies::Proxies;
-use crate::store::{Store, Wanted};
-use crate::time::{Clock, Tick, Wall};
+use crate::time::Tick;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,23 +89,6 @@ fn no_bytes_do_harm() {
         if let Front::Header(header) = read(&bytes) {
             assert!(header.length <= bytes.len() && header.length <= MOST);
         }
-    }
-}
-
-/// Parts that nothing is served from.
-struct Bare;
-
-impl Parts for Bare {
-    fn store(&mut self, _: &StoreSpec, wanted: Wanted) -> Arc<Store> {
-        Store::new(wanted, Clock::manual(Wall(0))).0
-    }
-
-    fn tallies(&mut self, _: &str, _: &str) -> Arc<[crate::metrics::Tally]> {
-        Arc::new([])
-    }
-
-    fn interfaces(&self) -> Vec<(String, IpAddr)> {
-        Vec::new()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -107,7 +107,7 @@ pub(in crate::tools) fn doctor(args: &DoctorArgs) -> Ended {
             let numbers = Numbers::read(&text);
             let own: Vec<IpAddr> = crate::app::interfaces().into_iter().map(|(_, ip)| ip).collect();
             server::look(&numbers, &own, &mut found);
-            let limit = memory::limit(Path::new("/sys/fs/cgroup"));
+            let limit = memory::limit();
             memory::look(&numbers, &limit, &mut found);
             running(args.metrics, &numbers, &limit, &mut found);
         }

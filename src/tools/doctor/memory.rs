@@ -1,20 +1,13 @@
 //! The memory that the container may use beside what the server needs.
 
-use std::path::Path;
-
 use super::args::Findings;
 use super::numbers::Numbers;
+use crate::cgroup;
 use crate::chain::explain::Holds;
 
-/// The limit of the container, from its cgroup (version 2, else 1). Unit: bytes. Errors: why it is not known, in words.
-pub(super) fn limit(root: &Path) -> Result<Option<u64>, String> {
-    let second = root.join("memory.max");
-    let first = root.join("memory/memory.limit_in_bytes");
-    let text = std::fs::read_to_string(&second).or_else(|_| std::fs::read_to_string(first));
-    let text =
-        text.map_err(|error| format!("the memory limit of this container ({}): {error}", second.display()))?;
-    // Version 1 says a number near to 2^63 where there is none.
-    Ok(text.trim().parse::<u64>().ok().filter(|limit| *limit < 1 << 60))
+/// The limit of the container. Unit: bytes. Errors: why it is not known, in words.
+pub(super) fn limit() -> Result<Option<u64>, String> {
+    cgroup::memory().map_err(|error| format!("the memory limit of this container: {error}"))
 }
 
 /// Bytes as MiB.
