@@ -6,6 +6,8 @@ pub mod cache;
 mod cgroup;
 pub mod chain;
 pub mod corefile;
+#[cfg(feature = "quic")]
+mod datagrams;
 pub mod flags;
 pub mod forward;
 #[cfg(feature = "fuzzing")]

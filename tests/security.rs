@@ -13,6 +13,8 @@ mod files;
 mod held;
 #[path = "security/http.rs"]
 mod http;
+#[path = "security/http2.rs"]
+mod http2;
 #[path = "security/linked.rs"]
 mod linked;
 #[path = "security/page.rs"]

@@ -19,6 +19,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("yaml", &[]),
     // What the machine grants.
     ("cgroup", &[]),
+    // Sockets of QUIC, to clients and to upstreams.
+    ("datagrams", &[]),
     // Whatever runs beside queries goes on after a panic.
     ("panics", &[]),
     ("logging", &["panics"]),
@@ -50,7 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("zone", &["wire"]),
     // Zones over the network. Time: deadlines of an SOA.
     ("transfer", &["wire", "zone", "time", "panics"]),
-    ("forward", &["wire", "metrics", "time", "panics"]),
+    ("forward", &["wire", "metrics", "time", "panics", "datagrams"]),
     (
         "chain",
         &[
@@ -98,6 +100,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "panics",
             // As many workers as there are processors.
             "cgroup",
+            "datagrams",
         ],
     ),
     // Time: the server's own requests for `/health` are measured. Of the cache how much there is, and of loops what is known
@@ -163,6 +166,7 @@ const UNSAFE: &[(&str, &str)] = &[
         "src/server/kernel.rs",
         "recvmmsg, sendmmsg, control messages and what gives memory back have no safe form",
     ),
+    ("src/datagrams.rs", "that datagrams are not joined has no safe form"),
     ("src/server/sockopt.rs", "filters, times of arrival and fill levels of sockets have no safe form"),
     ("src/store/prefetch.rs", "a hint to the processor has no safe form"),
     ("tests/allocations.rs", "a global allocator has no safe form"),

@@ -17,6 +17,8 @@ mod audit;
 mod chance;
 #[path = "watch/converge.rs"]
 mod converge;
+#[path = "watch/deaf.rs"]
+mod deaf;
 #[path = "watch/envtest.rs"]
 mod envtest;
 #[path = "watch/fresh.rs"]

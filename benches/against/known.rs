@@ -472,14 +472,14 @@ pub(crate) const KNOWN: &[Known] = &[
         reason: "with `bind`, the bound addresses are our own addresses, also outside and behind an alias",
         settle: |it| {
             let name = it.question.lower.as_str();
+            // An alias of a zone file may lead to one of the cluster.
+            let targets = it.ours.records("answer").filter_map(|one| Some(one.split_once(" CNAME ")?.1));
+            let names: Vec<String> = targets.map(str::to_ascii_lowercase).chain([name.to_owned()]).collect();
             let to_own = it.case.objects.iter().any(|object| {
                 let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+                let begin = format!("{}.{}.svc.", of("name"), of("namespace"));
                 object["spec"]["externalName"].as_str().is_some_and(|name| name.starts_with("ns.dns."))
-                    && name.trim_start_matches("_._.").starts_with(&format!(
-                        "{}.{}.svc.",
-                        of("name"),
-                        of("namespace")
-                    ))
+                    && names.iter().any(|name| name.trim_start_matches("_._.").starts_with(&begin))
             });
             // As it is, or as `dns64` shows it.
             let is_there =

@@ -4,6 +4,9 @@ use crate::known::{Known, without_ttls};
 use crate::look::without_weight;
 use crate::reply::Reply;
 
+/// The most that an answer may have aged between two questions. Unit: seconds.
+const AGE: u32 = 3;
+
 /// All of them, in the order in which they are taken out.
 pub(crate) const OUTSIDE: &[Known] = &[
     Known {
@@ -30,14 +33,32 @@ pub(crate) const OUTSIDE: &[Known] = &[
             let outside = ["out.example.", "other.example."];
             // A view has a stanza of its own.
             let stanzas = it.case.words().filter(|word| word.head.starts_with("kubernetes "));
-            let mut ttls = stanzas.map(|word| {
+            let ttls = stanzas.map(|word| {
                 let mut lines = word.lines.iter();
-                lines.find_map(|line| line.strip_prefix("ttl ")).unwrap_or("5")
+                let ttl = lines.find_map(|line| line.strip_prefix("ttl "));
+                ttl.and_then(|ttl| ttl.parse().ok()).unwrap_or(5)
             });
+            // CoreDNS keeps them, no longer than `cache` says, and they grow older there.
+            let caches =
+                it.case.words().filter(|word| word.head == "cache" || word.head.starts_with("cache "));
+            let bounds: Vec<u32> = caches
+                .flat_map(|word| {
+                    let line =
+                        word.lines.iter().find_map(|line| line.strip_prefix("success ")?.split(' ').nth(1));
+                    [word.head.split(' ').nth(1).unwrap_or("3600"), line.unwrap_or("3600")]
+                })
+                .filter_map(|bound| bound.parse().ok())
+                .collect();
+            let kept = |ttl: u32| {
+                let old =
+                    bounds.iter().flat_map(|most| (0..=AGE).map(|age| ttl.min(*most).saturating_sub(age)));
+                old.chain([ttl]).collect::<Vec<_>>()
+            };
+            let mut ttls = ttls.flat_map(kept);
             let own = it.case.words().find(|word| word.head.starts_with("k8s_external "));
             let has_ttl = own.is_some_and(|word| word.lines.iter().any(|line| line == "ttl 60"));
-            let own = if has_ttl { "60" } else { "5" };
-            let spelled = |reply: &Reply, from: &str| -> Vec<String> {
+            let own = if has_ttl { 60 } else { 5 };
+            let spelled = |reply: &Reply, from: u32| -> Vec<String> {
                 let from = format!(" {from} srv ");
                 let text = reply.text.to_ascii_lowercase();
                 let mut lines: Vec<String> = text

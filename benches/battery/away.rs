@@ -26,6 +26,9 @@ pub(crate) const LISTS: &[Call] = &[Call::List, Call::InitialWatch];
 /// How long a server is left alone before memory is read.
 pub(crate) const REST: Duration = Duration::from_secs(2);
 
+/// How long after its lists a server has given back what only they needed: signpost looks every three seconds.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// How long an outage goes on with nobody asking.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -152,8 +155,8 @@ fn hasty(moments: &[Duration]) -> usize {
 fn gone(stage: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let api = small_api();
     let mut rig = Rig::synced(kind, &Plan::small(&api))?;
-    // Buffers and heaps are warm before memory is read.
-    Beside::start_for(rig.addr, Names::Cluster(SMALL), RATE, REST)?;
+    // Buffers and heaps are warm before memory is read, and what the lists have left is given back.
+    Beside::start_for(rig.addr, Names::Cluster(SMALL), RATE, SETTLED)?;
     let before = rig.subject.rss()?;
     let logged = api.requests().len();
     let load = Beside::start(rig.addr, Names::Cluster(SMALL), RATE)?;

@@ -23,13 +23,14 @@ pub(crate) enum Share {
     /// So many hundredths of one processor.
     Processor(u64),
     /// So many bytes.
+    #[allow(dead_code, reason = "the soak gives a share of a processor alone")]
     Memory(u64),
 }
 
 impl Cage {
     /// A group with nothing but this share. Errors: why none can be had here, for a row that is not run then.
     pub(crate) fn new(share: Share) -> anyhow::Result<Self> {
-        let name = format!("signpost-battery-{}", std::process::id());
+        let name = format!("signpost-bench-{}", std::process::id());
         let second = Path::new(ROOT).join("cgroup.controllers").is_file();
         let controller = match share {
             Share::Processor(_) => "cpu",

@@ -16,6 +16,9 @@ use super::row::{Found, Row, Stage};
 /// Messages of each kind that are timed.
 const TIMED: usize = 1000;
 
+/// How often each kind is timed.
+const TURNS: usize = 9;
+
 /// Options without content in one message.
 const OPTIONS: usize = 16_000;
 
@@ -35,7 +38,7 @@ const STEP: Duration = Duration::from_millis(1);
 pub(crate) const ROWS: [Row; 2] = [
     Row {
         id: "W34",
-        what: "1,000 messages with 16,000 EDNS options each, and 1,000 plain ones, over one TCP connection each",
+        what: "1,000 messages with 16,000 EDNS options each, and 1,000 plain ones, over one TCP connection each, nine times in turn",
         bar: "all answered; ≤ 1 ms of a processor for one; ≤ 10 × a plain one",
         run: options,
     },
@@ -104,15 +107,26 @@ fn options(_: &Stage, kind: &Kind) -> anyhow::Result<Found> {
     let (plain, many) = (encode(7, &service_labels(1)), many()?);
     // Buffers are made, and the processor is awake.
     cost(&rig, &plain, TIMED)?;
-    let (usual, answered) = cost(&rig, &plain, TIMED)?;
-    let (long, replies) = cost(&rig, &many, TIMED)?;
-    if answered < TIMED || usual.is_zero() {
+    // In turn, and the middle of each: which processor the kernel runs the two ends on makes up half of a cost or more.
+    let (mut usual, mut long, mut answered, mut replies) = (Vec::new(), Vec::new(), 0, 0);
+    for _ in 0..TURNS {
+        let (plain, many) = (cost(&rig, &plain, TIMED)?, cost(&rig, &many, TIMED)?);
+        usual.push(plain.0);
+        long.push(many.0);
+        (answered, replies) = (answered + plain.1, replies + many.1);
+    }
+    let middle = |mut all: Vec<Duration>| {
+        all.sort();
+        all.get(TURNS / 2).copied().unwrap_or_default()
+    };
+    let (usual, long, all) = (middle(usual), middle(long), TURNS * TIMED);
+    if answered < all || usual.is_zero() {
         return Ok(Found::not_run(format!(
-            "{answered} of {TIMED} plain messages were answered, at {usual:?} each"
+            "{answered} of {all} plain messages were answered, at {usual:?} each"
         )));
     }
     let mut found = Found::default();
-    found.judge(replies == TIMED, format!("{replies} of {TIMED} answered"));
+    found.judge(replies == all, format!("{replies} of {all} answered"));
     let micros = |time: Duration| format!("{:.0} µs", time.as_secs_f64() * 1e6);
     found.judge(long <= Duration::from_millis(1), format!("{} each", micros(long)));
     let times = long.as_secs_f64() / usual.as_secs_f64();

@@ -114,6 +114,13 @@ impl Subject {
         Ok(f64::from(u32::try_from(count)?))
     }
 
+    /// Threads.
+    #[allow(dead_code, reason = "only the soak counts them")]
+    pub(crate) fn threads(&self) -> anyhow::Result<f64> {
+        let count = std::fs::read_dir(format!("/proc/{}/task", self.pid()))?.count();
+        Ok(f64::from(u32::try_from(count)?))
+    }
+
     /// Processor time, user and system. Unit: seconds.
     #[allow(dead_code, reason = "only the soak asks")]
     pub(crate) fn processor_time(&self) -> anyhow::Result<f64> {

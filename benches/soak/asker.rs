@@ -264,7 +264,7 @@ fn seconds(tick: Tick) -> f64 {
 }
 
 /// A question as bytes, with EDNS so that no set is cut.
-fn encode(id: u16, question: Question) -> Vec<u8> {
+pub(crate) fn encode(id: u16, question: Question) -> Vec<u8> {
     let mut query = id.to_be_bytes().to_vec();
     query.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
     for label in question.name().split('.') {

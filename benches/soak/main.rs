@@ -4,18 +4,22 @@
 //!  Churn ── facts ──► FakeApi (tests/api, loopback) ◄──HTTP── the server, a process of its own
 //!    │  ▲                 ▲                                        ▲
 //!    │  └─ restores ── Trouble: one fault after another            │ UDP, TCP
-//!    ▼                    ▼                                        │
+//!    ▼                    ▼                                        ├── Load: half of what it can answer
 //!  Past: what was true when, and when faults were  ◄── judges ── Asker
 //! ```
 //!
-//! `cargo soak` runs for an hour and needs no more than a small part of a processor; `cargo soak --help` tells the rest. The
+//! `cargo soak` runs for an hour. The server has a share of a processor (where this process may make control groups); `Load` finds
+//! out how much it answers with that, and asks half as much all along. `cargo soak --help` tells the rest. The
 //! same seed makes the same choices, though not at the same moments. Ends with a table, and with an error if a bar is missed.
 
 // The fake is made for tests: what cannot go on ends the run.
 #[path = "../../tests/api/mod.rs"]
 mod api;
 mod asker;
+#[path = "../battery/cage.rs"]
+mod cage;
 mod churn;
+mod load;
 mod memory;
 mod past;
 #[path = "../cluster/subject.rs"]
@@ -39,6 +43,7 @@ use signpost::time::Clock;
 use api::FakeApi;
 use asker::{Asker, Tally};
 use churn::Churn;
+use load::Load;
 use memory::{Memory, SLOPE_FROM};
 use past::{FRESH, GRACE};
 use subject::Subject;
@@ -68,6 +73,9 @@ const SLOPE: f64 = 1.0 * MEBI;
 /// How many more files may be open in the last quarter than in the first: connections come and go.
 const FILES: f64 = 8.0;
 
+/// How many questions of the load may go unanswered. Unit: parts.
+const LOST: f64 = 1e-4;
+
 /// One MiB. Unit: bytes.
 const MEBI: f64 = 1_048_576.0;
 
@@ -78,9 +86,15 @@ struct Flags {
     /// How long, in minutes.
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
-    /// Questions a second.
+    /// Questions a second whose answers are judged.
     #[arg(long, default_value_t = 2000)]
     rate: u32,
+    /// The share of a processor that the server has, in hundredths; 0 for as much as there is.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=200))]
+    quota: u64,
+    /// What is asked beside, unjudged: so many hundredths of what the server can answer with its share.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=90))]
+    load: u8,
     /// The seed of all choices; a new one unless given.
     #[arg(long)]
     seed: Option<u64>,
@@ -125,9 +139,32 @@ fn main() -> anyhow::Result<()> {
         churn.api.url()
     );
     let program = flags.server.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_signpost").into());
+    // Taken away behind the server: dropped after it.
+    let cage = match flags.quota {
+        0 => None,
+        hundredths => cage::Cage::new(cage::Share::Processor(hundredths))
+            .inspect_err(|error| say(&format!("the server has the whole machine: {error:#}")))
+            .ok(),
+    };
     let mut subject = Subject::start(&program, &corefile, dir.path())?;
     wait_for_sync(&mut subject, &churn.api)?;
     say(&format!("the server is process {} on {addr}, and it knows its cluster", subject.pid()));
+    if let Some(cage) = &cage {
+        cage.hold(subject.pid())?;
+    }
+    let mut load = Load::new(addr, clock.clone(), &mut rng)?;
+    let (most, part) = (load.most(), f64::from(flags.load) / 100.0);
+    say(&format!(
+        "it answers {most:.0} questions a second; {:.0} are asked beside those that are judged",
+        most * part
+    ));
+    let load = (flags.load > 0 && most > 0.0)
+        .then(|| {
+            let stop = stop.clone();
+            std::thread::Builder::new().name("load".to_owned()).spawn(move || load.run(most * part, &stop))
+        })
+        .transpose()
+        .context("starting a thread")?;
 
     let tally = Arc::new(Mutex::new(Tally::default()));
     let asker = Asker {
@@ -163,6 +200,7 @@ fn main() -> anyhow::Result<()> {
             }
             memory.rss.push(subject.rss()?);
             memory.files.push(subject.files()?);
+            memory.threads.push(subject.threads()?);
         }
         if passed.as_secs() / 60 > minute {
             minute = passed.as_secs() / 60;
@@ -182,6 +220,9 @@ fn main() -> anyhow::Result<()> {
     }
     stop.store(true, Ordering::Relaxed);
     thread.join().map_err(|_| anyhow::anyhow!("the asker panicked"))??;
+    let beside =
+        load.map(|load| load.join().map_err(|_| anyhow::anyhow!("the load panicked"))).transpose()?;
+    let beside = beside.unwrap_or_default();
     let passed = clock.now().since(start).as_secs_f64();
     let share = (
         (subject.processor_time().unwrap_or(0.0) - used.0).max(0.0) / passed,
@@ -198,12 +239,14 @@ fn main() -> anyhow::Result<()> {
         memory: &memory,
         trouble: &trouble,
         churn: &churn,
+        beside,
+        quota: if cage.is_some() { flags.quota } else { 0 },
         log: &log,
         share,
         passed,
         seed,
     }));
-    match missed(&tally, &memory, &log).as_slice() {
+    match missed(&tally, &memory, beside, &log).as_slice() {
         [] => {
             say("All bars are met.");
             Ok(())
@@ -254,6 +297,10 @@ struct Run<'a> {
     trouble: &'a Trouble,
     /// Changes.
     churn: &'a Churn,
+    /// What came of the load.
+    beside: load::Done,
+    /// The server's share of a processor; 0 where it has none. Unit: hundredths.
+    quota: u64,
     /// What the server logged.
     log: &'a str,
     /// Processor time of the server and of the soak, in parts of one core.
@@ -273,6 +320,7 @@ fn summary(run: &Run<'_>) -> String {
     };
     let (first, last) = memory::quarters(&memory.rss);
     let (first_files, last_files) = memory::quarters(&memory.files);
+    let (first_threads, last_threads) = memory::quarters(&memory.threads);
     let episodes: u32 = run.trouble.counts.iter().sum();
     // An alias whose target nobody resolves is an error of its query each time: most of the log.
     let told: Vec<&str> = run.log.lines().filter(|line| !line.contains("plugin/errors")).collect();
@@ -280,6 +328,15 @@ fn summary(run: &Run<'_>) -> String {
     row("Seed", run.seed.to_string());
     row("Length", format!("{:.1} min", run.passed / 60.0));
     row("Questions, UDP and TCP", format!("{} and {}", tally.udp, tally.tcp));
+    row(
+        "Asked beside them, and lost",
+        format!(
+            "{} ({:.0} a second), {}",
+            run.beside.sent,
+            memory::float(run.beside.sent) / run.passed,
+            run.beside.sent.saturating_sub(run.beside.replies)
+        ),
+    );
     row("Wrong answers, SERVFAIL among them", format!("{}, {}", tally.wrong, tally.failed));
     row("Unanswered", tally.unanswered.to_string());
     row("Slowest answer", format!("{:.1} ms", tally.slowest.as_secs_f64() * 1e3));
@@ -302,11 +359,17 @@ fn summary(run: &Run<'_>) -> String {
         ),
     );
     row("RSS, largest of first and last quarter", format!("{:.1} and {:.1} MiB", first / MEBI, last / MEBI));
-    row("RSS, slope", format!("{:+.2} MiB an hour", memory.slope() / MEBI));
+    row("RSS, slope", format!("{:+.2} MiB an hour", memory::slope(&memory.rss) / MEBI));
     row("Open files, most in first and last quarter", format!("{first_files:.0} and {last_files:.0}"));
+    row("Threads, most in first and last quarter", format!("{first_threads:.0} and {last_threads:.0}"));
+    row(
+        "Slopes of files and threads",
+        format!("{:+.2} and {:+.2} an hour", memory::slope(&memory.files), memory::slope(&memory.threads)),
+    );
+    let of = if run.quota == 0 { String::new() } else { format!("; the server may have {} %", run.quota) };
     row(
         "Processor, server and soak",
-        format!("{:.1} % and {:.1} % of a core", run.share.0 * 100.0, run.share.1 * 100.0),
+        format!("{:.1} % and {:.1} % of a core{of}", run.share.0 * 100.0, run.share.1 * 100.0),
     );
     row(
         "Lines logged but for queries, warnings, errors",
@@ -337,7 +400,7 @@ fn quantile(times: &[u64], part: f64) -> u64 {
 }
 
 /// The bars that were missed.
-fn missed(tally: &Tally, memory: &Memory, log: &str) -> Vec<String> {
+fn missed(tally: &Tally, memory: &Memory, beside: load::Done, log: &str) -> Vec<String> {
     let mut missed = Vec::new();
     let mut bar = |met: bool, what: String| {
         if !met {
@@ -347,13 +410,23 @@ fn missed(tally: &Tally, memory: &Memory, log: &str) -> Vec<String> {
     bar(tally.udp + tally.tcp > 0, "nothing was asked".to_owned());
     bar(tally.wrong == 0, format!("{} wrong answers", tally.wrong));
     bar(tally.unanswered == 0, format!("{} questions without an answer", tally.unanswered));
+    let lost = beside.sent.saturating_sub(beside.replies);
+    bar(
+        memory::float(lost) <= memory::float(beside.sent) * LOST,
+        format!("{lost} of {} questions of the load without an answer", beside.sent),
+    );
     bar(!log.contains("panicked"), "the server panicked".to_owned());
     let (first, last) = memory::quarters(&memory.rss);
     bar(last <= first + GROWTH, format!("memory grew by {:.1} MiB", (last - first) / MEBI));
     if memory.rss.len() >= SLOPE_FROM * 60 {
-        bar(memory.slope() <= SLOPE, format!("memory grows by {:.2} MiB an hour", memory.slope() / MEBI));
+        bar(
+            memory::slope(&memory.rss) <= SLOPE,
+            format!("memory grows by {:.2} MiB an hour", memory::slope(&memory.rss) / MEBI),
+        );
     }
     let (first, last) = memory::quarters(&memory.files);
     bar(last <= first + FILES, format!("{:.0} more files are open", last - first));
+    let (first, last) = memory::quarters(&memory.threads);
+    bar(last <= first, format!("{:.0} more threads", last - first));
     missed
 }

@@ -1,4 +1,4 @@
-//! Memory and open files, a look a second, and whether they stay.
+//! Memory, open files and threads, a look a second, and whether they stay.
 
 /// Looks of the start that do not count: heaps and caches warm up. Unit: parts of all looks.
 const WARM_UP: usize = 10;
@@ -16,24 +16,24 @@ pub(crate) struct Memory {
     pub(crate) rss: Vec<f64>,
     /// Open files.
     pub(crate) files: Vec<f64>,
+    /// Threads.
+    pub(crate) threads: Vec<f64>,
 }
 
-impl Memory {
-    /// How fast memory grows behind the warm-up: least squares over the medians of minutes. Unit: bytes an hour.
-    pub(crate) fn slope(&self) -> f64 {
-        let warm = self.rss.get(self.rss.len() / WARM_UP..).unwrap_or_default();
-        let points: Vec<f64> = warm.chunks_exact(STEP.min(warm.len().max(1))).map(median).collect();
-        let count = float(points.len() as u64);
-        let mean_x = (count - 1.0) / 2.0;
-        let mean_y = points.iter().sum::<f64>() / count.max(1.0);
-        let (mut over, mut under) = (0.0, 0.0);
-        for (at, y) in points.iter().enumerate() {
-            let x = float(at as u64) - mean_x;
-            over += x * (y - mean_y);
-            under += x * x;
-        }
-        if under == 0.0 { 0.0 } else { over / under * (3600.0 / float(STEP as u64)) }
+/// How fast it grows behind the warm-up: least squares over the medians of minutes. Unit: that of the looks, an hour.
+pub(crate) fn slope(all: &[f64]) -> f64 {
+    let warm = all.get(all.len() / WARM_UP..).unwrap_or_default();
+    let points: Vec<f64> = warm.chunks_exact(STEP.min(warm.len().max(1))).map(median).collect();
+    let count = float(points.len() as u64);
+    let mean_x = (count - 1.0) / 2.0;
+    let mean_y = points.iter().sum::<f64>() / count.max(1.0);
+    let (mut over, mut under) = (0.0, 0.0);
+    for (at, y) in points.iter().enumerate() {
+        let x = float(at as u64) - mean_x;
+        over += x * (y - mean_y);
+        under += x * x;
     }
+    if under == 0.0 { 0.0 } else { over / under * (3600.0 / float(STEP as u64)) }
 }
 
 /// The largest of the first and of the last quarter.

@@ -1,4 +1,4 @@
-//! What is asked and set of a datagram socket under pressure; with `kernel`, the files with `unsafe`.
+//! What is asked and set of a datagram socket under pressure; with `kernel`, the files of this room with `unsafe`.
 #![allow(unsafe_code, reason = "filters, times of arrival and fill levels of sockets have no safe form")]
 
 use std::io;
@@ -38,20 +38,6 @@ pub(super) fn sift(socket: BorrowedFd<'_>, program: &[Instruction]) -> io::Resul
             (&raw const filter).cast(),
             size_u32::<libc::sock_fprog>(),
         )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Has the kernel give out datagrams one by one, as they came: not those of one sender joined.
-///
-/// Errors: those of `setsockopt`, also where the kernel can't join them.
-#[cfg(feature = "quic")]
-pub(super) fn one_by_one(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let off: libc::c_int = 0;
-    let (of, option) = (libc::SOL_UDP, libc::UDP_GRO);
-    // SAFETY: the kernel reads an int, whose address is given.
-    let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), of, option, (&raw const off).cast(), size_u32::<libc::c_int>())
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -2,15 +2,14 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::held::{connect, memory};
-use crate::encrypted::{Asker, Certificate, NAME, Over};
+use super::http2::{tls, unended, unread};
+use crate::encrypted::{Asker, Certificate, Over};
 use crate::process::{PATIENCE, Server, binary, fetch, free_port, query, wait};
 
 /// What all of it may cost: 18 MiB that connections may hold (rule S-53), what TLS and HTTP keep beside that, the questions that
@@ -26,8 +25,9 @@ const UNREAD: [u16; 2] = [400, 150];
 /// Connections over HTTPS that end in the body of a message, and over QUIC, of which each has ten streams that do.
 const UNENDED: [u16; 2] = [200, 20];
 
-/// Connections over HTTPS each of which begins 100 requests of HTTP/2, whose bodies never come.
-const UNBEGUN: u16 = 150;
+/// Connections over HTTPS each of which begins 100 requests of HTTP/2, whose bodies never come; each second one asks as much and
+/// does not read.
+const HTTP2: u16 = 150;
 
 /// Part of a body. Unit: bytes.
 const PART: usize = 50_000;
@@ -59,35 +59,6 @@ fn client(number: u16) -> u8 {
 /// A message with its length before it.
 fn framed(message: &[u8]) -> Vec<u8> {
     [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
-}
-
-/// A connection inside of TLS from one of our addresses; `None` where the server has cut it already.
-fn tls(number: u16, to: u16, config: &Arc<ClientConfig>) -> Option<StreamOwned<ClientConnection, TcpStream>> {
-    let connection = ClientConnection::new(config.clone(), ServerName::try_from(NAME).unwrap()).unwrap();
-    let mut tls = StreamOwned::new(connection, connect(client(number), at(to)));
-    while tls.conn.is_handshaking() {
-        tls.conn.complete_io(&mut tls.sock).ok()?;
-    }
-    Some(tls)
-}
-
-/// What begins a connection of HTTP/2, and 100 requests on it, of whose bodies one byte comes.
-fn unended() -> Vec<u8> {
-    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-    };
-    // POST, https, a path, an authority, a type (RFC 7541, without Huffman's code).
-    let mut head = vec![0x83, 0x87, 0x04, 0x0a];
-    head.extend(b"/dns-query");
-    head.extend(b"\x01\x01x\x0f\x10\x17application/dns-message");
-    let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    all.extend(frame(4, 0, 0, &[]));
-    for number in 0..100 {
-        all.extend(frame(1, 4, 2 * number + 1, &head));
-        all.extend(frame(0, 0, 2 * number + 1, &[0]));
-    }
-    all
 }
 
 /// The Corefile: an answer of 4 KB, one address, and all else is asked of who never answers.
@@ -180,12 +151,13 @@ fn l1_floods_over_every_transport_at_once_cost_less_than_32_mib() {
             (0..UNENDED[0]).map(stream).collect::<Vec<_>>()
         });
         let over_http2 = scope.spawn(|| {
+            let (begun, asked) = (unended(), unread(&query("big.test.", 1, None), 100));
             let stream = |number| {
                 let mut stream = tls(number, ports.https, &http2)?;
-                let _ = stream.write_all(&unended());
+                let _ = stream.write_all(if number % 2 == 0 { &begun } else { &asked });
                 Some(stream)
             };
-            (0..UNBEGUN).map(stream).collect::<Vec<_>>()
+            (0..HTTP2).map(stream).collect::<Vec<_>>()
         });
         let over_quic = scope.spawn(|| {
             let mut kept = Vec::new();
@@ -224,6 +196,7 @@ fn l1_floods_over_every_transport_at_once_cost_less_than_32_mib() {
     }
     let peak = memory(&server, "VmHWM");
     let more = peak.saturating_sub(idle);
+    println!("{} KiB more than the {} KiB before", more / 1024, idle / 1024);
     assert!(more < MOST, "{} KiB more than the {} KiB before", more / 1024, idle / 1024);
     drop((plain, over_tls, over_https, over_quic));
 }

@@ -21,7 +21,7 @@ use crate::harness::{Ask, Client, Via};
 use crate::world::{expected, pass, until};
 
 /// How long the real one may take to start.
-const START: Duration = Duration::from_secs(60);
+pub(crate) const START: Duration = Duration::from_secs(60);
 
 /// How long a change may take to be answered.
 const SOON: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const SOON: Duration = Duration::from_secs(5);
 const ADMIN: &str = "token-of-the-test";
 
 /// The token of the server under test, who may list and watch.
-const READER: &str = "token-of-the-server";
+pub(crate) const READER: &str = "token-of-the-server";
 
 /// A program that ends with the test.
 struct Process {
@@ -70,15 +70,15 @@ impl Drop for Process {
 }
 
 /// A real API server with its etcd, and without controllers: what is in it is what the test put there.
-struct Real {
+pub(crate) struct Real {
     /// Runs the requests of the test.
     runtime: tokio::runtime::Runtime,
     /// The test's own way in.
     client: kube::Client,
     /// `https://ADDRESS`.
-    url: String,
+    pub(crate) url: String,
     /// Certificates, tokens, data.
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     /// How the API server is started.
     command: (PathBuf, Vec<String>),
     /// The API server.
@@ -93,6 +93,18 @@ fn free_port() -> u16 {
 }
 
 impl Real {
+    /// Starts both where KUBEBUILDER_ASSETS names them; `None`, which is said, without it.
+    pub(crate) fn given() -> Option<Self> {
+        let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) else {
+            eprintln!("did not run: KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver");
+            return None;
+        };
+        for program in ["etcd", "kube-apiserver"] {
+            assert!(assets.join(program).is_file(), "KUBEBUILDER_ASSETS has no {program}");
+        }
+        Some(Self::start(&assets))
+    }
+
     /// Starts both.
     fn start(assets: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -175,7 +187,12 @@ impl Real {
     }
 
     /// A request of the test.
-    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<String, kube::Error> {
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<String, kube::Error> {
         let request = http::Request::builder()
             .method(method)
             .uri(path)
@@ -186,7 +203,7 @@ impl Real {
     }
 
     /// Creates objects.
-    fn create(&self, objects: impl IntoIterator<Item = Value>) {
+    pub(crate) fn create(&self, objects: impl IntoIterator<Item = Value>) {
         for object in objects {
             let path = collection(&object);
             self.request("POST", &path, Some(&object)).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -194,12 +211,12 @@ impl Real {
     }
 
     /// Deletes an object.
-    fn delete(&self, path: &str) {
+    pub(crate) fn delete(&self, path: &str) {
         self.request("DELETE", path, None).unwrap_or_else(|error| panic!("{path}: {error}"));
     }
 
     /// Gives the server under test the rights that its manifests give it.
-    fn grant(&self) {
+    pub(crate) fn grant(&self) {
         let rule = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["list", "watch"]});
         self.create([
             json!({
@@ -228,7 +245,7 @@ fn collection(object: &Value) -> String {
 }
 
 /// How somebody with a token gets in.
-fn kubeconfig(url: &str, ca: &str, token: &str) -> String {
+pub(crate) fn kubeconfig(url: &str, ca: &str, token: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts:\n- name: test\n  context: {{cluster: test, user: reader}}\n\
          clusters:\n- name: test\n  cluster: {{server: \"{url}\", certificate-authority: \"{ca}\"}}\n\
@@ -238,14 +255,7 @@ fn kubeconfig(url: &str, ca: &str, token: &str) -> String {
 
 #[test]
 fn envtest_answers_follow_a_real_api_server() {
-    let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) else {
-        eprintln!("did not run: KUBEBUILDER_ASSETS names no folder with etcd and kube-apiserver");
-        return;
-    };
-    for program in ["etcd", "kube-apiserver"] {
-        assert!(assets.join(program).is_file(), "KUBEBUILDER_ASSETS has no {program}");
-    }
-    let mut real = Real::start(&assets);
+    let Some(mut real) = Real::given() else { return };
     real.grant();
     real.create([namespace("shop"), service("shop", "web", "10.96.0.21"), service("shop", "db", "None")]);
     real.create([slice("shop", "db-1", "db", &["10.1.0.1=db-0", "10.1.0.2=db-1"])]);

@@ -1,12 +1,13 @@
 //! DNS over QUIC (RFC 9250).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{
-    ClientConfig, ConnectionError, Endpoint, ReadError, ReadToEndError, TransportConfig, VarInt, WriteError,
+    ClientConfig, ConnectionError, Endpoint, EndpointConfig, ReadError, ReadToEndError, TokioRuntime,
+    TransportConfig, VarInt, WriteError,
 };
 use tokio::time::timeout;
 
@@ -17,6 +18,7 @@ use super::fault::{UNTRUSTED, fault, of_io, seconds};
 use super::lane::{End, Lane};
 use super::many::{self, Asker, Trouble};
 use super::tls::Alpn;
+use crate::datagrams::OneByOne;
 
 /// Bytes of the longest message with its length before it.
 const LONGEST: usize = 2 + 65_535;
@@ -74,7 +76,10 @@ async fn open(lane: &Lane) -> Result<(Quic, Endpoint), StreamFault> {
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     let from = SocketAddr::new(spec.source.unwrap_or(any), 0);
-    let endpoint = Endpoint::client(from).map_err(|error| of_io(&error))?;
+    let endpoint = UdpSocket::bind(from).and_then(OneByOne::new).and_then(|socket| {
+        Endpoint::new_with_abstract_socket(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
+    });
+    let endpoint = endpoint.map_err(|error| of_io(&error))?;
     let connecting =
         endpoint.connect_with(client, spec.addr, &name).map_err(|error| fault(format!("QUIC: {error}")))?;
     let limit = lane.room.options.open;

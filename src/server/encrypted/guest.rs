@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use super::ledger::Ledger;
@@ -18,8 +19,14 @@ const OWED: usize = 128 * 1024;
 /// Bytes of queries of one connection that are kept while they are incomplete.
 const KEPT: usize = 256 * 1024;
 
+/// Replies that may wait for a peer to read them, beyond which no more queries of it are answered.
+const UNREAD: usize = 32;
+
 /// What a query costs beside its bytes until it is whole: its task, and the stream that it comes on. Unit: bytes.
 pub(super) const QUERY: usize = 4096;
+
+/// What a reply costs beside its bytes until it is read: its head, and what is left of the stream that it goes on. Unit: bytes.
+pub(super) const REPLY: usize = 2048;
 
 /// How often a connection is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -45,6 +52,8 @@ pub(super) struct Guest {
     busy: Cell<usize>,
     /// Bytes of replies that it has not read.
     owed: Cell<usize>,
+    /// Those replies.
+    unread: Cell<usize>,
     /// Bytes of queries that are not whole.
     kept: Cell<usize>,
     /// Queries that were not asked yet.
@@ -75,9 +84,21 @@ impl Guest {
         self.active.set(Instant::now());
     }
 
+    /// Lets what was answered be written before more of it is taken up: a burst that its client reads holds little at a time.
+    pub(super) async fn breath(&self) {
+        if !self.is_readable() {
+            yield_now().await;
+        }
+    }
+
+    /// Whether it has read enough of its replies to be given another.
+    fn is_readable(&self) -> bool {
+        self.owed.get() < OWED && self.unread.get() < UNREAD
+    }
+
     /// Returns when it has read enough of its replies to be given another.
     pub(super) async fn readable(&self) {
-        while self.owed.get() >= OWED {
+        while !self.is_readable() {
             self.freed.notified().await;
         }
     }
@@ -89,7 +110,7 @@ impl Guest {
 
     /// What it holds: of replies that it has not read, and of queries that are not whole. Unit: bytes.
     pub(super) fn weight(&self) -> usize {
-        self.owed.get() + self.kept.get() + QUERY * self.unasked.get()
+        self.owed.get() + self.kept.get() + QUERY * self.unasked.get() + REPLY * self.unread.get()
     }
 
     /// Whether it was cut.
@@ -103,16 +124,22 @@ impl Guest {
         self.evicted.notify_one();
     }
 
-    /// Notes that it is owed so many bytes.
+    /// Notes that it is owed a reply of so many bytes.
     pub(super) fn owe(self: &Rc<Self>, bytes: usize) -> Debt {
         self.owed.set(self.owed.get() + bytes);
-        self.ledger.add(bytes);
-        Debt { guest: self.clone(), bytes }
+        self.unread.set(self.unread.get() + 1);
+        self.ledger.add(bytes + REPLY);
+        Debt { guest: self.clone(), bytes, last: true }
+    }
+
+    /// Whether it is owed anything.
+    fn is_owed(&self) -> bool {
+        self.owed.get() > 0 || self.unread.get() > 0
     }
 
     /// Whether nothing of it is under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.busy.get() == 0 && self.owed.get() == 0
+        self.busy.get() == 0 && !self.is_owed()
     }
 
     /// Returns when it must make room for another.
@@ -126,7 +153,7 @@ impl Guest {
             sleep(LOOK).await;
             let quiet = self.active.get().elapsed();
             let idle = if guests.crowded() { times.idle / 5 } else { times.idle };
-            if self.is_idle() && quiet >= idle || self.owed.get() > 0 && quiet >= times.write {
+            if self.is_idle() && quiet >= idle || self.is_owed() && quiet >= times.write {
                 return;
             }
         }
@@ -180,15 +207,24 @@ impl Drop for Query {
     }
 }
 
-/// Bytes that a peer has not read.
+/// A reply that a peer has not read, or a part of it.
 pub(super) struct Debt {
-    /// Whose they are.
+    /// Whose it is.
     guest: Rc<Guest>,
-    /// How many.
+    /// Its bytes.
     bytes: usize,
+    /// Whether its end is in it.
+    last: bool,
 }
 
 impl Debt {
+    /// Takes its first bytes off it, fewer than all.
+    pub(super) fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { guest: self.guest.clone(), bytes, last: false }
+    }
+
     /// Some of them were read.
     pub(super) fn pay(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
@@ -202,6 +238,10 @@ impl Debt {
 
 impl Drop for Debt {
     fn drop(&mut self) {
+        if self.last {
+            self.guest.unread.set(self.guest.unread.get().saturating_sub(1));
+            self.guest.ledger.sub(REPLY);
+        }
         self.pay(self.bytes);
     }
 }
@@ -276,6 +316,7 @@ impl Guests {
             counted: Cell::new(true),
             busy: Cell::new(0),
             owed: Cell::new(0),
+            unread: Cell::new(0),
             kept: Cell::new(0),
             unasked: Cell::new(0),
             active: Cell::new(Instant::now()),

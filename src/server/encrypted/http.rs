@@ -62,6 +62,7 @@ async fn exchange(
     head: Parts,
     body: impl Body,
 ) -> Result<Vec<u8>, StatusCode> {
+    guest.breath().await;
     let mut query = guest.begin();
     let judged = judge(&head);
     // The head stands in what was read of the connection: while its body or its answer is awaited, nobody holds that.

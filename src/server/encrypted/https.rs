@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -38,8 +38,11 @@ const WINDOW: u32 = 128 * 1024;
 /// Streams that a client may give up before we have looked at them (rapid reset).
 const RESETS: usize = 20;
 
-/// Bytes of a reply that are given to HTTP/2 at a time: they count as unread until then.
+/// Bytes of a reply that are given to HTTP/2 at a time.
 const CHUNK: usize = 4096;
+
+/// Bytes that TLS has of a connection while the kernel takes no more: half a record, not the four of the library.
+const RECORD: usize = 8 * 1024;
 
 /// The most streams of a connection at once (row W69).
 const STREAMS: u32 = 100;
@@ -76,33 +79,58 @@ impl Body for Incoming {
     }
 }
 
-/// A reply on its way, which is owed until it is taken.
+/// A reply on its way.
 struct Owed {
+    /// What is left of it.
+    bytes: Bytes,
+    /// As much is owed; `None` once all of it was handed on.
+    debt: Option<Debt>,
+}
+
+/// A piece of a reply, which is owed until the library has written it: what a client does not read lies there, and is counted.
+struct Piece {
     /// What is left of it.
     bytes: Bytes,
     /// As much is owed.
     debt: Debt,
 }
 
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        self.debt.pay(count);
+    }
+}
+
 impl http_body::Body for Owed {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.bytes.is_empty() {
-            return Poll::Ready(None);
-        }
+    ) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
+        let Some(mut debt) = self.debt.take() else { return Poll::Ready(None) };
         let length = self.bytes.len().min(CHUNK);
-        let chunk = self.bytes.split_to(length);
-        self.debt.pay(length);
-        Poll::Ready(Some(Ok(Frame::data(chunk))))
+        let bytes = self.bytes.split_to(length);
+        if !self.bytes.is_empty() {
+            let part = debt.split(length);
+            self.debt = Some(std::mem::replace(&mut debt, part));
+        }
+        Poll::Ready(Some(Ok(Frame::data(Piece { bytes, debt }))))
     }
 
+    /// One without a body has an empty piece, which is counted until it is written like any.
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty()
+        self.debt.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -119,12 +147,13 @@ async fn respond(
 ) -> Result<Response<Owed>, Infallible> {
     let (head, body) = request.into_parts();
     let (response, bytes) = answer(door, guest, peer, head, body).await;
-    let debt = guest.owe(bytes.len());
+    let debt = Some(guest.owe(bytes.len()));
     Ok(response.map(|()| Owed { bytes, debt }))
 }
 
 /// Serves a connection whose handshake is done.
-pub(super) async fn serve(door: &Rc<Door>, guest: &Rc<Guest>, peer: Peer, stream: TlsStream<TcpStream>) {
+pub(super) async fn serve(door: &Rc<Door>, guest: &Rc<Guest>, peer: Peer, mut stream: TlsStream<TcpStream>) {
+    stream.get_mut().1.set_buffer_limit(Some(RECORD));
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         return serve_one(door, guest, peer, stream).await;
     }

@@ -80,7 +80,7 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::super::guest::{Guests, Place, QUERY};
+    use super::super::guest::{Guests, Place, QUERY, REPLY};
     use super::*;
     use crate::metrics::Traffic;
 
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn s53_the_client_that_holds_most_loses_the_connection_that_holds_most() {
-        let (counters, admit) = ledger(11_510 + QUERY);
+        let (counters, admit) = ledger(11_510 + QUERY + 2 * REPLY);
         let (large, small, other) = (admit(1), admit(1), admit(2));
         let _owed = (small.guest.owe(2500), large.guest.owe(9000));
         assert_eq!(counters.connections_cut.read(), 0);
@@ -117,6 +117,27 @@ mod tests {
         flood.push(many.guest.begin());
         assert!(many.guest.is_cut() && !few.guest.is_cut());
         drop((begun, flood));
+    }
+
+    #[test]
+    fn s53_a_reply_counts_until_its_last_part_is_read() {
+        let (counters, admit) = ledger(10_000 + 2 * REPLY);
+        let (one, other) = (admit(1), admit(2));
+        let mut rest = one.guest.owe(9000);
+        let parts = [rest.split(4000), rest.split(4000)];
+        assert_eq!(one.guest.weight(), 9000 + REPLY, "as much as before");
+        drop(parts);
+        assert_eq!(one.guest.weight(), 1000 + REPLY);
+        // The rest, a reply of no bytes, and what is left of that.
+        let empty = other.guest.owe(0);
+        assert!(!one.guest.is_idle() && !other.guest.is_idle());
+        assert_eq!(other.guest.weight(), REPLY);
+        assert_eq!(counters.connections_cut.read(), 0);
+        let more = other.guest.owe(9001 - REPLY);
+        assert!(other.guest.is_cut() && !one.guest.is_cut(), "one byte too much of all");
+        drop((rest, empty, more));
+        assert!(one.guest.is_idle() && other.guest.is_idle());
+        assert_eq!(one.guest.weight() + other.guest.weight(), 0);
     }
 
     #[test]

@@ -12,8 +12,6 @@
 //! Invariants: sizes are checked before anything is decoded; a count or length from the network reserves nothing; what a
 //! connection may have under way, read and unsent is bounded, and so is the time for each of it.
 
-#[cfg(feature = "quic")]
-mod datagrams;
 mod door;
 #[cfg(feature = "https3")]
 mod frames;

@@ -13,13 +13,13 @@ use quinn::{
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::datagrams::OneByOne;
 use super::door::{Door, LEAVE};
 use super::guest::Guest;
 use super::request::may_be_query;
 use super::room::Peer;
 use crate::chain::Entry;
 use crate::corefile::Transport as Scheme;
+use crate::datagrams::OneByOne;
 use crate::panics::attempted;
 use crate::tls::Alpn;
 use crate::wire::{MAX_MESSAGE, Query, Question};
@@ -210,6 +210,7 @@ async fn exchange(
     mut receive: RecvStream,
     pool: &Semaphore,
 ) -> Result<(), u16> {
+    guest.breath().await;
     let mut query = guest.begin();
     let reply = async {
         let message = timeout(door.times().partial, read(&mut receive, &mut query))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The least that the streams of a worker may hold, however many workers there are: more than one of them ever does.
 /// Unit: bytes.
-const LEAST_HELD: usize = 1024 * 1024;
+const LEAST_HELD: usize = 512 * 1024;
 
 /// The bounds of streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn workers_share_what_streams_hold_and_one_can_always_hold_a_stream() {
         let all = StreamLimits::default();
-        for workers in [1, 2, 3, 6] {
+        for workers in [1, 2, 3, 6, 12] {
             assert_eq!(all.share(workers).held * workers, all.held);
         }
         assert_eq!(all.share(64).held, LEAST_HELD);

@@ -1,13 +1,14 @@
 //! A socket of QUIC that takes datagrams one by one.
 //!
 //! The kernel would join those of one sender to as much as 64 KiB, for which the library keeps a room of 64 datagrams for each of 32 reads:
-//! 3 MB of every listener and thread, written and never given back, and each piece of a query would hold on to all 64 KiB that it
-//! came in. A query is one datagram nearly always; without the joining 46 KiB are enough.
+//! 3 MB of every listener and thread and of every connection to an upstream, written and never given back, and each piece of a
+//! message would hold on to all 64 KiB that it came in. A message is one datagram nearly always; without the joining 46 KiB are enough.
+#![allow(unsafe_code, reason = "the joining has no safe form")]
 
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,10 +16,21 @@ use std::task::{Context, Poll};
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Runtime as _, TokioRuntime, UdpPoller};
 
-use super::super::sockopt::one_by_one;
+/// Has the kernel give out datagrams one by one, as they came: not those of one sender joined.
+///
+/// Errors: those of `setsockopt`, also where the kernel can't join them.
+fn one_by_one(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let off: libc::c_int = 0;
+    let length = libc::socklen_t::try_from(size_of_val(&off)).map_err(io::Error::other)?;
+    // SAFETY: the kernel reads an int, whose address is given.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO, (&raw const off).cast(), length)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
 
 /// The library's socket, of which only reading differs.
-pub(super) struct OneByOne {
+pub(crate) struct OneByOne {
     /// The library's.
     socket: Arc<dyn AsyncUdpSocket>,
     /// How many datagrams one read may bring.
@@ -27,7 +39,7 @@ pub(super) struct OneByOne {
 
 impl OneByOne {
     /// Takes a socket. Errors: the kernel's.
-    pub(super) fn new(socket: UdpSocket) -> io::Result<Arc<Self>> {
+    pub(crate) fn new(socket: UdpSocket) -> io::Result<Arc<Self>> {
         let same = socket.try_clone()?;
         let socket = TokioRuntime.wrap_udp_socket(socket)?;
         // The library has just had them joined, where the kernel can; a kernel that refuses to stop keeps the room for it.
