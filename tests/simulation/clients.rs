@@ -272,7 +272,10 @@ impl Clients {
                     _ => fits(STALE_TTL).then_some(true),
                 };
                 match stale {
-                    None => return wrong("no state of its objects says so"),
+                    None => {
+                        let could = facts.history.answers(asked);
+                        return wrong(&format!("no state of its objects says so, of {could:?}"));
+                    }
                     Some(false) if !facts.may_be.0 => {
                         return wrong("nobody confirmed that for three minutes");
                     }

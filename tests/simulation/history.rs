@@ -68,12 +68,19 @@ impl History {
         }
     }
 
-    /// All is known to be right: what was before counts no more.
+    /// All is known to be right: what was before counts no more. Of what is in a namespace that is not there nothing is known, since it
+    /// has no names: we may have it as it was, also in a snapshot, until that namespace comes back.
     pub(crate) fn settle(&mut self) {
-        for past in self.objects.values_mut() {
-            past.versions = vec![past.now.clone()];
-        }
-        self.objects.retain(|_, past| past.now.is_some());
+        let spaces = self.objects.iter().filter(|((resource, ..), _)| *resource == Resource::Namespaces);
+        let there: BTreeSet<String> =
+            spaces.filter(|(_, past)| past.now.is_some()).map(|((_, _, name), _)| name.clone()).collect();
+        self.objects.retain(|(resource, ns, _), past| {
+            let hidden = *resource != Resource::Namespaces && !there.contains(ns);
+            if !hidden {
+                past.versions = vec![past.now.clone()];
+            }
+            hidden || past.now.is_some()
+        });
     }
 
     /// What an object was; never there, where nothing is known of it.
@@ -87,21 +94,42 @@ impl History {
     pub(crate) fn allows(&self, ask: &Ask, name: &Asked, reply: &str, ttl: u32, room: Option<usize>) -> bool {
         let expected =
             |objects: &[(Resource, Arc<Value>)]| expand(&Truth::of(objects).answer(name), ask, ttl);
-        let service = |ns: &str, service: &str| {
-            vec![
-                (Resource::Namespaces, self.of(Resource::Namespaces, "", ns)),
-                (Resource::Services, self.of(Resource::Services, ns, service)),
-                (Resource::EndpointSlices, self.of(Resource::EndpointSlices, ns, &format!("{service}-0"))),
-                (Resource::EndpointSlices, self.of(Resource::EndpointSlices, ns, &format!("{service}-1"))),
-            ]
-        };
-        let involved = match name {
-            Asked::Namespace(ns) => vec![(Resource::Namespaces, self.of(Resource::Namespaces, "", ns))],
-            Asked::Service(ns, name, _) | Asked::Port(ns, name) | Asked::Endpoint(ns, name, _) => {
-                service(ns, name)
-            }
+        match name {
             Asked::Pod(ns, _) => return self.allows_pod(ns, reply, expected),
             Asked::Address(address) => return self.allows_address(address, ask, reply, ttl),
+            _ => {}
+        }
+        self.any(name, |objects| {
+            let whole = expected(objects);
+            whole == reply || room.is_some_and(|room| is_full(&whole, reply, room))
+        })
+    }
+
+    /// What could be answered for a name, in the words of the truth; of a pod or an address nothing is said.
+    pub(crate) fn answers(&self, name: &Asked) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        self.any(name, |objects| {
+            all.insert(Truth::of(objects).answer(name));
+            false
+        });
+        all
+    }
+
+    /// Whether something holds for the objects that a name is made of, at any of their versions.
+    fn any(&self, name: &Asked, mut holds: impl FnMut(&[(Resource, Arc<Value>)]) -> bool) -> bool {
+        let space = |ns: &str| (Resource::Namespaces, self.of(Resource::Namespaces, "", ns));
+        let involved = match name {
+            Asked::Namespace(ns) => vec![space(ns)],
+            Asked::Service(ns, name, _) | Asked::Port(ns, name) | Asked::Endpoint(ns, name, _) => {
+                let slice = |number: u8| self.of(Resource::EndpointSlices, ns, &format!("{name}-{number}"));
+                vec![
+                    space(ns),
+                    (Resource::Services, self.of(Resource::Services, ns, name)),
+                    (Resource::EndpointSlices, slice(0)),
+                    (Resource::EndpointSlices, slice(1)),
+                ]
+            }
+            Asked::Pod(..) | Asked::Address(_) => return false,
         };
         // Every object may be at any of its versions: they come over watches of their own, and in lists one by one.
         let mut chosen = vec![0; involved.len()];
@@ -111,8 +139,7 @@ impl History {
                 .zip(&chosen)
                 .filter_map(|((resource, versions), at)| Some((*resource, versions[*at].clone()?)))
                 .collect();
-            let whole = expected(&objects);
-            if whole == reply || room.is_some_and(|room| is_full(&whole, reply, room)) {
+            if holds(&objects) {
                 return true;
             }
             let mut place = 0;
