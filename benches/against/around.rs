@@ -210,7 +210,7 @@ pub(crate) const AROUND: &[Known] = &[
             let settles = it.case.has("dns64")
                 && it.question.qtype == "AAAA"
                 && it.case.words().any(|word| word.head.starts_with("view ") && word.lines.iter().any(takes))
-                && it.ours.records("answer").any(is_made)
+                && (it.ours.records("answer").any(is_made) || it.ours.code() != "NOERROR")
                 && it.theirs.code() == "NOERROR"
                 && !it.theirs.records("answer").any(|record| record.contains(" AAAA "));
             it.settle(settles)

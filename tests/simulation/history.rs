@@ -231,7 +231,7 @@ impl History {
 }
 
 /// Whether a reply lacks nothing of the whole but addresses beside the answer for which it has no room (K-012).
-fn is_full(whole: &str, reply: &str, room: usize) -> bool {
+pub(crate) fn is_full(whole: &str, reply: &str, room: usize) -> bool {
     let mut said: Vec<&str> = reply.lines().collect();
     let missing: Vec<&str> = whole
         .lines()
