@@ -31,7 +31,8 @@ pub(crate) const ALIASES: &[Known] = &[
             drop(targets);
             let settles = it.case.has("dns64")
                 && it.question.qtype == "AAAA"
-                && fails
+                // What was said to the target may have come from another block, by a view.
+                && (fails || it.case.has("view"))
                 && it.ours.is_data()
                 && has_none(it.ours)
                 && answers(it.ours) == answers(it.theirs)
