@@ -350,7 +350,7 @@ fn summary(run: &Run<'_>) -> String {
     );
     row("The asker was kept waiting for at most", format!("{:.0} ms", tally.stalled.as_secs_f64() * 1e3));
     row("Changes", run.churn.changes.to_string());
-    row("Faults", episodes.to_string());
+    row("Faults", format!("{episodes}, one in {:.1} s", run.passed / f64::from(episodes.max(1))));
     row(
         "RSS, first minute",
         format!(

@@ -129,7 +129,8 @@ impl Trouble {
             }
             State::Lingers(until) if now >= until => {
                 self.past.lock().end(now);
-                let calm = Duration::from_millis(rng.u64(2_000..15_000));
+                // With that one begins every 20 s or sooner, long ones and all.
+                let calm = Duration::from_millis(rng.u64(0..2_000));
                 self.state = State::Calm(now.plus(GRACE + calm));
                 // A state of some age, so that a restore goes far enough back to be seen.
                 if self.earlier.is_none() || rng.u8(..3) == 0 {
@@ -156,7 +157,7 @@ impl Trouble {
         let api = churn.api.clone();
         let seconds =
             |rng: &mut Rng, from: u64, to: u64| Duration::from_millis(rng.u64(from * 1000..=to * 1000));
-        let mut works = seconds(rng, 1, 20);
+        let mut works = seconds(rng, 1, 8);
         let mut lingers = Duration::ZERO;
         // Often the connections of a fault end with it, often the server has to come out of it by itself.
         let mut cut = rng.bool();
@@ -221,14 +222,14 @@ impl Trouble {
             }
             "refused" => {
                 api.down();
-                works = seconds(rng, 1, 60);
+                works = seconds(rng, 1, 30);
             }
             "closed at once" => {
                 api.slam(true);
-                works = seconds(rng, 1, 40);
+                works = seconds(rng, 1, 20);
             }
             "packets vanish" => {
-                works = seconds(rng, 2, 60);
+                works = seconds(rng, 2, 40);
                 lingers = DEAD.saturating_sub(works);
                 api.black_hole();
                 // The sockets of before are filtered for good: cutting them would not reach the server.
