@@ -78,6 +78,20 @@ pub(crate) const SEARCHES: &[Known] = &[
         },
     },
     Known {
+        rule: "K-255, S-20",
+        reason: "where `acl` takes AAAA of a name away a search goes on, and without an address for `dns64` what it finds stands; CoreDNS has the alias that A leads to",
+        settle: |it| {
+            let settles = it.case.has("acl")
+                && it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && it.case.behind(&it.question.lower).iter().any(|name| it.case.walk(name).is_some())
+                && !it.ours.is_data()
+                && it.theirs.is_data()
+                && it.theirs.records("answer").all(|record| record.contains(" CNAME "));
+            it.settle(settles)
+        },
+    },
+    Known {
         rule: "K-255, Z-05",
         reason: "a search that an alias of a zone file leads into goes on, too",
         settle: |it| {
