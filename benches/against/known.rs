@@ -373,14 +373,25 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-121",
         reason: "slices of domain names yield nothing",
         settle: |it| {
+            // They leave a Service empty for `ignore empty_service` too (K-206), also one that an alias leads to.
+            let ignores = it.case.options().contains("ignore empty_service");
             if !it.is_of(|slice| slice["addressType"] == "FQDN") {
-                return false;
+                let targets =
+                    it.theirs.records("answer").filter_map(|one| Some(one.split_once(" CNAME ")?.1));
+                let mut targets = targets.map(str::to_ascii_lowercase);
+                let is_emptied = targets.any(|target| {
+                    it.slices().any(|(slice, of)| {
+                        slice["addressType"] == "FQDN" && of.is_some_and(|of| target.starts_with(&of))
+                    })
+                });
+                drop(targets);
+                let settles = ignores && is_emptied && it.theirs.code() == "NOERROR" && !it.ours.is_data();
+                return it.settle(settles);
             }
             // Without what CoreDNS makes of host names, which share the weights, both are to be the same.
             let is_made = |record: &str| record.contains(".example.com.") || record.ends_with(" .");
             let left = it.theirs.records("answer").filter(|record| !is_made(record)).count();
-            // They leave a Service empty for `ignore empty_service` too (K-206).
-            let is_emptied = it.case.options().contains("ignore empty_service") && !it.has_ready();
+            let is_emptied = ignores && !it.has_ready();
             let settles = if left == 0 || is_emptied {
                 it.theirs.code() == "NOERROR" && !it.ours.is_data()
             } else {
