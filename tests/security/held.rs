@@ -37,18 +37,34 @@ pub(crate) fn connect(client: u8, to: SocketAddr) -> TcpStream {
     stream
 }
 
-#[test]
-fn l6_hundreds_of_connections_that_do_not_read_cost_less_than_32_mib() {
+/// A stanza with an answer of 4 KB, `big.test`, and a small one.
+pub(crate) fn hosts() -> String {
+    let mut text = " hosts {\n".to_owned();
+    for number in 0..250 {
+        writeln!(text, " 10.0.0.{number} big.test").unwrap();
+    }
+    text + " 10.1.0.1 small.test\n fallthrough\n }\n"
+}
+
+/// Lets this process have as many files as it may.
+pub(crate) fn raise_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
+}
+
+/// How many connections were cut; `None` where there are no metrics yet.
+pub(crate) fn cut(metrics: u16) -> Option<u64> {
+    let (_, text) = fetch(metrics, "/metrics")?;
+    text.lines().find_map(|line| line.strip_prefix("signpost_connections_cut_total "))?.parse().ok()
+}
+
+#[test]
+fn l6_hundreds_of_connections_that_do_not_read_cost_less_than_32_mib() {
+    raise_files();
     let (port, metrics) = (free_port(), free_port());
     let dir = tempfile::tempdir().unwrap();
-    let mut corefile = format!(".:{port} {{\n bind 127.0.0.1\n prometheus 127.0.0.1:{metrics}\n hosts {{\n");
-    for number in 0..250 {
-        writeln!(corefile, " 10.0.0.{number} big.test").unwrap();
-    }
-    corefile += " 10.1.0.1 small.test\n }\n}\n";
+    let corefile = format!(".:{port} {{\n bind 127.0.0.1\n prometheus 127.0.0.1:{metrics}\n{}}}\n", hosts());
     std::fs::write(dir.path().join("Corefile"), corefile).unwrap();
     let mut command = binary();
     command.arg("-conf").arg(dir.path().join("Corefile"));
@@ -70,15 +86,8 @@ fn l6_hundreds_of_connections_that_do_not_read_cost_less_than_32_mib() {
         let _ = stream.write_all(&all);
         streams.push(stream);
     }
-    let cut = || {
-        let (_, text) = fetch(metrics, "/metrics")?;
-        text.lines()
-            .find_map(|line| line.strip_prefix("signpost_connections_cut_total "))?
-            .parse::<u64>()
-            .ok()
-    };
     // That it came to this is shown: some had to go. Who asks beside them is answered, over both.
-    wait("connections that are cut", 3 * PATIENCE, || cut().filter(|cut| *cut > 0));
+    wait("connections that are cut", 3 * PATIENCE, || cut(metrics).filter(|cut| *cut > 0));
     server.wait_for("small.test.", &["10.1.0.1"], Duration::from_secs(5));
     let mut modest = connect(200, server.addr);
     let message = query("small.test.", 1, None);

@@ -1,19 +1,17 @@
 //! What clients of HTTP/2 can make the server hold, whose frames are written by hand: a library would not let them.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use super::held::{connect, memory};
+use super::held::{connect, cut, hosts, memory, raise_files};
 use crate::encrypted::{Asker, Certificate, NAME, Over};
-use crate::process::{PATIENCE, Server, binary, fetch, free_port, query, wait};
+use crate::process::{PATIENCE, Server, binary, free_port, query, wait};
 
 /// Connections that ask and do not read: were 100 replies of each to lie in the library, together they would hold 60 MB.
 const UNREAD: u16 = 180;
@@ -82,20 +80,15 @@ pub(crate) fn unread(message: &[u8], requests: u32) -> Vec<u8> {
 
 #[test]
 fn l6_replies_over_http2_that_nobody_reads_cost_less_than_16_mib() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).unwrap();
+    raise_files();
     let certificate = Certificate::new();
     let (plain, https, metrics) = (free_port(), free_port(), free_port());
     let dir = tempfile::tempdir().unwrap();
-    let line = certificate.line();
-    let mut corefile = format!(
-        ".:{plain} https://.:{https} {{\n bind 127.0.0.1\n {line}\n prometheus 127.0.0.1:{metrics}\n hosts {{\n"
+    let corefile = format!(
+        ".:{plain} https://.:{https} {{\n bind 127.0.0.1\n {}\n prometheus 127.0.0.1:{metrics}\n{}}}\n",
+        certificate.line(),
+        hosts()
     );
-    for number in 0..250 {
-        writeln!(corefile, " 10.0.0.{number} big.test").unwrap();
-    }
-    corefile += " 10.1.0.1 small.test\n }\n}\n";
     std::fs::write(dir.path().join("Corefile"), corefile).unwrap();
     let mut command = binary();
     command.arg("-conf").arg(dir.path().join("Corefile"));
@@ -117,13 +110,8 @@ fn l6_replies_over_http2_that_nobody_reads_cost_less_than_16_mib() {
         Some(stream)
     };
     let streams: Vec<_> = (0..UNREAD).map(stream).collect();
-    let cut = || {
-        let (_, text) = fetch(metrics, "/metrics")?;
-        let value = text.lines().find_map(|line| line.strip_prefix("signpost_connections_cut_total "))?;
-        value.parse::<u64>().ok()
-    };
     // That it came to this is shown: some had to go. Who reads is answered beside them.
-    wait("connections that are cut", 3 * PATIENCE, || cut().filter(|cut| *cut > 0));
+    wait("connections that are cut", 3 * PATIENCE, || cut(metrics).filter(|cut| *cut > 0));
     assert!(reader.ask(&small).is_some());
     let peak = memory(&server, "VmHWM");
     let more = peak.saturating_sub(idle);

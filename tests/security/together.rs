@@ -1,13 +1,10 @@
 //! Floods over every transport at once, each as much as its own bound lets it hold, and what the process holds of all of them.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
-use super::held::{connect, memory};
+use super::held::{connect, hosts, memory, raise_files};
 use super::http2::{tls, unended, unread};
 use crate::encrypted::{Asker, Certificate, Over};
 use crate::process::{PATIENCE, Server, binary, fetch, free_port, query, wait};
@@ -65,22 +62,17 @@ fn framed(message: &[u8]) -> Vec<u8> {
 fn corefile(ports: &Ports, certificate: &Certificate, silent: SocketAddr) -> String {
     let Ports { plain, tls, https, quic, metrics } = ports;
     let quic = if cfg!(feature = "quic") { format!("quic://.:{quic}") } else { String::new() };
-    let mut text = format!(
-        ".:{plain} tls://.:{tls} https://.:{https} {quic} {{\n bind 127.0.0.1\n {}\n prometheus 127.0.0.1:{metrics}\n hosts {{\n",
-        certificate.line()
-    );
-    for number in 0..250 {
-        writeln!(text, " 10.0.0.{number} big.test").unwrap();
-    }
-    text += " 10.1.0.1 small.test\n fallthrough\n }\n cache 30\n";
-    text + &format!(" forward . {silent} {{\n max_concurrent 1000\n }}\n}}\n")
+    format!(
+        ".:{plain} tls://.:{tls} https://.:{https} {quic} {{\n bind 127.0.0.1\n {}\n prometheus 127.0.0.1:{metrics}\n{} cache 30\n \
+         forward . {silent} {{\n max_concurrent 1000\n }}\n}}\n",
+        certificate.line(),
+        hosts()
+    )
 }
 
 #[test]
 fn l1_floods_over_every_transport_at_once_cost_less_than_32_mib() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).unwrap();
+    raise_files();
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let certificate = Certificate::new();
     let ports = Ports {
