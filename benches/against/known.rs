@@ -520,12 +520,13 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-210",
         reason: "an import without ports has its addresses",
         settle: |it| {
+            let names = it.case.behind(&it.question.lower);
             let is_import = it.case.objects.iter().any(|object| {
                 let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
-                let name = format!("{}.{}.svc.", of("name"), of("namespace"));
+                let begin = format!("{}.{}.svc.", of("name"), of("namespace"));
                 object["kind"] == "ServiceImport"
                     && object["spec"]["ports"].as_array().is_none_or(Vec::is_empty)
-                    && it.question.lower.trim_start_matches("_._.").starts_with(&name)
+                    && names.iter().any(|name| name.trim_start_matches("_._.").starts_with(&begin))
             });
             // What CoreDNS has no name for goes on to the next step where it may (K-200).
             let went_on =
@@ -544,11 +545,13 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-208",
         reason: "imports are selected by `labels`; CoreDNS selects them by `namespace_labels`",
         settle: |it| {
+            let names = it.case.behind(&it.question.lower);
             // Of two of one name the API server has the last.
             let import = it.case.objects.iter().rfind(|object| {
                 let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
-                let name = format!(".{}.{}.svc.clusterset.local.", of("name"), of("namespace"));
-                object["kind"] == "ServiceImport" && format!(".{}", it.question.lower).ends_with(&name)
+                let end = format!(".{}.{}.svc.clusterset.local.", of("name"), of("namespace"));
+                object["kind"] == "ServiceImport"
+                    && names.iter().any(|name| format!(".{name}").ends_with(&end))
             });
             let Some(import) = import else { return false };
             let selected = |option| it.case.option(option).is_none_or(|selector| selects(selector, import));
