@@ -30,8 +30,9 @@ pub(crate) const REVERSE: &[Known] = &[
         settle: |it| {
             let is_gone = |record: &str| {
                 let target = record.rsplit(' ').next().unwrap_or_default();
-                let mut labels = target.rsplit('.').skip(4);
-                let ns = labels.next().unwrap_or_default();
+                // Behind it stands `svc` and a zone of the cluster, or one for the outside.
+                let behind = if target.to_ascii_lowercase().ends_with(".example.") { 3 } else { 4 };
+                let ns = target.rsplit('.').nth(behind).unwrap_or_default();
                 !it.case
                     .objects
                     .iter()
