@@ -51,6 +51,24 @@ use encrypted::{Asker, Certificate, KEYS, Over};
 use harness::{Ask, Client, block, expand, fixtures, start};
 use table::Table;
 
+#[test]
+fn every_id_comes_back_with_the_reply_to_its_question() {
+    let certificate = Certificate::new();
+    let key = format!(". {KEYS}");
+    let running = start(&block(&key, "cluster.local", &fixtures("cluster"), &[], &[&certificate.line()]));
+    let ask = Ask::parse("no.shop.svc.Z A");
+    let want = expand("NX", &ask, 5);
+    for over in Over::all() {
+        let mut asker = Asker::new(over, &running, &certificate);
+        for id in [0, 1, 0x7a7b, u16::MAX] {
+            let query = ask.bytes(id);
+            let reply = asker.ask(&query).unwrap();
+            assert_eq!(reply.get(..2), Some(&id.to_be_bytes()[..]), "{over:?}");
+            assert_eq!(harness::text(&reply, &query), want, "{over:?} {id}");
+        }
+    }
+}
+
 /// Asks all rows of a table over each encrypted transport, and in the clear; all that fail are shown.
 fn check(table: &Table) {
     let certificate = Certificate::new();

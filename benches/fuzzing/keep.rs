@@ -29,6 +29,8 @@ pub(super) fn keep(places: &Places, target: &Target, most: usize) -> anyhow::Res
     let output = Command::new(&program)
         .arg("-merge=1")
         .arg(format!("-merge_control_file={}", notes.display()))
+        // An input that crashes is passed over, and written down beside those of runs.
+        .arg(format!("-artifact_prefix={}/", places.folder("artifacts", target)?.display()))
         .arg(format!("-max_len={}", target.longest))
         .env("ASAN_OPTIONS", "detect_leaks=0")
         .args([&known, &new])

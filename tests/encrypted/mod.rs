@@ -315,8 +315,9 @@ impl Asker {
 
     /// Asks once.
     fn try_stream(&mut self, message: &[u8]) -> Option<Vec<u8>> {
-        // A question that always gets a reply: for the root's NS, with an id of its own.
-        let mark = [0x7a, 0x7b, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
+        // A question that always gets a reply: for the root's NS, with an id that is not the message's.
+        let [high, low] = message.first_chunk().map_or([0; 2], |id: &[u8; 2]| [!id[0], id[1]]);
+        let mark = [high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
         let mut framed = Vec::new();
         for part in [message, &mark] {
             framed.extend_from_slice(&u16::try_from(part.len()).unwrap().to_be_bytes());
