@@ -1,9 +1,8 @@
 //! Differences that are on purpose and are about aliases: which stand there, and what stands behind them.
 
-use crate::around::with_ttls;
-use crate::known::Known;
 use crate::look::has;
 use crate::reply::Reply;
+use crate::settling::Known;
 
 /// All of them, in the order in which they are taken out.
 pub(crate) const ALIASES: &[Known] = &[
@@ -11,11 +10,6 @@ pub(crate) const ALIASES: &[Known] = &[
         rule: "S-20, Z-05",
         reason: "for the target of an alias, too, the first reply stands where `dns64` finds no address; CoreDNS makes a name without data of it",
         settle: |it| {
-            let owner = format!(" {} ", it.question.lower);
-            let answers = |reply: &Reply| {
-                let lines = with_ttls(&reply.text, &owner).into_iter();
-                lines.filter(|(line, _)| line.starts_with("answer ")).collect::<Vec<_>>()
-            };
             let has_soa = |reply: &Reply| reply.records("authority").any(|one| one.contains(" SOA "));
             let has_none = |reply: &Reply| !reply.records("answer").any(|one| one.contains(" AAAA "));
             let mut targets =
@@ -35,7 +29,7 @@ pub(crate) const ALIASES: &[Known] = &[
                 && (fails || it.case.has("view"))
                 && it.ours.is_data()
                 && has_none(it.ours)
-                && answers(it.ours) == answers(it.theirs)
+                && it.answers(it.ours) == it.answers(it.theirs)
                 && has_soa(it.theirs)
                 && !has_soa(it.ours);
             it.settle(settles)

@@ -1,27 +1,8 @@
 //! Differences that are on purpose and that words beside `kubernetes` bring about.
 
-use crate::known::{Known, Settling, without_flag, without_ttls};
 use crate::look::{has, is_bare, is_empty, without_option};
 use crate::reply::Reply;
-
-/// The records of a text in alphabetical order, lower case and owners whole, each with its TTL.
-pub(crate) fn with_ttls(text: &str, owner: &str) -> Vec<(String, Option<u32>)> {
-    let text = text.to_ascii_lowercase().replace(" @ ", owner);
-    let mut lines: Vec<(String, Option<u32>)> = text
-        .lines()
-        .map(|line| {
-            let words: Vec<&str> = line.splitn(4, ' ').collect();
-            match *words {
-                [section @ ("answer" | "authority" | "additional"), owner, ttl, data] => {
-                    (format!("{section} {owner} * {data}"), ttl.parse().ok())
-                }
-                _ => (line.to_owned(), None),
-            }
-        })
-        .collect();
-    lines.sort_unstable();
-    lines
-}
+use crate::settling::{Known, Settling, ZONES, with_ttls, without_flag, without_ttls};
 
 /// The lines of a reply whose code is another than that of the other one: `loadbalance` puts only NOERROR in order, and `minimal`
 /// leaves failures whole.
@@ -152,19 +133,35 @@ pub(crate) const AROUND: &[Known] = &[
         rule: "S-20, TTL",
         reason: "`dns64` asks the steps behind it for A; CoreDNS asks from the top, where `rewrite ttl` may take the question",
         settle: |it| {
-            let made = |reply: &Reply| -> Option<String> {
-                let record = reply.records("answer").find(|record| record.contains(" AAAA 64:ff9b::"))?;
-                record.split(' ').nth(1).map(ToOwned::to_owned)
-            };
-            let (Some(ours), Some(theirs)) = (made(it.ours), made(it.theirs)) else { return false };
-            let options = it.case.options();
-            let is_of_rule = options
-                .split("; ")
-                .any(|line| line.starts_with("rewrite ttl ") && line.ends_with(&format!(" {theirs}")));
-            let settles = it.case.has("dns64") && it.question.qtype == "AAAA" && is_of_rule && ours != theirs;
+            // What a rule says, or less where it was kept (C-03).
+            let bounds: Vec<(u32, u32)> = it
+                .case
+                .words()
+                .filter(|word| word.head.starts_with("rewrite ttl "))
+                .filter_map(|word| {
+                    let bounds = word.head.rsplit(' ').next()?;
+                    let (low, high) = bounds.split_once('-').unwrap_or((bounds, bounds));
+                    Some((low.parse().ok()?, high.parse().ok()?))
+                })
+                .collect();
+            let is_kept = it.case.has("cache");
+            let is_of_rule =
+                |ttl: u32| bounds.iter().any(|&(low, high)| ttl <= high && (ttl >= low || is_kept));
+            let (ours, theirs) =
+                (it.answers(it.ours), with_ttls(&it.theirs.text, &format!(" {} ", it.question.lower)));
+            let made = |line: &str| line.starts_with("answer ") && line.contains(" * aaaa 64:ff9b::");
+            let theirs: Vec<_> = theirs.into_iter().filter(|(line, _)| line.starts_with("answer ")).collect();
+            let settles = it.case.has("dns64")
+                && it.question.qtype == "AAAA"
+                && ours.len() == theirs.len()
+                && ours.iter().zip(&theirs).all(|(ours, theirs)| {
+                    ours.0 == theirs.0 && (ours.1 == theirs.1 || is_kept || made(&ours.0))
+                })
+                && theirs.iter().any(|(line, ttl)| made(line) && ttl.is_some_and(is_of_rule));
+            // The rest is other rules' business.
             if settles {
-                let (from, to) = (format!(" {theirs} AAAA 64:ff9b::"), format!(" {ours} AAAA 64:ff9b::"));
-                it.theirs.text = it.theirs.text.replace(&from, &to);
+                it.ours.text = without_ttls(&it.ours.text);
+                it.theirs.text = without_ttls(&it.theirs.text);
             }
             settles
         },
@@ -258,21 +255,9 @@ pub(crate) const AROUND: &[Known] = &[
         reason: "an alias that ends at a name without data comes with the SOA",
         settle: |it| {
             let is_alias = |record: &str| record.contains(" CNAME ") || record.contains(" DNAME ");
-            let owner = format!(" {} ", it.question.lower);
-            let spelled = |reply: &Reply| -> Vec<String> {
-                reply
-                    .records("answer")
-                    .map(|record| format!(" {record}").to_ascii_lowercase().replace(" @ ", &owner))
-                    .map(|record| match it.case.has("cache") {
-                        // CoreDNS keeps them, and shows the shortest TTL.
-                        true => without_ttls(&format!("answer{record}")),
-                        false => record,
-                    })
-                    .collect()
-            };
             let settles = it.case.has("file")
                 && it.ours.records("answer").all(is_alias)
-                && spelled(it.ours) == spelled(it.theirs)
+                && it.answers(it.ours) == it.answers(it.theirs)
                 && it.ours.records("authority").any(|record| record.contains(" SOA "))
                 && it.theirs.records("authority").any(|record| record.contains(" NS "));
             it.settle(settles)
@@ -312,11 +297,6 @@ pub(crate) const AROUND: &[Known] = &[
         rule: "Z-05, K-051, K-144",
         reason: "SOA behind an alias into the cluster whose target is not there and falls through: nobody knows it, so the alias stands alone",
         settle: |it| {
-            let owner = format!(" {} ", it.question.lower);
-            let answers = |reply: &Reply| {
-                let lines = with_ttls(&reply.text, &owner).into_iter();
-                lines.filter(|(line, _)| line.starts_with("answer ")).collect::<Vec<_>>()
-            };
             let into = |record: &str| {
                 record.contains(" CNAME ") && record.to_ascii_lowercase().ends_with("cluster.local.")
             };
@@ -325,7 +305,7 @@ pub(crate) const AROUND: &[Known] = &[
                 && it.ours.is_data()
                 && it.theirs.is_data()
                 && it.ours.records("answer").any(into)
-                && answers(it.ours) == answers(it.theirs);
+                && it.answers(it.ours) == it.answers(it.theirs);
             it.settle(settles)
         },
     },
@@ -455,8 +435,11 @@ pub(crate) const AROUND: &[Known] = &[
         rule: "S-08, acl",
         reason: "`acl` decides before `local` and `any` answer",
         settle: |it| {
-            let turned =
-                it.ours.is_silence() || is_empty(it.ours) && ["REFUSED", "NOERROR"].contains(&it.ours.code());
+            let turned = match it.ours.code() {
+                "REFUSED" => is_empty(it.ours),
+                "NOERROR" => is_empty(it.ours) && it.case.options().contains("; filter "),
+                _ => it.ours.is_silence(),
+            };
             let local = it.case.has("local") && it.theirs.text.contains(" 604800 ");
             let any = it.case.has("any") && it.question.qtype == "ANY" && it.theirs.text.contains(" HINFO ");
             let settles = it.case.has("acl") && turned && (local || any);
@@ -481,19 +464,16 @@ pub(crate) const AROUND: &[Known] = &[
         rule: "K-055, C-01",
         reason: "what CoreDNS does not find in large letters it keeps for small ones too",
         settle: |it| {
-            let name = it.question.lower.as_str();
-            let zones = ["cluster.local.", "clusterset.local.", "in-addr.arpa.", "ip6.arpa."];
-            let is_own = zones
-                .iter()
-                .any(|zone| name == format!("ns.dns.{zone}") || name == *zone && it.question.qtype == "NS");
+            let is_own = it.any(|name| {
+                let left = ZONES.iter().find_map(|zone| name.strip_suffix(zone));
+                left == Some("ns.dns.") || left == Some("") && it.question.qtype == "NS"
+            });
             let denials = it.theirs.records("authority").filter_map(|record| record.split_once(" SOA "));
             let was_large =
                 denials.map(|(owner, _)| owner).any(|owner| owner.chars().any(char::is_uppercase));
             // Or somebody behind knew nothing of it (K-200).
             let key = (it.question.lower.clone(), it.question.qtype.clone());
-            let went_on = it.case.options().contains("fallthrough")
-                && !it.theirs.text.contains(" SOA ns.dns.")
-                && it.large.contains(&key);
+            let went_on = it.went_on(it.theirs) && it.large.contains(&key);
             let settles = it.case.has("cache")
                 && is_own
                 && (was_large || went_on)

@@ -1,196 +1,13 @@
 //! Differences that are on purpose and that words of the chain bring about, beside those of tests/parity/exceptions.rs.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::case::Case;
-use crate::exceptions::Seen;
-use crate::look::{Said, has, is_bare, selects, without_option, without_weight};
-use crate::questions::Question;
+use crate::look::{has, is_bare, selects, without_weight};
 use crate::reply::Reply;
-
-/// A pair of replies out of which differences are taken.
-pub(crate) struct Settling<'a> {
-    /// The case.
-    pub(crate) case: &'a Case,
-    /// What CoreDNS said to the other questions.
-    pub(crate) seen: &'a Seen,
-    /// What both said to them.
-    pub(crate) said: &'a Said,
-    /// What both said to them without the views of the case, as a search sees them; empty where it has none.
-    pub(crate) behind: &'a Said,
-    /// Names in lower case and types that were asked for in large letters, too.
-    pub(crate) large: &'a HashSet<(String, String)>,
-    /// The question.
-    pub(crate) question: &'a Question,
-    /// What we said.
-    pub(crate) ours: &'a mut Reply,
-    /// What CoreDNS said.
-    pub(crate) theirs: &'a mut Reply,
-}
-
-/// A known difference.
-pub(crate) struct Known {
-    /// The rule of docs/behaviour.md.
-    pub(crate) rule: &'static str,
-    /// What is different.
-    pub(crate) reason: &'static str,
-    /// Takes the difference out of the pair, or leaves the pair alone; whether there was one.
-    pub(crate) settle: fn(&mut Settling<'_>) -> bool,
-}
-
-/// The first line of a text without a flag.
-pub(crate) fn without_flag(text: &str, flag: &str) -> String {
-    let (head, rest) = text.split_once('\n').unwrap_or((text, ""));
-    let kept: Vec<&str> = head.split(' ').filter(|word| *word != flag).collect();
-    format!("{}\n{rest}", kept.join(" "))
-}
-
-/// A text with `*` in place of TTLs.
-pub(crate) fn without_ttls(text: &str) -> String {
-    let mut bare = String::new();
-    for line in text.lines() {
-        let words: Vec<&str> = line.splitn(4, ' ').collect();
-        match *words {
-            [section @ ("answer" | "authority" | "additional"), owner, _, data] => {
-                bare += &format!("{section} {owner} * {data}");
-            }
-            _ => bare += line,
-        }
-        bare.push('\n');
-    }
-    bare
-}
-
-/// The addresses of a slice as they are written.
-pub(crate) fn texts(slice: &Value) -> impl Iterator<Item = &str> {
-    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
-    endpoints.flat_map(|one| one["addresses"].as_array().into_iter().flatten()).filter_map(Value::as_str)
-}
-
-/// The addresses of a slice.
-pub(crate) fn addresses(slice: &Value) -> impl Iterator<Item = IpAddr> {
-    texts(slice).filter_map(|text| text.parse().ok())
-}
-
-/// The addresses of those endpoints of a slice that are ready (K-102).
-pub(crate) fn ready(slice: &Value) -> impl Iterator<Item = IpAddr> {
-    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
-    let ready = endpoints.filter(|one| one["conditions"]["ready"] != false);
-    ready
-        .flat_map(|one| one["addresses"].as_array().into_iter().flatten())
-        .filter_map(|text| text.as_str()?.parse().ok())
-}
-
-impl Settling<'_> {
-    /// What both said to the same name and this type.
-    pub(crate) fn also(&self, qtype: &str) -> Option<&(Reply, Reply)> {
-        self.said.get(&(self.question.lower.clone(), qtype.to_owned()))
-    }
-
-    /// Whether CoreDNS could not answer a name, for one type or other.
-    pub(crate) fn fails(&self, name: &str) -> bool {
-        ["A", "AAAA", "SRV", "PTR", "TXT"].iter().any(|&qtype| {
-            let key = (name.to_owned(), qtype.to_owned());
-            let mut said = [self.said, self.behind].into_iter().filter_map(|said| said.get(&key));
-            said.any(|(_, theirs)| ["SERVFAIL", "REFUSED"].contains(&theirs.code()))
-        })
-    }
-
-    /// The slices that `labels` shows, each with the Service that it is of; for names of a clusterset, with the import.
-    pub(crate) fn slices(&self) -> impl Iterator<Item = (&Value, Option<String>)> {
-        let label = match self.question.lower.ends_with("clusterset.local.") {
-            true => "multicluster.kubernetes.io/service-name",
-            false => "kubernetes.io/service-name",
-        };
-        let selector = self.case.option("labels");
-        let slices = self.case.objects.iter().filter(|object| object["kind"] == "EndpointSlice");
-        slices.filter(move |slice| selector.is_none_or(|selector| selects(selector, slice))).map(
-            move |slice| {
-                let meta = &slice["metadata"];
-                let ns = meta["namespace"].as_str().unwrap_or_default();
-                let name = meta["labels"][label].as_str();
-                (slice, name.map(|name| format!("{name}.{ns}.svc.")))
-            },
-        )
-    }
-
-    /// Whether the name is that of a Service, or one below it, of which a slice is like this; seen from outside too.
-    fn is_of(&self, like: impl Fn(&Value) -> bool) -> bool {
-        let name = format!(".{}", self.question.lower);
-        let outside =
-            [".out.example.", ".other.example."].into_iter().find_map(|zone| name.strip_suffix(zone));
-        let is = |of: &str| {
-            name.contains(&format!(".{of}"))
-                || outside.is_some_and(|left| left.ends_with(&format!(".{}", of.trim_end_matches(".svc."))))
-        };
-        self.slices().any(|(slice, of)| of.is_some_and(|of| is(&of)) && like(slice))
-    }
-
-    /// Whether the name has the form of one that only stands above others: `dns`, that of a protocol, of zones, of an import's cluster.
-    fn is_above_names(&self) -> bool {
-        // Above `ns.dns` of each zone stands `dns` (K-060).
-        let zones = ["cluster.local.", "clusterset.local.", "in-addr.arpa.", "ip6.arpa."];
-        if self.question.lower.strip_prefix("dns.").is_some_and(|zone| zones.contains(&zone)) {
-            return true;
-        }
-        let Some((left, _)) = self.question.lower.rsplit_once(".svc.cluster") else { return false };
-        let labels: Vec<&str> = left.split('.').collect();
-        match *labels {
-            ["_zone", _, _] | ["pin" | "prefer", "_zone", _, _] => self.has_ready(),
-            ["_tcp" | "_udp" | "_sctp", _, _] => self.seen.stands_above(&self.question.lower),
-            [cluster, _, _] => {
-                let label = "multicluster.kubernetes.io/source-cluster";
-                self.slices().any(|(slice, _)| slice["metadata"]["labels"][label] == cluster)
-                    && self.seen.stands_above(&self.question.lower)
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether the Service that the name is of, or below, has an endpoint with an address that is ready.
-    fn has_ready(&self) -> bool {
-        self.is_of(|slice| ready(slice).next().is_some())
-    }
-
-    /// Takes a flag out of both.
-    pub(crate) fn settle_flag(&mut self, settles: bool, flag: &str) -> bool {
-        if settles {
-            self.ours.text = without_flag(&self.ours.text, flag);
-            self.theirs.text = without_flag(&self.theirs.text, flag);
-        }
-        settles
-    }
-
-    /// Takes an option of the OPT out of ours.
-    pub(crate) fn settle_option(&mut self, settles: bool, option: &str) -> bool {
-        if settles {
-            self.ours.text = without_option(&self.ours.text, option);
-        }
-        settles
-    }
-
-    /// Takes both for equal.
-    pub(crate) fn settle(&mut self, settles: bool) -> bool {
-        if settles {
-            self.ours.text.clone_from(&self.theirs.text);
-        }
-        settles
-    }
-
-    /// Makes both equal by this change of their texts; whether that took a difference out.
-    fn even(&mut self, change: impl Fn(&str) -> String) -> bool {
-        let (ours, theirs) = (change(&self.ours.text), change(&self.theirs.text));
-        let differed = self.ours.text != self.theirs.text && ours == theirs;
-        if differed {
-            self.ours.text = ours;
-            self.theirs.text = theirs;
-        }
-        differed
-    }
-}
+use crate::settling::{Known, texts, without_ttls};
 
 /// Those about clusters and messages, in the order in which they are taken out; behind them come those of `reverse`, `outside`, `aliases`, `around`
 /// and `searches`.
@@ -203,8 +20,9 @@ pub(crate) const KNOWN: &[Known] = &[
             // A class that `rewrite` makes IN is answered like IN.
             let made = it.theirs.code() == "REFUSED" && it.case.options().contains("rewrite class CH IN");
             let as_in = |(ours, _): &(Reply, Reply)| ours.code() == it.ours.code();
-            // It is the only rule that such a question meets, and nobody may know the name that it came with.
-            let alone = it.case.options().matches("rewrite ").count() > 1 && is_bare(it.ours, "SERVFAIL");
+            // It is the only rule that such a question meets: nobody may know the name that it came with, or it is denied as it is.
+            let alone = it.case.options().matches("rewrite ").count() > 1
+                && (is_bare(it.ours, "SERVFAIL") || it.is_denied(it.ours));
             // With views the same in class IN may have been for another block.
             let alone = alone || it.case.has("view");
             let made = made && (alone || it.also(&it.question.qtype).is_none_or(as_in));
@@ -355,17 +173,12 @@ pub(crate) const KNOWN: &[Known] = &[
         reason: "a name with names below it is NODATA: the cluster of an import, `_zone`, `dns`",
         settle: |it| {
             // At CoreDNS such a name goes on to the next step where it may (K-200).
-            let went_on = it.case.options().contains("fallthrough")
-                && it.ours.text.contains(" SOA ns.dns.")
-                && !it.theirs.text.contains(" SOA ns.dns.");
-            // A cache has a floor for TTLs (C-04).
-            let rest = |reply: &Reply| match it.case.has("cache") {
-                true => without_ttls(reply.rest()),
-                false => reply.rest().to_owned(),
-            };
-            let settles = (it.theirs.is_nx() && rest(it.ours) == rest(it.theirs) || went_on)
+            let went_on = it.ours.text.contains(" SOA ns.dns.") && it.went_on(it.theirs);
+            let flags = |reply: &Reply| reply.rest().lines().next().map(ToOwned::to_owned);
+            let is_same = flags(it.ours) == flags(it.theirs) && it.lines(it.ours) == it.lines(it.theirs);
+            let settles = (it.is_denied(it.theirs) && is_same || went_on)
                 && it.ours.is_nodata()
-                && it.is_above_names();
+                && it.any(|name| it.is_above_names(name));
             it.settle(settles)
         },
     },
@@ -373,25 +186,16 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-121",
         reason: "slices of domain names yield nothing",
         settle: |it| {
+            let is_fqdn = |name: &str| it.is_of(name, |slice| slice["addressType"] == "FQDN");
+            if !it.any(is_fqdn) {
+                return false;
+            }
             // They leave a Service empty for `ignore empty_service` too (K-206), also one that an alias leads to.
             let ignores = it.case.options().contains("ignore empty_service");
-            if !it.is_of(|slice| slice["addressType"] == "FQDN") {
-                let targets =
-                    it.theirs.records("answer").filter_map(|one| Some(one.split_once(" CNAME ")?.1));
-                let mut targets = targets.map(str::to_ascii_lowercase);
-                let is_emptied = targets.any(|target| {
-                    it.slices().any(|(slice, of)| {
-                        slice["addressType"] == "FQDN" && of.is_some_and(|of| target.starts_with(&of))
-                    })
-                });
-                drop(targets);
-                let settles = ignores && is_emptied && it.theirs.code() == "NOERROR" && !it.ours.is_data();
-                return it.settle(settles);
-            }
             // Without what CoreDNS makes of host names, which share the weights, both are to be the same.
             let is_made = |record: &str| record.contains(".example.com.") || record.ends_with(" .");
             let left = it.theirs.records("answer").filter(|record| !is_made(record)).count();
-            let is_emptied = ignores && !it.has_ready();
+            let is_emptied = ignores && it.any(|name| is_fqdn(name) && !it.has_ready(name));
             let settles = if left == 0 || is_emptied {
                 it.theirs.code() == "NOERROR" && !it.ours.is_data()
             } else {
@@ -400,9 +204,11 @@ pub(crate) const KNOWN: &[Known] = &[
                     let counts =
                         |line: &&str| !is_made(line) && *line != "a CNAME stands behind other records";
                     // A cache shows the shortest TTL (C-03), and outside SRV have one of their own (K-291).
-                    let loose = it.case.has("cache") || it.question.lower.ends_with(".example.");
+                    let loose = it.case.has("cache") || it.is_below(&[".example."]);
                     let text = if loose { without_ttls(&reply.text) } else { reply.text.clone() };
-                    let lines = text.lines().skip(1).filter(counts);
+                    // What an alias leads to may be without data here.
+                    let lines = text.lines().skip(1).filter(|line| !line.starts_with("authority "));
+                    let lines = lines.filter(counts);
                     let mut lines: Vec<String> = lines
                         .map(|line| without_weight(line).to_ascii_lowercase().replace(" @ ", &owner))
                         .collect();
@@ -425,9 +231,8 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-104",
         reason: "a headless Service without a ready endpoint has no name, nor has a zone of it",
         settle: |it| {
-            let settles = it.question.lower.contains("._zone.")
+            let settles = it.any(|name| name.contains("._zone.") && !it.has_ready(name))
                 && it.case.options().contains("; zonal")
-                && !it.has_ready()
                 && it.theirs.is_nodata()
                 && !it.ours.is_data();
             it.settle(settles)
@@ -437,17 +242,27 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-153",
         reason: "`pods verified` knows every address of a pod, for other types too where a step behind answers for one",
         settle: |it| {
-            let (left, _) = it.question.lower.rsplit_once(".pod.cluster").unwrap_or_default();
-            let mut labels = left.rsplit('.');
-            let (ns, label) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
-            let spelled = |ip: &Value| ip.as_str().unwrap_or_default().replace(['.', ':'], "-") == label;
-            let second = it.case.objects.iter().filter(|object| object["kind"] == "Pod").any(|pod| {
-                let mut all = pod["status"]["podIPs"].as_array().into_iter().flatten();
-                pod["metadata"]["namespace"] == ns
-                    && !spelled(&pod["status"]["podIP"])
-                    && all.any(|one| spelled(&one["ip"]))
-            });
-            let settles = second && it.theirs.is_nx() && !it.ours.is_nx();
+            let is_known = |name: &str| {
+                let (left, _) = name.rsplit_once(".pod.cluster").unwrap_or_default();
+                let mut labels = left.rsplit('.');
+                let (ns, label) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
+                let meant =
+                    [".", ":"].into_iter().find_map(|mark| label.replace('-', mark).parse::<IpAddr>().ok());
+                let is = |ip: &Value| ip.as_str().and_then(|ip| ip.parse().ok()) == meant;
+                // CoreDNS knows the first, as it is written.
+                let first = |ip: &Value| ip.as_str().unwrap_or_default().replace(['.', ':'], "-") == label;
+                it.case.objects.iter().filter(|object| object["kind"] == "Pod").any(|pod| {
+                    let mut all = pod["status"]["podIPs"].as_array().into_iter().flatten();
+                    pod["metadata"]["namespace"] == ns
+                        && meant.is_some()
+                        && !first(&pod["status"]["podIP"])
+                        && (all.any(|one| is(&one["ip"])) || is(&pod["status"]["podIP"]))
+                })
+            };
+            let settles = it.any(is_known)
+                && it.case.options().contains("pods verified")
+                && (it.is_denied(it.theirs) || it.went_on(it.theirs))
+                && it.ours.code() == "NOERROR";
             it.settle(settles)
         },
     },
@@ -463,10 +278,10 @@ pub(crate) const KNOWN: &[Known] = &[
                 });
                 at.map(|one| one["zone"].as_str().unwrap_or_default().to_owned()).collect::<BTreeSet<_>>()
             };
-            let settles = it.question.lower.contains("._zone.")
-                && it.ours.code() == "NOERROR"
+            let is_twice = |slice: &Value| texts(slice).any(|text| zones_of(slice, text).len() > 1);
+            let settles = it.ours.code() == "NOERROR"
                 && it.theirs.code() == "NOERROR"
-                && it.is_of(|slice| texts(slice).any(|text| zones_of(slice, text).len() > 1));
+                && it.any(|name| name.contains("._zone.") && it.is_of(name, is_twice));
             it.settle(settles)
         },
     },
@@ -476,7 +291,7 @@ pub(crate) const KNOWN: &[Known] = &[
         settle: |it| {
             let settles = it.ours.code() == "SERVFAIL"
                 && it.theirs.records("answer").all(|one| one.contains(" CNAME "));
-            let settles = settles && it.theirs.is_data() && ["A", "AAAA"].contains(&&*it.question.qtype);
+            let settles = settles && it.theirs.is_data() && ["A", "AAAA"].iter().any(|qtype| it.asks(qtype));
             it.settle(settles)
         },
     },
@@ -484,29 +299,27 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-059a",
         reason: "with `bind`, the bound addresses are our own addresses, also outside and behind an alias",
         settle: |it| {
-            let name = it.question.lower.as_str();
-            // An alias of a zone file may lead to one of the cluster.
-            let targets = it.ours.records("answer").filter_map(|one| Some(one.split_once(" CNAME ")?.1));
-            let names: Vec<String> = targets.map(str::to_ascii_lowercase).chain([name.to_owned()]).collect();
             let to_own = it.case.objects.iter().any(|object| {
                 let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
                 let begin = format!("{}.{}.svc.", of("name"), of("namespace"));
                 object["spec"]["externalName"].as_str().is_some_and(|name| name.starts_with("ns.dns."))
-                    && names.iter().any(|name| name.trim_start_matches("_._.").starts_with(&begin))
+                    && it.any(|name| name.trim_start_matches("_._.").starts_with(&begin))
             });
             // As it is, or as `dns64` shows it.
             let is_there =
                 |reply: &Reply| reply.text.contains(" 127.0.0.1") || reply.text.contains(" 64:ff9b::7f00:1");
             let own = ["ns1.dns.out.", "ns1.own.out.", "ns1.dns.other.", "ns1.own.other."];
-            let is_own = own.iter().any(|own| name.starts_with(own)) || it.question.qtype == "NS" || to_own;
+            let is_own = it.any(|name| own.iter().any(|own| name.starts_with(own)))
+                || it.question.qtype == "NS"
+                || to_own;
             // `minimal` leaves the addresses of NS away.
-            let target = format!(" NS ns.dns.{name}");
+            let is_ns = |record: &str| {
+                let record = record.to_ascii_lowercase();
+                it.any(|name| record.ends_with(&format!(" ns ns.dns.{name}")))
+            };
             let is_alone = it.case.has("minimal")
                 && it.ours.is_data()
-                && it
-                    .ours
-                    .records("answer")
-                    .all(|one| one.to_ascii_lowercase().ends_with(&target.to_ascii_lowercase()))
+                && it.ours.records("answer").all(is_ns)
                 && it.theirs.text.contains(" SOA ns.dns.");
             let settles = is_own
                 && it.ours.code() == "NOERROR"
@@ -520,24 +333,22 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-210",
         reason: "an import without ports has its addresses",
         settle: |it| {
-            let names = it.case.behind(&it.question.lower);
             let is_import = it.case.objects.iter().any(|object| {
                 let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
                 let begin = format!("{}.{}.svc.", of("name"), of("namespace"));
                 object["kind"] == "ServiceImport"
                     && object["spec"]["ports"].as_array().is_none_or(Vec::is_empty)
-                    && names.iter().any(|name| name.trim_start_matches("_._.").starts_with(&begin))
+                    && it.any(|name| name.trim_start_matches("_._.").starts_with(&begin))
             });
             // What CoreDNS has no name for goes on to the next step where it may (K-200).
-            let went_on =
-                it.case.options().contains("fallthrough") && !it.theirs.text.contains(" SOA ns.dns.");
+            let went_on = it.went_on(it.theirs);
             // `dns64` of CoreDNS makes a name without data of that NXDOMAIN (S-20).
             let is_made = it.case.has("dns64")
                 && it.question.qtype == "AAAA"
                 && it.theirs.is_nodata()
                 && it.also("A").is_some_and(|(_, theirs)| theirs.is_nx());
             let settles =
-                is_import && (it.theirs.is_nx() || went_on || is_made) && it.ours.code() == "NOERROR";
+                is_import && (it.is_denied(it.theirs) || went_on || is_made) && it.ours.code() == "NOERROR";
             it.settle(settles)
         },
     },
@@ -545,19 +356,19 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-208",
         reason: "imports are selected by `labels`; CoreDNS selects them by `namespace_labels`",
         settle: |it| {
-            let names = it.case.behind(&it.question.lower);
             // Of two of one name the API server has the last.
             let import = it.case.objects.iter().rfind(|object| {
                 let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
                 let end = format!(".{}.{}.svc.clusterset.local.", of("name"), of("namespace"));
-                object["kind"] == "ServiceImport"
-                    && names.iter().any(|name| format!(".{name}").ends_with(&end))
+                object["kind"] == "ServiceImport" && it.any(|name| format!(".{name}").ends_with(&end))
             });
             let Some(import) = import else { return false };
             let selected = |option| it.case.option(option).is_none_or(|selector| selects(selector, import));
             let settles = match (selected("labels"), selected("namespace_labels")) {
-                (true, false) => !it.theirs.is_data(),
-                (false, true) => !it.ours.is_data(),
+                (true, false) => {
+                    it.ours.code() == "NOERROR" && (!it.theirs.is_data() || it.went_on(it.theirs))
+                }
+                (false, true) => it.theirs.code() == "NOERROR" && (!it.ours.is_data() || it.went_on(it.ours)),
                 _ => false,
             };
             it.settle(settles)

@@ -72,6 +72,21 @@ pub(crate) fn selects(selector: &str, object: &Value) -> bool {
     }
 }
 
+/// Whether `rewrite` makes NOERROR of NXDOMAIN for one of these names, so that nothing tells whether it exists.
+pub(crate) fn is_hidden(case: &Case, names: &[String]) -> bool {
+    let rule = "rewrite rcode suffix cluster.local. NXDOMAIN NOERROR";
+    case.words().any(|word| word.head == rule) && names.iter().any(|name| name.ends_with("cluster.local."))
+}
+
+/// The type as the steps behind `rewrite` see it.
+pub(crate) fn rewritten(case: &Case, qtype: &str) -> String {
+    let to = case.words().find_map(|word| match *word.head.split(' ').collect::<Vec<_>>() {
+        ["rewrite", "type", from, to] if from == qtype => Some(to.to_owned()),
+        _ => None,
+    });
+    to.unwrap_or_else(|| qtype.to_owned())
+}
+
 impl Case {
     /// What a stanza of `kubernetes` says behind an option; the first one that has it.
     pub(crate) fn option(&self, option: &str) -> Option<&str> {

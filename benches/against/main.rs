@@ -20,6 +20,7 @@ mod around;
 mod case;
 mod chain;
 mod cluster;
+mod damage;
 #[path = "../../tests/parity/exceptions.rs"]
 mod exceptions;
 #[path = "../../tests/harness/mod.rs"]
@@ -38,6 +39,7 @@ mod questions;
 mod reply;
 mod reverse;
 mod searches;
+mod settling;
 mod smaller;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/parity/upstream.rs"]
@@ -58,9 +60,10 @@ use fastrand::Rng;
 use signpost::time::Clock;
 
 use case::{Case, Place};
-use judge::{Verdict, ask, hidden, judge, seen, targets};
+use judge::{Asked, Names, Verdict, ask, hidden, judge, seen, targets};
 use pair::{Pair, Refused};
 use questions::Question;
+use reply::Reply;
 use smaller::Shrinking;
 
 /// Random cases beside CoreDNS.
@@ -85,6 +88,9 @@ struct Flags {
     /// Prints Corefile, files and objects of the cases, and asks nothing.
     #[arg(long)]
     print: bool,
+    /// Damages replies that are equal, too, and tells how much of that the judge sees, and which rules allow the rest.
+    #[arg(long)]
+    damage: bool,
     /// What `cargo bench` passes; without meaning.
     #[arg(long, hide = true)]
     bench: bool,
@@ -117,6 +123,8 @@ struct Tally {
     rules: BTreeMap<String, usize>,
     /// How often each other difference was met.
     wrong: BTreeMap<String, usize>,
+    /// How many replies were damaged in each way, and how many of those each rule allowed.
+    damaged: BTreeMap<&'static str, (usize, BTreeMap<String, usize>)>,
     /// How often each word of a Corefile was in a case that ran.
     words: BTreeMap<String, usize>,
 }
@@ -196,7 +204,12 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
     let mut told = BTreeSet::new();
     for (nth, one) in asked.iter().enumerate() {
         match judge(&case, &seen, one) {
-            Verdict::Same => tally.same += 1,
+            Verdict::Same => {
+                tally.same += 1;
+                if flags.damage {
+                    damage(&case, &seen, one, seed, tally);
+                }
+            }
             Verdict::Meant(rules) => {
                 tally.meant += 1;
                 rules.into_iter().for_each(|rule| *tally.rules.entry(rule).or_default() += 1);
@@ -252,6 +265,21 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
     }
 }
 
+/// Damages our reply in each way, and counts what the judge says.
+fn damage(case: &Case, names: &Names, asked: &Asked<'_>, seed: u64, tally: &mut Tally) {
+    let mut rng = Rng::with_seed(seed);
+    for (way, damage) in damage::WAYS {
+        let Some(text) = damage(&mut rng, &asked.ours) else { continue };
+        let ours = Reply { text, size: asked.ours.size };
+        let damaged = Asked { question: asked.question, ours, theirs: asked.theirs.clone(), whole: None };
+        let (count, rules) = tally.damaged.entry(way).or_default();
+        *count += 1;
+        if let Verdict::Meant(by) = judge(case, names, &damaged) {
+            *rules.entry(by.join(", then ")).or_default() += 1;
+        }
+    }
+}
+
 /// The figures.
 fn report(tally: &Tally, minutes: f64) {
     let Tally { cases, refused, questions, same, meant, .. } = tally;
@@ -281,6 +309,13 @@ fn report(tally: &Tally, minutes: f64) {
             .find(|(known, _)| known == rule)
             .map_or("", |(_, reason)| reason);
         say(&format!("{count:9}  {rule}: {reason}"));
+    }
+    for (way, (count, rules)) in &tally.damaged {
+        let allowed: usize = rules.values().sum();
+        say(&format!("\n{way}: {count} replies damaged, {allowed} of them allowed"));
+        for (rule, count) in rules {
+            say(&format!("{count:9}  {rule}"));
+        }
     }
     if !tally.wrong.is_empty() {
         say("\ndifferent:");

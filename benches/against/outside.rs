@@ -1,8 +1,7 @@
 //! Differences that are on purpose and are about `k8s_external`.
 
-use crate::known::{Known, without_ttls};
 use crate::look::without_weight;
-use crate::reply::Reply;
+use crate::settling::{Known, OUTSIDE as ZONES, with_ttls, without_ttls};
 
 /// The most that an answer may have aged between two questions. Unit: seconds.
 const AGE: u32 = 3;
@@ -13,16 +12,18 @@ pub(crate) const OUTSIDE: &[Known] = &[
         rule: "K-291",
         reason: "a reverse zone of `k8s_external` has none of the grammar of its forward zones",
         settle: |it| {
-            let left = it.question.lower.strip_suffix(".in-addr.arpa.");
-            let left = left.or_else(|| it.question.lower.strip_suffix(".ip6.arpa.")).unwrap_or_default();
             let is_number = |label: &str| label.len() == 1 || label.parse::<u8>().is_ok();
+            let is_wordy = |name: &str| {
+                let left = name.strip_suffix(".in-addr.arpa.").or_else(|| name.strip_suffix(".ip6.arpa."));
+                left.is_some_and(|left| left.split('.').any(|label| !is_number(label)))
+            };
             let settles =
                 it.case.words().any(|word| {
                     word.head.starts_with("k8s_external ") && word.head.contains(" in-addr.arpa")
-                }) && left.split('.').any(|label| !is_number(label))
+                }) && it.any(is_wordy)
                     && it.theirs.is_nodata()
                     && it.theirs.text.contains(" SOA ns1.")
-                    && !it.ours.is_data();
+                    && (!it.ours.is_data() || it.went_on(it.ours));
             it.settle(settles)
         },
     },
@@ -30,7 +31,6 @@ pub(crate) const OUTSIDE: &[Known] = &[
         rule: "K-291, TTL",
         reason: "`ttl` of `k8s_external` holds for SRV records too; CoreDNS gives them that of `kubernetes`",
         settle: |it| {
-            let outside = ["out.example.", "other.example."];
             // A view has a stanza of its own.
             let stanzas = it.case.words().filter(|word| word.head.starts_with("kubernetes "));
             let ttls = stanzas.map(|word| {
@@ -54,27 +54,23 @@ pub(crate) const OUTSIDE: &[Known] = &[
                     bounds.iter().flat_map(|most| (0..=AGE).map(|age| ttl.min(*most).saturating_sub(age)));
                 old.chain([ttl]).collect::<Vec<_>>()
             };
-            let mut ttls = ttls.flat_map(kept);
+            let ttls: Vec<u32> = ttls.flat_map(kept).collect();
             let own = it.case.words().find(|word| word.head.starts_with("k8s_external "));
             let has_ttl = own.is_some_and(|word| word.lines.iter().any(|line| line == "ttl 60"));
             let own = if has_ttl { 60 } else { 5 };
-            let spelled = |reply: &Reply, from: u32| -> Vec<String> {
-                let from = format!(" {from} srv ");
-                let text = reply.text.to_ascii_lowercase();
-                let mut lines: Vec<String> = text
-                    .lines()
-                    .map(|line| match line.starts_with("answer ") {
-                        true => line.replace(&from, " * srv "),
-                        false => line.to_owned(),
-                    })
-                    .collect();
-                lines.sort_unstable();
-                lines
+            let is_srv = |line: &str| line.starts_with("answer ") && line.contains(" * srv ");
+            let owner = format!(" {} ", it.question.lower);
+            let (ours, theirs) = (with_ttls(&it.ours.text, &owner), with_ttls(&it.theirs.text, &owner));
+            let is_same = |ours: &(String, Option<u32>), theirs: &(String, Option<u32>)| {
+                let as_said = || {
+                    ours.1 == Some(own) && is_srv(&ours.0) && theirs.1.is_some_and(|ttl| ttls.contains(&ttl))
+                };
+                ours.0 == theirs.0 && (ours.1 == theirs.1 || as_said())
             };
             let settles = it.question.qtype == "SRV"
-                && outside.iter().any(|zone| it.question.lower.ends_with(zone))
-                && ttls.any(|ttl| spelled(it.ours, own) == spelled(it.theirs, ttl));
-            drop(ttls);
+                && it.is_below(&ZONES)
+                && ours.len() == theirs.len()
+                && ours.iter().zip(&theirs).all(|(ours, theirs)| is_same(ours, theirs));
             it.settle(settles)
         },
     },
@@ -82,15 +78,16 @@ pub(crate) const OUTSIDE: &[Known] = &[
         rule: "K-290, aliases",
         reason: "of a load balancer's names the first counts, and none where there are addresses; CoreDNS gives all, each as often as it stands there",
         settle: |it| {
-            let outside = ["out.example.", "other.example."];
             let is_named = it.case.objects.iter().any(|object| {
                 let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
-                let name = format!(".{}.{}.", of("name"), of("namespace"));
+                let name = format!(".{}.{}", of("name"), of("namespace"));
                 let ingress = object["status"]["loadBalancer"]["ingress"].as_array();
                 ingress.into_iter().flatten().any(|one| !one["hostname"].is_null())
-                    && outside
-                        .iter()
-                        .any(|zone| format!(".{}", it.question.lower).ends_with(&format!("{name}{zone}")))
+                    && it.any(|asked| {
+                        let asked = format!(".{asked}");
+                        let mut left = ZONES.iter().filter_map(|zone| asked.strip_suffix(zone));
+                        left.any(|left| left.ends_with(&name))
+                    })
             });
             let bare = |record: &str| {
                 without_weight(&without_ttls(&format!("answer {record}"))).to_ascii_lowercase()
@@ -113,11 +110,11 @@ pub(crate) const OUTSIDE: &[Known] = &[
         rule: "K-290",
         reason: "a Service reached from outside has no endpoints' names: CoreDNS answers for any label in front of it",
         settle: |it| {
-            let left = ["out.example.", "other.example."]
-                .iter()
-                .find_map(|zone| it.question.lower.strip_suffix(zone));
-            let labels = left.map_or(0, |left| left.matches('.').count());
-            let settles = labels == 3 && it.theirs.code() == "NOERROR" && !it.ours.is_data();
+            let is_endpoint = |name: &str| {
+                let left = ZONES.iter().find_map(|zone| name.strip_suffix(zone));
+                left.is_some_and(|left| left.split('.').count() == 3)
+            };
+            let settles = it.any(is_endpoint) && it.theirs.code() == "NOERROR" && !it.ours.is_data();
             it.settle(settles)
         },
     },

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::harness::reverse;
-use crate::known::{Known, addresses, ready, texts, without_ttls};
+use crate::settling::{Known, addresses, ready, texts};
 
 /// How many labels stand left of `ip6.arpa` in the name of a whole address.
 const NIBBLES: usize = 32;
@@ -16,9 +16,9 @@ pub(crate) const REVERSE: &[Known] = &[
         rule: "K-177",
         reason: "a slice without the name of its Service has no PTR; CoreDNS gives no reply at all",
         settle: |it| {
-            let nameless = it.slices().any(|(slice, _)| {
+            let nameless = it.slices("").any(|(slice, _)| {
                 slice["metadata"]["labels"]["kubernetes.io/service-name"].is_null()
-                    && addresses(slice).any(|address| it.question.lower.ends_with(&reverse(address)))
+                    && addresses(slice).map(reverse).any(|address| it.any(|name| name.ends_with(&address)))
             });
             let settles = it.theirs.is_silence() && nameless;
             it.settle(settles)
@@ -33,21 +33,15 @@ pub(crate) const REVERSE: &[Known] = &[
                 // Behind it stands `svc` and a zone of the cluster, or one for the outside.
                 let behind = if target.to_ascii_lowercase().ends_with(".example.") { 3 } else { 4 };
                 let ns = target.rsplit('.').nth(behind).unwrap_or_default();
-                !it.case
-                    .objects
-                    .iter()
-                    .any(|object| object["kind"] == "Namespace" && object["metadata"]["name"] == ns)
+                let is_there =
+                    |object: &Value| object["kind"] == "Namespace" && object["metadata"]["name"] == ns;
+                !it.case.objects.iter().any(is_there) || !it.case.shows(ns)
             };
-            let shown = |record: &str| match it.case.has("cache") {
-                // CoreDNS keeps them, and shows the shortest TTL.
-                true => without_ttls(&format!("answer {record}")),
-                false => record.to_owned(),
-            };
-            let mut left = it.theirs.records("answer").filter(|record| !is_gone(record)).map(shown);
-            let settles = it.question.lower.ends_with(".arpa.")
+            let mut left = it.answers(it.theirs);
+            left.retain(|(line, _)| !is_gone(line));
+            let settles = it.is_below(&[".arpa."])
                 && it.theirs.records("answer").any(is_gone)
-                && it.ours.records("answer").map(shown).all(|record| left.any(|one| one == record));
-            drop(left);
+                && it.answers(it.ours) == left;
             it.settle(settles)
         },
     },
@@ -55,14 +49,16 @@ pub(crate) const REVERSE: &[Known] = &[
         rule: "K-173",
         reason: "an address that a slice spells in an unusual way is found by its reverse name",
         settle: |it| {
-            let spelled = it.slices().any(|(slice, _)| {
+            let spelled = it.slices("").any(|(slice, _)| {
                 texts(slice).any(|text| {
                     text.parse::<IpAddr>().is_ok_and(|address| {
-                        address.to_string() != text && reverse(address).ends_with(&it.question.lower)
+                        let whole = reverse(address);
+                        address.to_string() != text && it.any(|name| whole.ends_with(name))
                     })
                 })
             });
-            let settles = spelled && !it.theirs.is_data() && it.ours.code() == "NOERROR";
+            let settles =
+                spelled && (!it.theirs.is_data() || it.went_on(it.theirs)) && it.ours.code() == "NOERROR";
             it.settle(settles)
         },
     },
@@ -70,12 +66,14 @@ pub(crate) const REVERSE: &[Known] = &[
         rule: "K-174",
         reason: "labels in front of a whole reverse name of IPv6 make it no address; CoreDNS passes over up to three",
         settle: |it| {
-            let left = it.question.lower.strip_suffix(".ip6.arpa.").unwrap_or_default();
-            let more = left.split('.').count().saturating_sub(NIBBLES);
+            let has_more = |name: &str| {
+                let left = name.strip_suffix(".ip6.arpa.").unwrap_or_default();
+                (1..=3).contains(&left.split('.').count().saturating_sub(NIBBLES))
+            };
             let settles = it.question.qtype == "PTR"
-                && (1..=3).contains(&more)
+                && it.any(has_more)
                 && it.theirs.records("answer").any(|record| record.contains(" PTR "))
-                && !it.ours.is_data();
+                && (!it.ours.is_data() || it.went_on(it.ours));
             it.settle(settles)
         },
     },
@@ -83,16 +81,17 @@ pub(crate) const REVERSE: &[Known] = &[
         rule: "K-175",
         reason: "a reverse name above an address is NODATA, and so goes nowhere else",
         settle: |it| {
-            let below = format!(".{}", it.question.lower);
             let of = |object: &Value| object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
             let shown = |object: &&Value| it.case.shows(&of(object));
             let services = it.case.objects.iter().filter(|object| object["kind"] == "Service").filter(shown);
             let ips =
                 services.flat_map(|service| service["spec"]["clusterIPs"].as_array().into_iter().flatten());
             let ips = ips.filter_map(|ip| ip.as_str()?.parse::<IpAddr>().ok());
-            let slices = it.slices().filter(|(slice, of)| of.is_some() && shown(slice));
-            let mut all = slices.flat_map(|(slice, _)| ready(slice)).chain(ips);
-            let stands = it.question.lower.ends_with(".arpa.") && all.any(|ip| reverse(ip).ends_with(&below));
+            let slices = it.slices("").filter(|(slice, of)| of.is_some() && shown(slice));
+            let mut all = slices.flat_map(|(slice, _)| ready(slice)).chain(ips).map(reverse);
+            let is_above =
+                |name: &str, whole: &str| name.ends_with(".arpa.") && whole.ends_with(&format!(".{name}"));
+            let stands = all.any(|whole| it.any(|name| is_above(name, &whole)));
             drop(all);
             let settles = stands && it.ours.is_nodata() && it.ours.text.contains(" SOA ns.dns.");
             it.settle(settles)

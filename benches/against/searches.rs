@@ -1,9 +1,8 @@
 //! Differences that are on purpose and are about the searches of `autopath` (K-255).
 
-use crate::around::with_ttls;
-use crate::known::Known;
 use crate::look::{is_bare, is_empty};
 use crate::reply::Reply;
+use crate::settling::{Known, with_ttls};
 
 /// The alias in a line of an answer: its owner and its target, in lower case and whole.
 fn alias(line: &str, question: &str) -> Option<(String, String)> {
@@ -19,8 +18,7 @@ pub(crate) const SEARCHES: &[Known] = &[
         rule: "K-255, once",
         reason: "an alias stands once; the search of CoreDNS puts that of the first element in front of it once more",
         settle: |it| {
-            let mut names = it.case.behind(&it.question.lower).into_iter();
-            if !names.any(|name| it.case.walk(&name).is_some_and(|walk| walk.len() > 1)) {
+            if !it.any(|name| it.case.walk(name).is_some_and(|walk| walk.len() > 1)) {
                 return false;
             }
             let lower = it.question.lower.as_str();
@@ -52,7 +50,7 @@ pub(crate) const SEARCHES: &[Known] = &[
         reason: "a search finds `dns` of a zone, which is NODATA; at CoreDNS it goes on there",
         settle: |it| {
             let is_own = |reply: &Reply| reply.text.contains(" SOA ns.dns.");
-            let is_found = |name: &String| {
+            let is_found = |name: &str| {
                 let walk = it.case.walk(name).unwrap_or_default();
                 walk.iter()
                     .skip(1)
@@ -62,7 +60,7 @@ pub(crate) const SEARCHES: &[Known] = &[
                 && is_own(it.ours)
                 && (it.theirs.is_nx() || !is_own(it.theirs))
                 && !it.theirs.is_silence()
-                && it.case.behind(&it.question.lower).iter().any(is_found);
+                && it.any(is_found);
             it.settle(settles)
         },
     },
@@ -84,7 +82,7 @@ pub(crate) const SEARCHES: &[Known] = &[
             let settles = it.case.has("acl")
                 && it.case.has("dns64")
                 && it.question.qtype == "AAAA"
-                && it.case.behind(&it.question.lower).iter().any(|name| it.case.walk(name).is_some())
+                && it.any(|name| it.case.walk(name).is_some())
                 && !it.ours.is_data()
                 && it.theirs.is_data()
                 && it.theirs.records("answer").all(|record| record.contains(" CNAME "));
@@ -114,8 +112,7 @@ pub(crate) const SEARCHES: &[Known] = &[
         rule: "K-255, acl",
         reason: "a search goes on behind a name that `acl` blocks; at CoreDNS that ends it",
         settle: |it| {
-            let searched = it.case.behind(&it.question.lower).iter().any(|name| it.case.walk(name).is_some());
-            let settles = searched
+            let settles = it.any(|name| it.case.walk(name).is_some())
                 && it.case.has("acl")
                 && it.theirs.code() == "REFUSED"
                 && is_empty(it.theirs)
@@ -142,7 +139,7 @@ pub(crate) const SEARCHES: &[Known] = &[
             // What was found stands behind an alias (K-255); a name by itself needs none.
             let first = it.ours.records("answer").next();
             let led = first.is_none_or(|record| record.contains(" CNAME "));
-            let stands = it.case.behind(&it.question.lower).iter().any(|name| match it.case.walk(name) {
+            let stands = it.any(|name| match it.case.walk(name) {
                 None => false,
                 Some(walk) if walk.len() == 1 => true,
                 Some(walk) => led && walk.iter().skip(1).any(|name| it.fails(name) || is_other(name)),
@@ -160,7 +157,7 @@ pub(crate) const SEARCHES: &[Known] = &[
         settle: |it| {
             let is_own = |reply: &Reply| reply.text.contains(" SOA ns.dns.");
             let settles = it.question.qtype == "SOA"
-                && it.case.walk(&it.question.lower).is_some_and(|walk| walk.len() > 1)
+                && it.any(|name| it.case.walk(name).is_some_and(|walk| walk.len() > 1))
                 && it.theirs.is_nodata()
                 && is_own(it.theirs)
                 && (it.ours.is_nx() || !is_own(it.ours) && !it.ours.is_silence());
