@@ -1,6 +1,6 @@
 //! Differences that are on purpose and that words beside `kubernetes` bring about.
 
-use crate::look::{has, is_bare, is_empty, without_option};
+use crate::look::{has, is_bare, is_empty, sees_opt, without_option};
 use crate::reply::Reply;
 use crate::settling::{Known, Settling, ZONES, with_ttls, without_flag, without_ttls};
 
@@ -93,9 +93,16 @@ pub(crate) const AROUND: &[Known] = &[
                 let of = lines(of);
                 lines(reply).iter().all(|line| of.contains(line))
             };
+            // A denial of what was asked for in large letters may have been kept for A (K-055, C-01).
+            let was_large = it.large.contains(&(it.question.lower.clone(), "A".to_owned()));
             let is_made = it.case.has("view")
+                || it.case.has("cache") && was_large
                 || it.also("A").is_none_or(|(ours, theirs)| {
-                    is_part(it.theirs, theirs) && (it.ours.code() != "NOERROR" || is_part(it.ours, ours))
+                    let is_first = it.ours.code() != "NOERROR"
+                        // Of two templates another one may be for that type.
+                        || it.case.words().filter(|word| word.head.starts_with("template ")).count() > 1
+                        || is_part(it.ours, ours);
+                    is_part(it.theirs, theirs) && is_first
                 });
             let settles = it.case.has("dns64")
                 && it.question.qtype == "AAAA"
@@ -203,7 +210,8 @@ pub(crate) const AROUND: &[Known] = &[
         reason: "`dns64` asks the steps behind it for A; CoreDNS asks from the top, where a view may take the question",
         settle: |it| {
             let is_made = |record: &str| record.contains(" AAAA 64:ff9b::");
-            let takes = |line: &String| line == "expr type() == 'A'";
+            let made = it.case.options().contains("rewrite edns0 ");
+            let takes = |line: &String| line == "expr type() == 'A'" || made && sees_opt(line);
             // The stanza of that block may have another TTL.
             let owner = format!(" {} ", it.question.lower);
             let lines = |reply: &Reply| -> Vec<String> {
@@ -442,7 +450,11 @@ pub(crate) const AROUND: &[Known] = &[
             };
             let local = it.case.has("local") && it.theirs.text.contains(" 604800 ");
             let any = it.case.has("any") && it.question.qtype == "ANY" && it.theirs.text.contains(" HINFO ");
-            let settles = it.case.has("acl") && turned && (local || any);
+            // So it does for the target of an alias, which is then alone.
+            let mut left = it.answers(it.theirs);
+            left.retain(|(line, _)| !line.contains(" * hinfo hinfo("));
+            let alone = any && it.ours.is_data() && it.answers(it.ours) == left;
+            let settles = it.case.has("acl") && (turned || alone) && (local || any);
             it.settle(settles)
         },
     },
@@ -532,9 +544,12 @@ pub(crate) const AROUND: &[Known] = &[
                             {
                                 true
                             }
-                            // A search of ours may have gone on to a name that CoreDNS asked for later (K-255).
+                            // A search of ours may have gone on to a name that CoreDNS asked for later (K-255); and what was asked
+                            // for as another name, CoreDNS keeps once more for the name that `rewrite` makes the same.
                             (Some(ours), Some(theirs)) => {
-                                ours + 2 >= theirs || theirs <= 5 || it.case.has("autopath")
+                                let other =
+                                    it.case.has("autopath") || it.case.behind(&it.question.lower).len() > 1;
+                                ours + 2 >= theirs || theirs <= 5 || other
                             }
                             (ours, theirs) => ours == theirs,
                         }

@@ -54,6 +54,11 @@ pub(crate) fn without_weight(line: &str) -> String {
     }
 }
 
+/// Whether a line of a `view` looks at what an OPT says.
+pub(crate) fn sees_opt(line: &str) -> bool {
+    line.contains("bufsize()") || line.contains("do()")
+}
+
 /// Whether a label selector, in the forms that `chain` writes, selects an object.
 pub(crate) fn selects(selector: &str, object: &Value) -> bool {
     let label = |key: &str| object["metadata"]["labels"][key].as_str();

@@ -89,8 +89,10 @@ pub(crate) const OUTSIDE: &[Known] = &[
                         left.any(|left| left.ends_with(&name))
                     })
             });
+            let owner = format!("answer {} ", it.question.lower);
             let bare = |record: &str| {
-                without_weight(&without_ttls(&format!("answer {record}"))).to_ascii_lowercase()
+                let text = without_weight(&without_ttls(&format!("answer {record}")));
+                text.to_ascii_lowercase().replace("answer @ ", &owner)
             };
             let theirs: Vec<String> = it.theirs.records("answer").map(bare).collect();
             let fewer = it.ours.is_data() && it.ours.records("answer").all(|one| theirs.contains(&bare(one)));

@@ -123,7 +123,13 @@ impl Client {
         let mut buffer = vec![0_u8; 65_535];
         if let Some(socket) = &self.udp {
             socket.set_read_timeout(Some(wait)).unwrap();
-            let length = none_if_late(socket.recv(&mut buffer))?;
+            let received = loop {
+                match socket.recv(&mut buffer) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    received => break received,
+                }
+            };
+            let length = none_if_late(received)?;
             buffer.truncate(length);
             return Some(buffer);
         }
