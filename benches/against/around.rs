@@ -484,8 +484,11 @@ pub(crate) const AROUND: &[Known] = &[
             let was_large =
                 denials.map(|(owner, _)| owner).any(|owner| owner.chars().any(char::is_uppercase));
             // Or somebody behind knew nothing of it (K-200).
-            let key = (it.question.lower.clone(), it.question.qtype.clone());
-            let went_on = it.went_on(it.theirs) && it.large.contains(&key);
+            let asked = |name: &str| {
+                let mut large = it.large.iter();
+                large.any(|(large, qtype)| large == name && (*qtype == it.question.qtype || it.asks(qtype)))
+            };
+            let went_on = it.went_on(it.theirs) && it.any(asked);
             let settles = it.case.has("cache")
                 && is_own
                 && (was_large || went_on)

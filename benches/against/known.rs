@@ -18,7 +18,8 @@ pub(crate) const KNOWN: &[Known] = &[
         settle: |it| {
             let other = it.question.words.split(' ').any(|word| word == "CH" || word == "ANY");
             // A class that `rewrite` makes IN is answered like IN.
-            let made = it.theirs.code() == "REFUSED" && it.case.options().contains("rewrite class CH IN");
+            let is_made = it.case.options().contains("rewrite class CH IN");
+            let made = it.theirs.code() == "REFUSED" && is_made;
             let as_in = |(ours, _): &(Reply, Reply)| ours.code() == it.ours.code();
             // It is the only rule that such a question meets: nobody may know the name that it came with, or it is denied as it is.
             let alone = it.case.options().matches("rewrite ").count() > 1
@@ -26,7 +27,9 @@ pub(crate) const KNOWN: &[Known] = &[
             // With views the same in class IN may have been for another block.
             let alone = alone || it.case.has("view");
             let made = made && (alone || it.also(&it.question.qtype).is_none_or(as_in));
-            let settles = other && (it.ours.code() == "REFUSED" || made);
+            // Before that, `local` of CoreDNS looks at no class.
+            let local = is_made && it.case.has("local") && it.theirs.text.contains(" 604800 ");
+            let settles = other && (it.ours.code() == "REFUSED" || made || local);
             it.settle(settles)
         },
     },
