@@ -110,12 +110,13 @@ pub(crate) const SEARCHES: &[Known] = &[
     },
     Known {
         rule: "K-255, acl",
-        reason: "a search goes on behind a name that `acl` blocks; at CoreDNS that ends it",
+        reason: "a search goes on behind a name that `acl` blocks, or whose target it does; at CoreDNS that ends it",
         settle: |it| {
+            let alone =
+                it.theirs.is_data() && it.theirs.records("answer").all(|record| record.contains(" CNAME "));
             let settles = it.any(|name| it.case.walk(name).is_some())
                 && it.case.has("acl")
-                && it.theirs.code() == "REFUSED"
-                && is_empty(it.theirs)
+                && (it.theirs.code() == "REFUSED" && is_empty(it.theirs) || alone)
                 && it.ours.code() != "REFUSED"
                 && !it.ours.is_silence();
             it.settle(settles)
