@@ -117,7 +117,8 @@ pub(crate) const SEARCHES: &[Known] = &[
             let settles = it.any(|name| it.case.walk(name).is_some())
                 && it.case.has("acl")
                 && (it.theirs.code() == "REFUSED" && is_empty(it.theirs) || alone)
-                && it.ours.code() != "REFUSED"
+                // Nobody behind may know the first element either, which is no matter of `acl`.
+                && (it.ours.code() != "REFUSED" || is_empty(it.ours) && !it.ours.text.contains("ede="))
                 && !it.ours.is_silence();
             it.settle(settles)
         },
