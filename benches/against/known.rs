@@ -292,8 +292,8 @@ pub(crate) const KNOWN: &[Known] = &[
         rule: "K-137",
         reason: "an alias whose target outside could not be resolved is SERVFAIL with EDE 22",
         settle: |it| {
-            let settles = it.ours.code() == "SERVFAIL"
-                && it.theirs.records("answer").all(|one| one.contains(" CNAME "));
+            let is_alias = |record: &str| record.contains(" CNAME ") || record.contains(" DNAME ");
+            let settles = it.ours.code() == "SERVFAIL" && it.theirs.records("answer").all(is_alias);
             let settles = settles && it.theirs.is_data() && ["A", "AAAA"].iter().any(|qtype| it.asks(qtype));
             it.settle(settles)
         },
