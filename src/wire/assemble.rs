@@ -205,7 +205,9 @@ pub fn assemble(
         }
     }
 
-    let mut flags = bits::QR | (header.flags & (0x7800 | bits::RD | bits::CD)) | (head.rcode.0 & 0xf);
+    // The lower half of an extended code would be another code (RFC 6891 §6.1.3).
+    let code = if edns.is_none() && head.rcode.0 > 0xf { Rcode::SERVFAIL } else { head.rcode };
+    let mut flags = bits::QR | (header.flags & (0x7800 | bits::RD | bits::CD)) | (code.0 & 0xf);
     for (on, bit) in [
         (head.authoritative, bits::AA),
         (head.truncated || cut, bits::TC),
@@ -376,5 +378,33 @@ impl Writer<'_> {
     /// Appends the whole name at the front of `wire`.
     fn name(&mut self, wire: &[u8]) -> bool {
         wire.get(..name_length(wire)).is_some_and(|name| self.bytes(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What the header says of a code that needs an OPT.
+
+    use super::*;
+    use crate::wire::{parse_name, rtype};
+
+    #[test]
+    fn a_code_that_only_an_opt_can_say_is_no_other_code_without_one() {
+        let question = Question::new(&parse_name("example.org.").unwrap(), rtype::A).unwrap();
+        let header = Header { id: 7, flags: bits::RD };
+        let opt = Edns { udp_size: 1232, ..Edns::default() };
+        for (code, edns, expected) in [
+            (22, None, 2),
+            (22, Some(&opt), 6),
+            (3, None, 3),
+            (3, Some(&opt), 3),
+            (15, None, 15),
+            (16, None, 2),
+        ] {
+            let mut out = [0; 512];
+            let head = Head::new(Rcode(code));
+            assemble(header, &question, &head, edns, &Sections::default(), Shape::datagram(edns), &mut out);
+            assert_eq!(u16::from(out[3] & 0xf), expected, "{code} {edns:?}");
+        }
     }
 }

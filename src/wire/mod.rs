@@ -18,15 +18,13 @@ mod freshness;
 mod message;
 mod mnemonic;
 mod name;
+pub(crate) mod presentation;
 mod query;
 mod sections;
 mod text;
 
 pub use assemble::{Flags, Head, Shape, assemble, bare};
-pub use codec::{
-    CodecError, Decoded, Line, TextRecord, decode, encode, parse_type, record_from_text, record_texts,
-    sections_to_records, service_binding,
-};
+pub use codec::{CodecError, Decoded, Line, decode, encode, parse_type, record_texts, sections_to_records};
 pub use freshness::freshness;
 pub use message::{Malformed, NameBuf, Raw, Reader, expand, rdata};
 pub use mnemonic::{class_mnemonic, class_number, rcode_number, type_mnemonic, type_number};
@@ -34,6 +32,7 @@ pub use name::{
     MAX_LABELS, MAX_NAME, NameFault, Question, Reverse, label_eq, parse_name, reverse_address, show_label,
     show_name,
 };
+pub use presentation::{TextFault, TextRecord, record_from_text};
 pub use query::{Edns, Fault, Header, Opcode, Query, client_options};
 pub use sections::{Kept, Owner, Rdata, Record, Section, Sections};
 pub(crate) use sections::{name_length, target_offset};

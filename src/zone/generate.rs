@@ -1,6 +1,6 @@
 //! `$GENERATE`: lines made of one line and a row of numbers.
 
-use super::lexer::Token;
+use crate::wire::presentation::Token;
 
 /// The most lines of one directive. Source: coredns (miekg/dns).
 const MOST: u64 = 65_536;

@@ -12,10 +12,8 @@
 mod build;
 mod generate;
 mod held;
-mod lexer;
 mod lookup;
 mod names;
-mod rdata;
 mod read;
 mod send;
 #[cfg(test)]

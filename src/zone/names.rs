@@ -1,31 +1,8 @@
-//! Names of a zone file: relative, absolute, and in the order that proofs and transfers have.
+//! Names of a zone, in the order that proofs and transfers have.
 
 use std::cmp::Ordering;
 
-use crate::wire::{MAX_LABELS, MAX_NAME, parse_name};
-
-/// A name in presentation form in wire form, letters kept; one without a final dot is completed by `origin`.
-///
-/// Errors: an empty or too long label, too long a name, an escape that does not end, bytes that are not UTF-8: `None`.
-/// Source: RFC 1035 §5.1.
-pub(super) fn absolute(text: &[u8], origin: &[u8]) -> Option<Vec<u8>> {
-    if text == b"@" {
-        return Some(origin.to_vec());
-    }
-    let text = std::str::from_utf8(text).ok()?;
-    let mut wire = parse_name(text)?;
-    if !ends_absolute(text) {
-        wire.pop();
-        wire.extend_from_slice(origin);
-    }
-    (wire.len() <= MAX_NAME).then_some(wire)
-}
-
-/// Whether a name ends in a dot that is not escaped.
-fn ends_absolute(text: &str) -> bool {
-    let Some(rest) = text.strip_suffix('.') else { return false };
-    rest.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 0
-}
+use crate::wire::MAX_LABELS;
 
 /// Where the labels of a name start, and how many there are; the root not counted.
 fn starts(name: &[u8]) -> ([u8; MAX_LABELS], usize) {

@@ -2,13 +2,8 @@
 
 use super::build::{Builder, Refusal, Zone};
 use super::generate::{Generated, MOST_IN_ALL, generate};
-use super::lexer::{Entry, Lexer, Token};
-use super::names::absolute;
-use super::rdata::{parse, type_number};
-use crate::wire::show_name;
-
-/// The TTL of records before any that names one, and without `$TTL`. Unit: seconds. Source: coredns (miekg/dns).
-const TTL: u32 = 3600;
+use crate::wire::presentation::{Entry, Lexer, TTL, Token, absolute, rdata_from_words, seconds};
+use crate::wire::{show_name, type_number};
 
 /// How deep files may include files. Source: coredns (miekg/dns).
 const DEPTH: usize = 7;
@@ -37,34 +32,6 @@ pub trait Files {
     ///
     /// Errors: in words.
     fn open(&mut self, path: &str, from: &str) -> Result<(String, Vec<u8>), String>;
-}
-
-/// Reads a number of seconds: `3600`, `1h30m`, `2w`, in any letters.
-///
-/// Source: RFC 2308 §2.3 and the habits of BIND.
-pub(super) fn seconds(text: &[u8]) -> Option<u32> {
-    let (mut total, mut number, mut digits, mut any) = (0_u32, 0_u32, false, false);
-    for byte in text {
-        let unit: u32 = match byte {
-            b'0'..=b'9' => {
-                number = number.checked_mul(10)?.checked_add(u32::from(byte - b'0'))?;
-                (digits, any) = (true, true);
-                continue;
-            }
-            b's' | b'S' => 1,
-            b'm' | b'M' => 60,
-            b'h' | b'H' => 3600,
-            b'd' | b'D' => 86_400,
-            b'w' | b'W' => 604_800,
-            _ => return None,
-        };
-        if !digits {
-            return None;
-        }
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        (number, digits) = (0, false);
-    }
-    any.then(|| total.checked_add(number)).flatten()
 }
 
 /// What holds over the entries of a file.
@@ -252,7 +219,8 @@ impl Reading<'_> {
                 }
                 class = Some(());
             } else {
-                break type_number(&word.text)
+                let text = std::str::from_utf8(&word.text).unwrap_or_default();
+                break type_number(text)
                     .ok_or_else(|| fault(format!("`{}` is no type, TTL or class", word.shown())))?;
             }
         };
@@ -261,7 +229,10 @@ impl Reading<'_> {
         {
             state.ttl = ttl;
         }
-        let rdata = parse(rtype, words, &state.origin).map_err(fault)?;
+        if matches!(rtype, 50 | 51) {
+            return Err(fault("zones with NSEC3 are not served: sign with NSEC".to_owned()));
+        }
+        let rdata = rdata_from_words(rtype, words, &state.origin).map_err(fault)?;
         match self.builder.add(&owner, rtype, ttl.unwrap_or(state.ttl), &rdata) {
             Ok(()) => {}
             Err(Refusal::Outside) => {

@@ -201,6 +201,91 @@ fn zone_files_are_answered_as_by_coredns() {
     }
 }
 
+/// Forms that standards allow and CoreDNS does not read.
+const RARE: &str = "\
+corner LOC 33 S 70 30 W 10
+key DNSKEY 256 3 RSASHA256 AQID
+";
+
+/// Records whose text has a form of its own, as readers of zone files share them.
+const FORMS: &str = "\
+$TTL 1h
+@ SOA ns hostmaster 7 2h 30m 2w 300
+@ NS ns
+ns A 192.0.2.53
+order HTTPS 1 . port=443 alpn=h2
+mandatory HTTPS 1 . mandatory=port,alpn port=8443 alpn=\"h2,h3\" no-default-alpn
+hints SVCB 16 web ipv6hint=2001:db8::1,2001:db8::2 ipv4hint=192.0.2.1 ech=AQID key667=\"a\\210b\"
+alias SVCB 0 web.example.org.
+place LOC 52 22 23.500 N 4 53 32 E -2.00m 30m 100m
+ranges APL 1:192.168.32.0/21 !1:192.168.38.0/28 2:2001:db8::/32
+hardware EUI48 00-00-5e-00-53-2a
+hardware EUI64 00-00-5e-ef-10-00-00-2a
+locator NID 10 0014:4fff:ff20:ee64
+locator L32 10 10.1.2.0
+locator L64 10 2001:0db8:1140:1000
+locator LP 10 ns
+cert CERT PGP 0 0 AQID
+cert CERT 65280 1 8 AQID
+texts TXT one \"two three\" \"\" \"a\\\"b\\;c\\228\"
+rule NAPTR 10 20 \"u\" \"E2U+sip\" \"!^.*$!sip:a@example.org!\" .
+uri URI 10 1 \"ftp://ftp.example.org/public\"
+caa CAA 0 issue \"ca.example.net; account=230123\"
+";
+
+/// The records of a zone as `kdig` reads them from a transfer, without what a signer adds.
+fn shown(kdig: &str, server: SocketAddr) -> BTreeSet<String> {
+    let (host, port) = (format!("@{}", server.ip()), server.port().to_string());
+    let text = output(kdig, &[&host, "-p", &port, "example.org", "AXFR"]);
+    assert!(text.contains("SOA"), "{text}");
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let kept = |words: &Vec<String>| {
+        let signed = ["RRSIG", "NSEC", "SOA", "CDS", "CDNSKEY"];
+        let rtype = words.get(3).map_or("", String::as_str);
+        let own = rtype == "DNSKEY" && words.first().is_some_and(|owner| owner == "example.org.");
+        words.len() > 4
+            && !words.iter().any(|word| word.starts_with(";;"))
+            && !signed.contains(&rtype)
+            && !own
+    };
+    text.lines().map(words).filter(kept).map(|words| words.join(" ").to_ascii_lowercase()).collect()
+}
+
+#[test]
+fn every_form_of_text_is_the_same_record_to_knotd_and_to_coredns() {
+    let Some(kdig) = program("kdig") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let serve = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).unwrap();
+        let path = folder.path().join(name);
+        move |port: u16| {
+            let path = path.display();
+            format!("example.org:{port} {{\n bind 127.0.0.1\n file {path}\n transfer {{\n to *\n }}\n}}\n")
+        }
+    };
+    for (text, is_shared) in [(FORMS.to_owned(), true), (format!("{FORMS}{RARE}"), false)] {
+        let corefile = serve("db", &text);
+        let running = start(&corefile(0));
+        let ours = shown(&kdig, running.addresses()[0]);
+        assert_eq!(ours.len(), text.lines().count() - 2, "{ours:#?}");
+        if let Some(knot) = Other::knot(&Role::Signer(&text)) {
+            assert_eq!(ours, shown(&kdig, knot.addr), "{}", knot.log());
+        }
+        if is_shared && let Some((_child, theirs, _folder)) = coredns(&corefile, "example.org.") {
+            assert_eq!(ours, shown(&kdig, theirs));
+        }
+    }
+    // What is longer than a character string goes out as several.
+    let long = serve("long", &format!("{FORMS}long TXT \"{}\"\n", "x".repeat(700)));
+    let running = start(&long(0));
+    let ours = shown(&kdig, running.addresses()[0]);
+    let texts = ["x".repeat(255), "x".repeat(255), "x".repeat(190)].map(|text| format!("\"{text}\""));
+    assert!(ours.contains(&format!("long.example.org. 3600 in txt {}", texts.join(" "))), "{ours:#?}");
+    if let Some((_child, theirs, _folder)) = coredns(&long, "example.org.") {
+        assert_eq!(ours, shown(&kdig, theirs));
+    }
+}
+
 #[test]
 fn zone_files_that_knotd_signed_are_answered_as_by_coredns_and_denied_as_by_knotd() {
     let (Some(kdig), Some(signer)) = (program("kdig"), Other::knot(&Role::Signer(EXAMPLE))) else { return };

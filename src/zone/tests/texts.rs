@@ -354,7 +354,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("$INCLUDE x\n", "db:1: x: there is no such file"),
         ("$GENERATE 5-1 a A 192.0.2.1\n", "db:1: `5-1` is no range as in 1-10 or 0-254/2"),
         ("x NSEC3 1 0 0 - AAAA A\n", "db:1: zones with NSEC3 are not served: sign with NSEC"),
-        ("x LOC 52 N\n", "db:1: the text form of type 29 is not known: write its bytes, as in `\\# 2 0aff`"),
+        ("x HIP 2 a b\n", "db:1: the text form of HIP is not known: write its bytes, as in `\\# 2 0aff`"),
         ("x TYPE1 \\# 3 0a00\n", "db:1: `\\#` says 3 bytes, and 2 stand behind it"),
         ("x TXT \\3\n", "db:1: TXT: three digits up to 255 must stand behind a backslash"),
     ] {

@@ -1,17 +1,17 @@
-//! The text of a zone file as entries: what stands on a line, or on several within parentheses.
+//! Text in presentation form as entries: what stands on a line, or on several within parentheses.
 
 /// A word of an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Token {
+pub(crate) struct Token {
     /// As written, escapes kept; without the quotes around it.
-    pub(super) text: Vec<u8>,
+    pub(crate) text: Vec<u8>,
     /// Whether it stood in quotes.
-    pub(super) quoted: bool,
+    pub(crate) quoted: bool,
 }
 
 impl Token {
     /// For messages: printable, not too long.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let text = String::from_utf8_lossy(&self.text);
         let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
         if text.chars().count() > 60 {
@@ -21,19 +21,19 @@ impl Token {
     }
 }
 
-/// An entry of a zone file.
+/// An entry: a record or a directive.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The line on which it begins, from 1.
-    pub(super) line: u32,
+    pub(crate) line: u32,
     /// Whether it begins with a blank: then the owner is the last one.
-    pub(super) blank: bool,
+    pub(crate) blank: bool,
     /// Its words; never empty.
-    pub(super) tokens: Vec<Token>,
+    pub(crate) tokens: Vec<Token>,
 }
 
 /// Cuts a text into entries.
-pub(super) struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     /// The text.
     bytes: &'a [u8],
     /// How far it is read.
@@ -44,14 +44,14 @@ pub(super) struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     /// From the start of `text`.
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         // A byte order mark says nothing.
         let bytes = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         Self { bytes, at: 0, line: 1 }
     }
 
     /// The line that is being read.
-    pub(super) fn line(&self) -> u32 {
+    pub(crate) fn line(&self) -> u32 {
         self.line
     }
 
@@ -71,7 +71,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next entry that holds a word; `None` at the end. Errors: what is wrong on the line that is being read.
-    pub(super) fn entry(&mut self) -> Result<Option<Entry>, &'static str> {
+    pub(crate) fn entry(&mut self) -> Result<Option<Entry>, &'static str> {
         loop {
             if self.peek().is_none() {
                 return Ok(None);

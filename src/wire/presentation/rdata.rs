@@ -4,10 +4,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use base64::Engine as _;
 
+use super::super::mnemonic::{type_mnemonic, type_number};
 use super::lexer::Token;
-use super::names::absolute;
-use super::read::seconds;
-use crate::wire::service_binding;
+use super::location::location;
+use super::service::parameters;
+use super::{absolute, seconds};
 
 /// A field of RDATA in its text form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +27,7 @@ enum Field {
     Name,
     /// A character string.
     Text,
-    /// One or more character strings.
+    /// One or more character strings; what is longer than 255 bytes is several.
     Texts,
     /// All that is left as bytes, without a length.
     Blob,
@@ -36,95 +37,131 @@ enum Field {
     Ip6,
     /// The mnemonic of a type.
     Type,
+    /// The number of an algorithm, or its mnemonic.
+    Algorithm,
+    /// The number of a kind of certificate, or its mnemonic.
+    Certificate,
+    /// Eight bytes as four numbers in hexadecimal with colons between them.
+    Locator,
+    /// So many bytes in hexadecimal with hyphens between them.
+    Hardware(usize),
+    /// All that is left as a place on earth.
+    Place,
+    /// All that is left as ranges of addresses.
+    Ranges,
     /// All that is left in hexadecimal.
     Hex,
     /// All that is left in base 64.
     Base64,
     /// All that is left as types of a bitmap.
     Bitmap,
-    /// All that is left as parameters of a service, read by the codec.
+    /// All that is left as parameters of a service.
     Service,
 }
 
 use Field::{
-    Base64, Bitmap, Blob, Byte, Hex, Ip4, Ip6, Long, Moment, Name, Service, Span, Text, Texts, Type, Word,
+    Algorithm, Base64, Bitmap, Blob, Byte, Certificate, Hardware, Hex, Ip4, Ip6, Locator, Long, Moment, Name,
+    Place, Ranges, Service, Span, Text, Texts, Type, Word,
 };
 
-/// The types that are read: mnemonic, number, fields.
-const TYPES: &[(&str, u16, &[Field])] = &[
-    ("A", 1, &[Ip4]),
-    ("NS", 2, &[Name]),
-    ("CNAME", 5, &[Name]),
-    ("SOA", 6, &[Name, Name, Long, Span, Span, Span, Span]),
-    ("MB", 7, &[Name]),
-    ("MG", 8, &[Name]),
-    ("MR", 9, &[Name]),
-    ("PTR", 12, &[Name]),
-    ("HINFO", 13, &[Text, Text]),
-    ("MINFO", 14, &[Name, Name]),
-    ("MX", 15, &[Word, Name]),
-    ("TXT", 16, &[Texts]),
-    ("RP", 17, &[Name, Name]),
-    ("AFSDB", 18, &[Word, Name]),
-    ("X25", 19, &[Text]),
-    ("RT", 21, &[Word, Name]),
-    ("AAAA", 28, &[Ip6]),
-    ("SRV", 33, &[Word, Word, Word, Name]),
-    ("NAPTR", 35, &[Word, Word, Text, Text, Text, Name]),
-    ("KX", 36, &[Word, Name]),
-    ("CERT", 37, &[Word, Word, Byte, Base64]),
-    ("DNAME", 39, &[Name]),
-    ("DS", 43, &[Word, Byte, Byte, Hex]),
-    ("SSHFP", 44, &[Byte, Byte, Hex]),
-    ("RRSIG", 46, &[Type, Byte, Byte, Span, Moment, Moment, Word, Name, Base64]),
-    ("NSEC", 47, &[Name, Bitmap]),
-    ("DNSKEY", 48, &[Word, Byte, Byte, Base64]),
-    ("DHCID", 49, &[Base64]),
-    ("TLSA", 52, &[Byte, Byte, Byte, Hex]),
-    ("SMIMEA", 53, &[Byte, Byte, Byte, Hex]),
-    ("CDS", 59, &[Word, Byte, Byte, Hex]),
-    ("CDNSKEY", 60, &[Word, Byte, Byte, Base64]),
-    ("OPENPGPKEY", 61, &[Base64]),
-    ("CSYNC", 62, &[Long, Word, Bitmap]),
-    ("ZONEMD", 63, &[Long, Byte, Byte, Hex]),
-    ("SVCB", 64, &[Service]),
-    ("HTTPS", 65, &[Service]),
-    ("SPF", 99, &[Texts]),
-    ("LP", 107, &[Word, Name]),
-    ("URI", 256, &[Word, Word, Blob]),
-    ("CAA", 257, &[Byte, Text, Blob]),
+/// The types that are read: number and fields.
+const TYPES: &[(u16, &[Field])] = &[
+    (1, &[Ip4]),
+    (2, &[Name]),
+    (5, &[Name]),
+    (6, &[Name, Name, Long, Span, Span, Span, Span]),
+    (7, &[Name]),
+    (8, &[Name]),
+    (9, &[Name]),
+    (12, &[Name]),
+    (13, &[Text, Text]),
+    (14, &[Name, Name]),
+    (15, &[Word, Name]),
+    (16, &[Texts]),
+    (17, &[Name, Name]),
+    (18, &[Word, Name]),
+    (19, &[Text]),
+    (20, &[Texts]),
+    (21, &[Word, Name]),
+    (24, &[Type, Algorithm, Byte, Span, Moment, Moment, Word, Name, Base64]),
+    (25, &[Word, Byte, Algorithm, Base64]),
+    (26, &[Word, Name, Name]),
+    (27, &[Text, Text, Text]),
+    (28, &[Ip6]),
+    (29, &[Place]),
+    (33, &[Word, Word, Word, Name]),
+    (35, &[Word, Word, Text, Text, Text, Name]),
+    (36, &[Word, Name]),
+    (37, &[Certificate, Word, Algorithm, Base64]),
+    (39, &[Name]),
+    (42, &[Ranges]),
+    (43, &[Word, Algorithm, Byte, Hex]),
+    (44, &[Byte, Byte, Hex]),
+    (46, &[Type, Algorithm, Byte, Span, Moment, Moment, Word, Name, Base64]),
+    (47, &[Name, Bitmap]),
+    (48, &[Word, Byte, Algorithm, Base64]),
+    (49, &[Base64]),
+    (52, &[Byte, Byte, Byte, Hex]),
+    (53, &[Byte, Byte, Byte, Hex]),
+    (56, &[Texts]),
+    (57, &[Word, Byte, Algorithm, Base64]),
+    (58, &[Name, Name]),
+    (59, &[Word, Algorithm, Byte, Hex]),
+    (60, &[Word, Byte, Algorithm, Base64]),
+    (61, &[Base64]),
+    (62, &[Long, Word, Bitmap]),
+    (63, &[Long, Byte, Byte, Hex]),
+    (64, &[Word, Name, Service]),
+    (65, &[Word, Name, Service]),
+    (99, &[Texts]),
+    (101, &[Long]),
+    (102, &[Long]),
+    (104, &[Word, Locator]),
+    (105, &[Word, Ip4]),
+    (106, &[Word, Locator]),
+    (107, &[Word, Name]),
+    (108, &[Hardware(6)]),
+    (109, &[Hardware(8)]),
+    (256, &[Word, Word, Blob]),
+    (257, &[Byte, Text, Blob]),
+    (258, &[Texts]),
+    (32768, &[Word, Algorithm, Byte, Hex]),
+    (32769, &[Word, Algorithm, Byte, Hex]),
 ];
 
-/// Types that have a mnemonic and whose RDATA is read only in the form of RFC 3597.
-const NAMED: &[(&str, u16)] = &[
-    ("NULL", 10),
-    ("WKS", 11),
-    ("LOC", 29),
-    ("APL", 42),
-    ("IPSECKEY", 45),
-    ("NSEC3", 50),
-    ("NSEC3PARAM", 51),
-    ("HIP", 55),
-    ("NID", 104),
-    ("L32", 105),
-    ("L64", 106),
-    ("EUI48", 108),
-    ("EUI64", 109),
-    ("AVC", 258),
+/// Algorithms of keys by mnemonic (IANA, "DNS Security Algorithm Numbers").
+const ALGORITHMS: &[(&str, u16)] = &[
+    ("RSAMD5", 1),
+    ("DH", 2),
+    ("DSA", 3),
+    ("RSASHA1", 5),
+    ("DSA-NSEC3-SHA1", 6),
+    ("RSASHA1-NSEC3-SHA1", 7),
+    ("RSASHA256", 8),
+    ("RSASHA512", 10),
+    ("ECC-GOST", 12),
+    ("ECDSAP256SHA256", 13),
+    ("ECDSAP384SHA384", 14),
+    ("ED25519", 15),
+    ("ED448", 16),
+    ("INDIRECT", 252),
+    ("PRIVATEDNS", 253),
+    ("PRIVATEOID", 254),
 ];
 
-/// The number of a type by its mnemonic, or in the form `TYPE65280` (RFC 3597 §5).
-pub(super) fn type_number(text: &[u8]) -> Option<u16> {
-    let text = std::str::from_utf8(text).ok()?;
-    let known = TYPES.iter().map(|(name, number, _)| (*name, *number)).chain(NAMED.iter().copied());
-    for (name, number) in known {
-        if name.eq_ignore_ascii_case(text) {
-            return Some(number);
-        }
-    }
-    let front = text.get(..4).filter(|front| front.eq_ignore_ascii_case("TYPE"))?;
-    text.get(front.len()..)?.parse().ok()
-}
+/// Kinds of certificates by mnemonic (RFC 4398 §2.1).
+const CERTIFICATES: &[(&str, u16)] = &[
+    ("PKIX", 1),
+    ("SPKI", 2),
+    ("PGP", 3),
+    ("IPKIX", 4),
+    ("ISPKI", 5),
+    ("IPGP", 6),
+    ("ACPKIX", 7),
+    ("IACPKIX", 8),
+    ("URI", 253),
+    ("OID", 254),
+];
 
 /// The words of one record's RDATA.
 struct Words<'a> {
@@ -137,28 +174,29 @@ struct Words<'a> {
 /// Reads the RDATA of a type; names are completed by `origin`.
 ///
 /// Errors: what is wrong, in words. Source: RFC 1035 §3.3 and successors, RFC 3597 §5.
-pub(super) fn parse(rtype: u16, tokens: &[Token], origin: &[u8]) -> Result<Vec<u8>, String> {
+pub(crate) fn rdata_from_words(rtype: u16, tokens: &[Token], origin: &[u8]) -> Result<Vec<u8>, String> {
+    let name = type_mnemonic(rtype).map_or_else(|| format!("TYPE{rtype}"), str::to_owned);
+    // What questions ask for and messages carry is no data (RFC 6895 §3.1).
+    if matches!(rtype, 0 | 41 | 249..=255) {
+        return Err(format!("{name} is no type of records"));
+    }
     if let Some((first, rest)) = tokens.split_first()
         && !first.quoted
         && first.text == b"\\#"
     {
         return generic(rest);
     }
-    if matches!(rtype, 50 | 51) {
-        return Err("zones with NSEC3 are not served: sign with NSEC".to_owned());
-    }
-    let Some((name, _, fields)) = TYPES.iter().find(|(_, number, _)| *number == rtype) else {
-        return Err(format!(
-            "the text form of type {rtype} is not known: write its bytes, as in `\\# 2 0aff`"
-        ));
+    let Some((_, fields)) = TYPES.iter().find(|(number, _)| *number == rtype) else {
+        return Err(format!("the text form of {name} is not known: write its bytes, as in `\\# 2 0aff`"));
     };
     let mut words = Words { rest: tokens, origin };
     let mut out = Vec::new();
     for field in *fields {
-        words.field(*field, rtype, &mut out).map_err(|why| format!("{name}: {why}"))?;
+        words.field(*field, &mut out).map_err(|why| format!("{name}: {why}"))?;
     }
     match words.rest.first() {
         Some(word) => Err(format!("{name}: `{}` is one word too many", word.shown())),
+        None if out.len() > usize::from(u16::MAX) => Err(format!("{name}: it is longer than 65535 bytes")),
         None => Ok(out),
     }
 }
@@ -175,7 +213,7 @@ fn generic(tokens: &[Token]) -> Result<Vec<u8>, String> {
 }
 
 /// A decimal number up to `most`.
-fn number(token: &Token, most: u64) -> Result<u64, String> {
+pub(super) fn number(token: &Token, most: u64) -> Result<u64, String> {
     let text = std::str::from_utf8(&token.text).unwrap_or_default();
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits
@@ -203,7 +241,7 @@ fn hex(tokens: &[Token]) -> Result<Vec<u8>, String> {
 }
 
 /// The bytes of a character string, escapes resolved.
-fn unescape(text: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn unescape(text: &[u8]) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.iter().copied();
     while let Some(byte) = rest.next() {
@@ -251,7 +289,7 @@ impl<'a> Words<'a> {
     }
 
     /// Reads one field into `out`.
-    fn field(&mut self, field: Field, rtype: u16, out: &mut Vec<u8>) -> Result<(), String> {
+    fn field(&mut self, field: Field, out: &mut Vec<u8>) -> Result<(), String> {
         match field {
             Byte => {
                 let value = number(self.next()?, u64::from(u8::MAX))?;
@@ -290,9 +328,9 @@ impl<'a> Words<'a> {
             }
             Texts => {
                 let first = self.next()?;
-                push_text(&first.text, out)?;
+                push_texts(&first.text, out)?;
                 for token in std::mem::take(&mut self.rest) {
-                    push_text(&token.text, out)?;
+                    push_texts(&token.text, out)?;
                 }
             }
             Blob => out.extend(unescape(&self.next()?.text)?),
@@ -310,7 +348,7 @@ impl<'a> Words<'a> {
             }
             Type => {
                 let token = self.next()?;
-                let number = type_number(&token.text);
+                let number = type_of(token);
                 out.extend(number.ok_or_else(|| format!("`{}` is no type", token.shown()))?.to_be_bytes());
             }
             Hex => out.extend(hex(std::mem::take(&mut self.rest))?),
@@ -323,26 +361,43 @@ impl<'a> Words<'a> {
                 out.extend(bytes.map_err(|error| format!("the base 64 can't be read: {error}"))?);
             }
             Bitmap => bitmap(std::mem::take(&mut self.rest), out)?,
-            Service => out.extend(self.service(rtype)?),
+            Algorithm => {
+                let value = named(self.next()?, ALGORITHMS, u8::MAX.into())?;
+                out.push(u8::try_from(value).unwrap_or(u8::MAX));
+            }
+            Certificate => out.extend(named(self.next()?, CERTIFICATES, u16::MAX)?.to_be_bytes()),
+            Locator => {
+                let token = self.next()?;
+                let parts = numbers(&token.text, ':', 4);
+                let parts = parts.filter(|parts| parts.len() == 4);
+                let parts =
+                    parts.ok_or_else(|| format!("`{}` is not four numbers as in 0:0:0:ff", token.shown()))?;
+                parts.iter().for_each(|part| out.extend(part.to_be_bytes()));
+            }
+            Hardware(length) => {
+                let token = self.next()?;
+                let parts = numbers(&token.text, '-', 2).filter(|parts| parts.len() == length);
+                let parts = parts.ok_or_else(|| {
+                    format!("`{}` is not {length} bytes with hyphens between them", token.shown())
+                })?;
+                out.extend(parts.iter().filter_map(|part| u8::try_from(*part).ok()));
+            }
+            Place => {
+                let words: Vec<String> = std::mem::take(&mut self.rest).iter().map(Token::shown).collect();
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                out.extend(location(&words)?);
+            }
+            Ranges => {
+                for token in std::mem::take(&mut self.rest) {
+                    let range = range(&token.text).ok_or_else(|| {
+                        format!("`{}` is no range of addresses as in 1:192.0.2.0/24", token.shown())
+                    })?;
+                    out.extend(range);
+                }
+            }
+            Service => parameters(std::mem::take(&mut self.rest), out)?,
         }
         Ok(())
-    }
-
-    /// Reads all of an SVCB or HTTPS record, whose target is completed here and whose parameters the codec reads.
-    fn service(&mut self, rtype: u16) -> Result<Vec<u8>, String> {
-        let priority = number(self.next()?, u64::from(u16::MAX))?;
-        let target = self.next()?;
-        let name =
-            absolute(&target.text, self.origin).ok_or_else(|| format!("`{}` is no name", target.shown()))?;
-        let mut text = format!("{priority} {}", crate::wire::show_name(&name));
-        for token in std::mem::take(&mut self.rest) {
-            text.push(' ');
-            text.push_str(&String::from_utf8_lossy(&token.text));
-        }
-        service_binding(rtype, &text).map_err(|error| match std::error::Error::source(&error) {
-            Some(source) => source.to_string(),
-            None => error.to_string(),
-        })
     }
 }
 
@@ -354,11 +409,74 @@ fn push_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     Ok(())
 }
 
+/// Appends a character string, cut into as many as its length needs.
+///
+/// Source: the habit of RFC 7208 §3.3, whose readers put the strings together again; coredns (miekg/dns) cuts at 255 too.
+fn push_texts(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    let bytes = unescape(text)?;
+    if bytes.is_empty() {
+        out.push(0);
+    }
+    for piece in bytes.chunks(usize::from(u8::MAX)) {
+        out.push(u8::try_from(piece.len()).unwrap_or(u8::MAX));
+        out.extend(piece);
+    }
+    Ok(())
+}
+
+/// A number up to `most`, or a mnemonic of `table`.
+fn named(token: &Token, table: &[(&str, u16)], most: u16) -> Result<u16, String> {
+    let text = std::str::from_utf8(&token.text).unwrap_or_default();
+    let known = table.iter().find(|(known, _)| known.eq_ignore_ascii_case(text)).map(|(_, number)| *number);
+    known
+        .or_else(|| number(token, most.into()).ok().and_then(|number| u16::try_from(number).ok()))
+        .ok_or_else(|| format!("`{}` is no number from 0 to {most} and no mnemonic", token.shown()))
+}
+
+/// The type that a word names.
+fn type_of(token: &Token) -> Option<u16> {
+    std::str::from_utf8(&token.text).ok().and_then(type_number)
+}
+
+/// Numbers in hexadecimal of at most so many digits, with `between` between them.
+fn numbers(text: &[u8], between: char, digits: usize) -> Option<Vec<u16>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let one = |part: &str| {
+        let fits = (1..=digits).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        fits.then(|| u16::from_str_radix(part, 16).ok())?
+    };
+    text.split(between).map(one).collect()
+}
+
+/// A range of addresses: `[!]FAMILY:ADDRESS/PREFIX`, trailing zeros left out.
+///
+/// Source: RFC 3123 §4.
+fn range(text: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (negated, text) = text.strip_prefix('!').map_or((0, text), |rest| (0x80, rest));
+    let (family, range) = text.split_once(':')?;
+    let (address, prefix) = range.split_once('/')?;
+    let prefix: u8 = prefix.parse().ok()?;
+    let (family, mut bytes, most): (u16, Vec<u8>, u8) = match family {
+        "1" => (1, address.parse::<Ipv4Addr>().ok()?.octets().to_vec(), 32),
+        "2" => (2, address.parse::<Ipv6Addr>().ok()?.octets().to_vec(), 128),
+        _ => return None,
+    };
+    if prefix > most {
+        return None;
+    }
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    let length = u8::try_from(bytes.len()).ok()?;
+    Some([&family.to_be_bytes()[..], &[prefix, negated | length], &bytes].concat())
+}
+
 /// Appends the bitmap of types (RFC 4034 §4.1.2).
 fn bitmap(tokens: &[Token], out: &mut Vec<u8>) -> Result<(), String> {
     let mut types = Vec::new();
     for token in tokens {
-        types.push(type_number(&token.text).ok_or_else(|| format!("`{}` is no type", token.shown()))?);
+        types.push(type_of(token).ok_or_else(|| format!("`{}` is no type", token.shown()))?);
     }
     types.sort_unstable();
     for window in types.chunk_by(|a, b| a >> 8 == b >> 8) {
