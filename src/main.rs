@@ -63,7 +63,7 @@ fn run(flags: &flags::Flags) -> anyhow::Result<ExitCode> {
         );
         return Ok(ExitCode::from(2));
     };
-    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let text = signpost::corefile::read_text(&path).with_context(|| format!("reading {}", path.display()))?;
     signpost::logging::start();
     let options = ServeOptions {
         name: path.display().to_string(),

@@ -82,10 +82,19 @@ pub(crate) fn value(document: &str) -> Result<Value, serde_saphyr::Error> {
     serde_saphyr::from_str_with_options(document, options())
 }
 
-/// The documents of a text that are objects of this kind; those that can't be read are left out.
+/// The documents of a text, and items of its lists, that are objects of this kind; those that can't be read are left out.
 pub(crate) fn of_kind(text: &str, kind: &str) -> impl Iterator<Item = Value> {
     let values = split(text).into_iter().filter_map(|(_, document)| value(document).ok());
-    values.filter(move |value| value.get("kind").and_then(Value::as_str) == Some(kind))
+    values.flat_map(items).filter(move |value| value.get("kind").and_then(Value::as_str) == Some(kind))
+}
+
+/// The items of a list as `kubectl get -o yaml` prints it; any other object is its own only item.
+fn items(mut value: Value) -> Vec<Value> {
+    let is_list = value.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+    match value.get_mut("items").and_then(Value::as_array_mut) {
+        Some(items) if is_list => std::mem::take(items),
+        _ => vec![value],
+    }
 }
 
 /// How documents are parsed: as large as files may be, but aliases (`*name`) may not multiply them.

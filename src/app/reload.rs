@@ -125,7 +125,7 @@ fn read(path: &std::path::Path, state: &Mutex<State>, counts: &ReloadCounts, tol
         counts.failed.fetch_add(1, Ordering::Relaxed);
         tracing::error!(target: "plugin/reload", "the Corefile is not used, the one in force goes on: {reason}");
     };
-    let text = match std::fs::read_to_string(path) {
+    let text = match crate::corefile::read_text(path) {
         Ok(text) => text,
         Err(error) => return fail(&format!("reading {}: {error}", path.display())),
     };

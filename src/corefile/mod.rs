@@ -65,7 +65,7 @@ pub use error::{Error, Problem};
 pub use location::Location;
 pub use parser::parse;
 pub use print::{print, print_line};
-pub use source::{Disk, ImportFault, NoImports, Source};
+pub use source::{Disk, ImportFault, NoImports, Source, read_text, utf8};
 pub use spec::{Block, Directive, Key, Spec, Token, Transport};
 pub use warning::{Notice, Warning};
 pub use zone::{Zone, ZoneFault, zones};

@@ -10,6 +10,20 @@ use super::lexer::MAX_FILE;
 /// The files a single glob may match.
 const MAX_MATCHES: usize = 1_000;
 
+/// The text that these bytes are. Errors: on which line they are none.
+pub fn utf8(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let sound = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = sound.iter().filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8 text"))
+    })
+}
+
+/// The text of a Corefile. Errors: the file can't be read, or is no text.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    fs::read(path).and_then(utf8)
+}
+
 /// Hands imported files and variables to the parser.
 pub trait Source {
     /// The value of an environment variable; `None` if it is not set.

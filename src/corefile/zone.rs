@@ -305,4 +305,4 @@ impl ZoneFault {
 }
 
 /// The schemes there are, as a hint.
-const SCHEMES: &str = "use one of `dns://`, `tls://`, `https://`, `https3://`, `quic://`, `grpc://`";
+const SCHEMES: &str = "use one of `dns://`, `tls://`, `https://`, `https3://`, `quic://`";

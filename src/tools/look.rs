@@ -10,7 +10,7 @@ use crate::chain::{
     self, BuildOptions, Folder, FolderSpec, Hosts, HostsSpec, KubeDnsConfig, Parts, Plan, StoreSource,
     StoreSpec, ZoneFile,
 };
-use crate::corefile::{self, Error, Spec, Zone};
+use crate::corefile::{self, Error, Spec, Zone, utf8};
 use crate::forward::{
     Group, GroupSpec, ResolvFile, Target, TargetFault, Upstream, UpstreamSpec, search_list,
 };
@@ -44,11 +44,14 @@ pub(super) fn is_stdin(path: &Path) -> bool {
 
 /// The text of a file, or of stdin. Errors: it can't be read, in words.
 pub(super) fn read_text(path: &Path) -> Result<(String, String), String> {
-    let (name, text) = match is_stdin(path) {
-        true => ("stdin".to_owned(), std::io::read_to_string(std::io::stdin().lock())),
-        false => (path.display().to_string(), std::fs::read_to_string(path)),
+    let (name, bytes) = match is_stdin(path) {
+        true => {
+            let mut bytes = Vec::new();
+            ("stdin".to_owned(), std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes))
+        }
+        false => (path.display().to_string(), std::fs::read(path)),
     };
-    let text = text.map_err(|error| format!("reading {name}: {error}"))?;
+    let text = bytes.and_then(utf8).map_err(|error| format!("reading {name}: {error}"))?;
     Ok((name, text))
 }
 
@@ -254,13 +257,28 @@ pub(super) fn look(name: &str, text: &str, port: u16, mut parts: Looking) -> Res
     Ok(Looked { spec, plan: built.plan, warnings: built.warnings, parts })
 }
 
-/// The Corefile in a file: as it stands there, or in the ConfigMap that stands there; `-` is stdin.
+/// The Corefiles in a file, each with its name for messages: as it stands there, or in the ConfigMaps that stand there; `-` is
+/// stdin. Never empty.
 ///
 /// Errors: it can't be read, in words.
-pub(super) fn read(path: &Path) -> Result<(String, String), String> {
+pub(super) fn read_all(path: &Path) -> Result<Vec<(String, String)>, String> {
     let (name, text) = read_text(path)?;
-    Ok(match configmap::corefile(&text) {
-        Some(inside) => (format!("{name}#Corefile"), inside),
-        None => (name, text),
+    let mut inside = configmap::corefiles(&text);
+    Ok(match inside.len() {
+        0 => vec![(name, text)],
+        1 => inside.drain(..).map(|(_, text)| (format!("{name}#Corefile"), text)).collect(),
+        _ => inside.drain(..).map(|(map, text)| (format!("{name}#{map}/Corefile"), text)).collect(),
     })
+}
+
+/// The one Corefile in a file. Errors: it can't be read, or holds several; in words.
+pub(super) fn read(path: &Path) -> Result<(String, String), String> {
+    let mut all = read_all(path)?;
+    match (all.pop(), all.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (last, _) => {
+            let names: Vec<String> = all.into_iter().chain(last).map(|(name, _)| name).collect();
+            Err(format!("{}: one Corefile is needed, and here are {}", path.display(), names.join(" and ")))
+        }
+    }
 }

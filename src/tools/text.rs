@@ -13,19 +13,25 @@ pub enum Format {
 /// Characters of a line of text.
 const WIDTH: usize = 110;
 
-/// Appends `text` behind `first`, wrapped at blanks, further lines indented by as many blanks as `first` has characters.
+/// Appends `text` behind `first`, wrapped at blanks, of which as many stay as there are; further lines indented by as many blanks as `first` has characters.
 pub(super) fn wrap(out: &mut String, first: &str, text: &str) {
     let indent = first.chars().count();
     let room = WIDTH.saturating_sub(indent).max(20);
     let mut line = String::new();
     let mut lead = first.to_owned();
-    for word in text.split_whitespace() {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+    let mut begun = false;
+    for word in text.split(char::is_whitespace) {
+        if begun
+            && !word.is_empty()
+            && !line.is_empty()
+            && line.chars().count() + 1 + word.chars().count() > room
+        {
             out.push_str(&format!("{lead}{line}\n"));
             lead = " ".repeat(indent);
             line.clear();
+            begun = false;
         }
-        if !line.is_empty() {
+        if std::mem::replace(&mut begun, true) {
             line.push(' ');
         }
         line.push_str(word);

@@ -265,3 +265,117 @@ fn equal_files_do_not_differ_and_a_comment_is_no_difference() {
     assert_eq!(blocks[1]["change"], "added");
     assert_eq!(difference["opened"], serde_json::json!(["every address, port 1053"]));
 }
+
+/// What changes from one text to the other, and the exit code.
+fn changed(old: &str, new: &str) -> (serde_json::Value, i32) {
+    let dir = TempDir::new().unwrap();
+    let paths = [("old", old), ("new", new)].map(|(name, text)| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    json(".", &["check", "--format", "json", "--diff", &paths[0], &paths[1]])
+}
+
+#[test]
+fn of_several_blocks_with_the_same_keys_each_is_compared_with_its_own() {
+    let a = ".:2600 {\n view a {\n expr type() == 'A'\n }\n whoami\n}\n";
+    let b = ".:2600 {\n view b {\n expr type() == 'MX'\n }\n whoami\n}\n";
+    let rest = ".:2600 {\n whoami\n chaos\n}\n";
+    let all = format!("{a}{b}{rest}");
+    let (difference, code) = changed(&all, &all);
+    assert_eq!((code, &difference["blocks"]), (0, &serde_json::json!([])));
+    // One goes.
+    let (difference, code) = changed(&all, &format!("{a}{b}"));
+    assert_eq!(code, 4);
+    assert_eq!(difference["blocks"].as_array().unwrap().len(), 1, "{difference}");
+    assert_eq!(difference["blocks"][0]["change"], "removed");
+    assert_eq!(difference["blocks"][0]["removed"], serde_json::json!(["chaos", "whoami"]));
+    // One changes, told by its view.
+    let (difference, _) = changed(&all, &format!("{a}{}{rest}", b.replace("whoami", "erratic")));
+    assert_eq!(difference["blocks"].as_array().unwrap().len(), 1, "{difference}");
+    assert_eq!(difference["blocks"][0]["added"], serde_json::json!(["erratic"]));
+    assert_eq!(difference["blocks"][0]["removed"], serde_json::json!(["whoami"]));
+    // The first whose view fits is asked, so their order matters.
+    let (difference, code) = changed(&all, &format!("{b}{a}{rest}"));
+    assert_eq!(code, 4);
+    assert_eq!(difference["blocks"].as_array().unwrap().len(), 1, "{difference}");
+    assert_eq!(difference["blocks"][0]["change"], "moved");
+    // Blocks of other keys are asked for other names, wherever they stand.
+    let other = "example.org:2600 {\n whoami\n}\n";
+    assert_eq!(changed(&format!("{all}{other}"), &format!("{other}{all}")).1, 0);
+    // A line that stands once more is one more.
+    let (difference, _) = changed(".:2600 {\n log a.\n}\n", ".:2600 {\n log a.\n log a.\n}\n");
+    assert_eq!(difference["blocks"][0]["added"], serde_json::json!(["log a."]));
+}
+
+#[test]
+fn the_same_keys_in_other_words_are_no_difference() {
+    for (old, new) in [
+        ("a.b", "a.b:53"),
+        ("a.b", "A.B."),
+        ("a.b c.d", "c.d a.b"),
+        ("dns://a.b", "a.b"),
+        ("10.0.0.0/24", "0.0.10.in-addr.arpa"),
+    ] {
+        let text = |keys: &str| format!("{keys} {{\n whoami\n}}\n");
+        let (difference, code) = changed(&text(old), &text(new));
+        assert_eq!(code, 0, "{old} {new} {difference}");
+        assert_eq!(changed(&text(old), &text("x.y")).1, 4, "{old}");
+    }
+}
+
+#[test]
+fn a_file_before_that_would_not_be_served_is_said() {
+    let (difference, code) = changed(".:2600 {\n whoamy\n}\n", ".:2600 {\n whoami\n}\n");
+    assert_eq!(code, 4);
+    assert!(difference["refused"].as_str().unwrap().contains("whoamy"), "{difference}");
+    let (difference, _) = changed(".:2600 {\n whoami\n}\n", ".:2601 {\n whoami\n}\n");
+    assert!(difference.get("refused").is_none(), "{difference}");
+}
+
+#[test]
+fn every_configmap_of_a_file_is_checked() {
+    let map = |name: &str, word: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  Corefile: |\n    .:53 {{\n        {word}\n    }}\n"
+        )
+    };
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("maps.yaml");
+    fs::write(&file, format!("{}---\n{}", map("one", "whoami"), map("two", "bogus"))).unwrap();
+    let path = file.to_str().unwrap();
+    let (reports, code) = json(".", &["check", "--format", "json", path]);
+    assert_eq!(code, 1, "{reports}");
+    let files: Vec<&str> =
+        reports.as_array().unwrap().iter().map(|report| report["file"].as_str().unwrap()).collect();
+    assert_eq!(files, [format!("{path}#one/Corefile"), format!("{path}#two/Corefile")]);
+    assert_eq!((&reports[0]["served"], &reports[1]["served"]), (&true.into(), &false.into()));
+    // To be compared there must be one.
+    let (err, code) = fault(".", &["check", "--diff", path, path]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("one Corefile is needed") && err.contains("#two/Corefile"), "{err}");
+    // As `kubectl get configmaps -o json` prints them.
+    let list = serde_json::json!({"kind": "List", "items": [
+        {"kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"Corefile": ".:53 {\n bogus\n}\n"}},
+    ]});
+    fs::write(&file, list.to_string()).unwrap();
+    let (reports, code) = json(".", &["check", "--format", "json", path]);
+    assert_eq!((code, &reports[0]["error"]["line"]), (1, &2.into()), "{reports}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_takes_nothing_from_what_is_said_about_others() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("Corefile");
+    fs::write(&file, ".:53 {\n whoamy\n}\n").unwrap();
+    let path = file.to_str().unwrap();
+    let (reports, code) = json(".", &["check", "--format", "json", "/nowhere", path]);
+    assert_eq!((code, reports.as_array().unwrap().len()), (2, 1), "{reports}");
+    assert_eq!(reports[0]["served"], false);
+    // Bytes that are no text have a line.
+    fs::write(&file, b".:53 {\n # caf\xe9\n whoami\n}\n").unwrap();
+    let (err, code) = fault(".", &["check", path]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("line 2 is not UTF-8 text"), "{err}");
+}

@@ -1,6 +1,6 @@
 //! The command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -45,54 +45,65 @@ pub struct CheckArgs {
     pub placeholders: Placeholders,
 }
 
-/// The report of a file. Errors: it can't be read.
-fn report(path: &std::path::Path, args: &CheckArgs) -> Result<Report, Fault> {
+/// The reports of a file, one for each of its Corefiles. Errors: it can't be read, in words.
+fn reports(path: &Path, args: &CheckArgs) -> Result<Vec<Report>, String> {
+    let report = |(name, text): &(String, String)| Report::of(name, text, args.port, &args.placeholders);
+    Ok(look::read_all(path)?.iter().map(report).collect())
+}
+
+/// The report of a file that holds one Corefile. Errors: it can't be read, or holds several.
+fn report(path: &Path, args: &CheckArgs) -> Result<Report, Fault> {
     let (name, text) = look::read(path).map_err(Fault::usage)?;
     Ok(Report::of(&name, &text, args.port, &args.placeholders))
 }
 
 /// Checks.
 pub(in crate::tools) fn check(args: &CheckArgs) -> Ended {
-    try_check(args).into()
+    match args.diff.as_slice() {
+        [old, new] => compare(args, old, new).into(),
+        _ => check_all(args),
+    }
 }
 
-/// The same: what is to be printed, and how it ended. Errors: a file can't be read.
-fn try_check(args: &CheckArgs) -> Result<(String, Exit), Fault> {
-    if let [old, new] = args.diff.as_slice() {
-        return Ok(compare(args, &report(old, args)?, &report(new, args)?));
-    }
-    let mut reports = Vec::new();
+/// Checks every file: one that can't be read takes nothing from what is to be said about the others.
+fn check_all(args: &CheckArgs) -> Ended {
+    let (mut known, mut faults) = (Vec::new(), Vec::new());
     for path in &args.files {
-        reports.push(report(path, args)?);
+        match reports(path, args) {
+            Ok(more) => known.extend(more),
+            Err(fault) => faults.push(fault),
+        }
     }
-    let refused = reports.iter().any(|report| report.error.is_some());
-    let warned = reports.iter().any(|report| report.warnings.iter().any(|warning| warning.warns()));
+    let refused = known.iter().any(|report| report.error.is_some());
+    let warned = known.iter().any(|report| report.warnings.iter().any(|warning| warning.warns()));
     let exit = match (refused, warned && args.strict) {
+        _ if !faults.is_empty() => Exit::Usage,
         (true, _) => Exit::Bad,
         (false, true) => Exit::Findings,
         (false, false) => Exit::Good,
     };
     let text = match args.format {
-        Format::Json => json(&reports),
-        Format::Text => reports.iter().map(show::report).collect::<Vec<_>>().join("\n"),
+        Format::Json => json(&known),
+        Format::Text => known.iter().map(show::report).collect::<Vec<_>>().join("\n"),
     };
-    Ok((text, exit))
+    Ended { text, fault: (!faults.is_empty()).then(|| faults.join("\n")), exit }
 }
 
-/// Compares two reports.
-fn compare(args: &CheckArgs, old: &Report, new: &Report) -> (String, Exit) {
+/// Compares two files. Errors: one can't be read.
+fn compare(args: &CheckArgs, old: &Path, new: &Path) -> Result<(String, Exit), Fault> {
+    let (old, new) = (report(old, args)?, report(new, args)?);
     if new.error.is_some() {
         let text = match args.format {
-            Format::Json => json(new),
-            Format::Text => show::report(new),
+            Format::Json => json(&new),
+            Format::Text => show::report(&new),
         };
-        return (text, Exit::Bad);
+        return Ok((text, Exit::Bad));
     }
-    let difference = Difference::of(old, new);
+    let difference = Difference::of(&old, &new);
     let exit = if difference.is_empty() { Exit::Good } else { Exit::Differs };
     let text = match args.format {
         Format::Json => json(&difference),
         Format::Text => difference::show(&difference),
     };
-    (text, exit)
+    Ok((text, exit))
 }

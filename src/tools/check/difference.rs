@@ -14,6 +14,9 @@ pub(super) struct Difference {
     old: String,
     /// The file after.
     new: String,
+    /// Why the file before would not be served, if it would not: then all of the other is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
     /// Blocks that differ.
     blocks: Vec<BlockChange>,
     /// Addresses that are listened on from then on.
@@ -37,7 +40,7 @@ pub(super) struct Difference {
 struct BlockChange {
     /// Its keys.
     keys: Vec<String>,
-    /// `added`, `removed` or `changed`.
+    /// `added`, `removed`, `changed`, or `moved`: another block of the same keys is asked before it now.
     change: &'static str,
     /// Lines that it gets.
     added: Vec<String>,
@@ -47,14 +50,57 @@ struct BlockChange {
     reordered: bool,
 }
 
-/// What is in `these` and not in `those`.
+/// What is in `these` and not in `those`, as often as it is there more.
 fn only(these: &[String], those: &[String]) -> Vec<String> {
-    these.iter().filter(|text| !those.contains(text)).cloned().collect()
+    let mut left: Vec<&String> = those.iter().collect();
+    let mut is_more = |text: &&String| match left.iter().position(|known| known == text) {
+        Some(at) => {
+            left.swap_remove(at);
+            false
+        }
+        None => true,
+    };
+    these.iter().filter(|text| is_more(text)).cloned().collect()
 }
 
 /// All lines of a block, those of the chain in its order.
 fn lines(block: &BlockReport) -> Vec<String> {
     block.chain.iter().map(|step| step.line.clone()).chain(block.settings.iter().cloned()).collect()
+}
+
+/// What tells a block from others of the same keys: where it is bound, and which queries it sees.
+fn marks(block: &BlockReport) -> Vec<String> {
+    let is_mark = |line: &String| ["bind", "view"].contains(&line.split(' ').next().unwrap_or_default());
+    lines(block).into_iter().filter(is_mark).collect()
+}
+
+/// A block of each side, by its place there.
+type Pair = (usize, usize);
+
+/// Which block became which: of those with the same keys first who are equal, then who have the same marks, then in the order of the files.
+fn pairs(old: &[BlockReport], new: &[BlockReport]) -> Vec<Pair> {
+    let equal: [fn(&BlockReport, &BlockReport) -> bool; 3] =
+        [|one, other| lines(one) == lines(other), |one, other| marks(one) == marks(other), |_, _| true];
+    let mut pairs: Vec<Pair> = Vec::new();
+    for is_same in equal {
+        for (at, block) in new.iter().enumerate() {
+            if pairs.iter().any(|(_, taken)| *taken == at) {
+                continue;
+            }
+            let free = |place: usize| !pairs.iter().any(|(taken, _)| *taken == place);
+            let fits = |known: &BlockReport| known.serves == block.serves && is_same(known, block);
+            let found = old.iter().enumerate().find(|(place, known)| free(*place) && fits(known));
+            pairs.extend(found.map(|(place, _)| (place, at)));
+        }
+    }
+    pairs.sort_unstable_by_key(|(_, at)| *at);
+    pairs
+}
+
+/// Whether a block stands behind one of the same keys that stood behind it.
+fn is_overtaken(pairs: &[Pair], (was, is): Pair, new: &[BlockReport]) -> bool {
+    let serves = |at: usize| new.get(at).map(|block| &block.serves);
+    pairs.iter().any(|(before, now)| *before > was && *now < is && serves(*now) == serves(is))
 }
 
 /// Where a report listens.
@@ -82,27 +128,26 @@ impl Difference {
     /// Compares two reports.
     pub(super) fn of(old: &Report, new: &Report) -> Self {
         let mut blocks = Vec::new();
-        for block in &new.blocks {
-            match old.blocks.iter().find(|known| known.keys == block.keys) {
-                None => blocks.push(BlockChange {
-                    keys: block.keys.clone(),
-                    change: "added",
-                    added: lines(block),
-                    ..BlockChange::default()
-                }),
-                Some(known) => {
-                    let (before, after) = (lines(known), lines(block));
-                    let (added, removed) = (only(&after, &before), only(&before, &after));
-                    let reordered = before != after && added.is_empty() && removed.is_empty();
-                    if before != after {
-                        let keys = block.keys.clone();
-                        blocks.push(BlockChange { keys, change: "changed", added, removed, reordered });
-                    }
-                }
+        let pairs = pairs(&old.blocks, &new.blocks);
+        for (at, block) in new.blocks.iter().enumerate() {
+            let keys = block.keys.clone();
+            let pair = pairs.iter().find(|(_, is)| *is == at);
+            let Some(known) = pair.and_then(|(was, _)| old.blocks.get(*was)) else {
+                let added = lines(block);
+                blocks.push(BlockChange { keys, change: "added", added, ..BlockChange::default() });
+                continue;
+            };
+            let (before, after) = (lines(known), lines(block));
+            let (added, removed) = (only(&after, &before), only(&before, &after));
+            let reordered = added.is_empty() && removed.is_empty();
+            if before != after {
+                blocks.push(BlockChange { keys, change: "changed", added, removed, reordered });
+            } else if pair.is_some_and(|pair| is_overtaken(&pairs, *pair, &new.blocks)) {
+                blocks.push(BlockChange { keys, change: "moved", ..BlockChange::default() });
             }
         }
-        for block in &old.blocks {
-            if !new.blocks.iter().any(|known| known.keys == block.keys) {
+        for (place, block) in old.blocks.iter().enumerate() {
+            if !pairs.iter().any(|(was, _)| *was == place) {
                 blocks.push(BlockChange {
                     keys: block.keys.clone(),
                     change: "removed",
@@ -114,6 +159,7 @@ impl Difference {
         Self {
             old: old.file.clone(),
             new: new.file.clone(),
+            refused: old.error.as_ref().map(|error| error.message.clone()),
             blocks,
             opened: only(&listens(new), &listens(old)),
             closed: only(&listens(old), &listens(new)),
@@ -135,7 +181,7 @@ impl Difference {
             &self.http_opened,
             &self.http_closed,
         ];
-        self.blocks.is_empty() && lists.into_iter().all(Vec::is_empty)
+        self.refused.is_none() && self.blocks.is_empty() && lists.into_iter().all(Vec::is_empty)
     }
 }
 
@@ -147,10 +193,20 @@ pub(super) fn show(difference: &Difference) -> String {
     }
     let verb = if difference.blocks.len() == 1 { "differs" } else { "differ" };
     let mut out = format!("{old} → {new}: {} {verb}\n", plural(difference.blocks.len(), "block"));
+    if let Some(why) = &difference.refused {
+        wrap(&mut out, "old: ", &format!("{old} would not be served, so all of {new} is new: {why}"));
+    }
     for block in &difference.blocks {
         out.push_str(&format!("\n{}   ({})\n", block.keys.join(" "), block.change));
         block.removed.iter().for_each(|line| wrap(&mut out, "  - ", line));
         block.added.iter().for_each(|line| wrap(&mut out, "  + ", line));
+        if block.change == "moved" {
+            wrap(
+                &mut out,
+                "  ~ ",
+                "another block with the same keys stands before it now, and the first whose view fits is asked",
+            );
+        }
         if block.reordered {
             wrap(&mut out, "  ~ ", "the same lines in another order, which lines of one word keep");
         }

@@ -9,7 +9,7 @@ use super::super::look::{AskedTarget, Looked, Looking, look};
 use super::notice::{Notice, notices};
 use crate::app::{Placeholders, source_text};
 use crate::chain::{Plan, StoreSource, WORDS};
-use crate::corefile::{Block, Directive, Error, print_line};
+use crate::corefile::{Block, Directive, Error, Key, Transport, Zone, print_line};
 use crate::source::cluster::{group, resource};
 use crate::time::show_duration;
 
@@ -62,6 +62,9 @@ pub(super) struct BlockReport {
     pub(super) at: String,
     /// Its keys as written.
     pub(super) keys: Vec<String>,
+    /// What its keys mean, sorted: blocks that say the same in other words have the same.
+    #[serde(skip)]
+    pub(super) serves: Vec<(Transport, u16, Zone)>,
     /// Where it listens.
     pub(super) listens: Vec<String>,
     /// Its words that every query meets, in the order of the chain.
@@ -150,19 +153,19 @@ impl Report {
                     message,
                 });
             }
-            Ok(looked) => report.fill(&looked),
+            Ok(looked) => report.fill(&looked, port),
             Err(error) => report.error = Some(refusal(&error)),
         }
         report
     }
 
     /// Says what would be served.
-    fn fill(&mut self, looked: &Looked) {
+    fn fill(&mut self, looked: &Looked, port: u16) {
         self.served = true;
         self.files.clone_from(&looked.spec.files);
         self.warnings = notices(looked);
         for (place, block) in looked.spec.blocks.iter().enumerate() {
-            self.blocks.push(block_report(looked, place, block));
+            self.blocks.push(block_report(looked, place, block, port));
         }
         let mut rights = BTreeSet::new();
         for asked in &looked.parts.stores {
@@ -225,7 +228,7 @@ fn refusal(error: &Error) -> Refusal {
 }
 
 /// One block.
-fn block_report(looked: &Looked, place: usize, block: &Block) -> BlockReport {
+fn block_report(looked: &Looked, place: usize, block: &Block, dns_port: u16) -> BlockReport {
     let steps = looked.plan.chains.get(place).map(|chain| chain.steps.as_slice()).unwrap_or_default();
     // Lines of one word keep the order of the file, as their steps do (rule S-01).
     let mut lines: Vec<&Directive> = block.directives.iter().collect();
@@ -250,9 +253,23 @@ fn block_report(looked: &Looked, place: usize, block: &Block) -> BlockReport {
     }
     let order = |line: &&Directive| WORDS.iter().position(|word| word.word == line.word.text);
     lines.sort_by_key(order);
+    let port = |key: &Key| {
+        key.port.unwrap_or(match key.transport {
+            Transport::Dns => dns_port,
+            other => other.default_port(),
+        })
+    };
+    let mut serves: Vec<(Transport, u16, Zone)> = block
+        .keys
+        .iter()
+        .flat_map(|key| key.zones.iter().map(move |zone| (key.transport, port(key), zone.clone())))
+        .collect();
+    serves.sort_unstable();
+    serves.dedup();
     BlockReport {
         at: block.at.to_string(),
         keys: block.keys.iter().map(|key| key.text.clone()).collect(),
+        serves,
         listens: listens(&looked.plan, place),
         chain,
         settings: lines.into_iter().map(print_line).collect(),
