@@ -284,10 +284,8 @@ pub struct Observation {
     pub dnssec_ok: bool,
     /// Bytes of the query.
     pub request_size: usize,
-    /// Bytes of the reply.
-    pub response_size: usize,
-    /// The response code.
-    pub rcode: u16,
+    /// Bytes of the reply, and the response code; `None` where nothing was sent.
+    pub response: Option<(usize, u16)>,
     /// The place, in the list of words, of the word that answered.
     pub word: usize,
     /// How long it took. Unit: seconds.
@@ -336,12 +334,13 @@ impl Tally {
         let (proto, family) = (seen.proto.min(1), seen.family.min(1));
         self.requests[proto][family][kind].add(1);
         self.request_size[proto].observe_size(seen.request_size);
-        self.response_size[proto].observe_size(seen.response_size);
         self.duration.observe(DURATION, seen.seconds);
         if seen.dnssec_ok {
             self.dnssec_ok.add(1);
         }
-        let rcode = RCODES.iter().position(|(number, _)| *number == seen.rcode).unwrap_or(RCODES.len() - 1);
+        let Some((size, rcode)) = seen.response else { return };
+        self.response_size[proto].observe_size(size);
+        let rcode = RCODES.iter().position(|(number, _)| *number == rcode).unwrap_or(RCODES.len() - 1);
         if let Some(counter) = self.responses.get(rcode * self.words + seen.word) {
             counter.add(1);
         }

@@ -95,6 +95,36 @@ fn queries_outside_of_any_block_are_counted_as_dropped_where_a_block_is_counted(
 }
 
 #[test]
+fn queries_that_get_no_reply_are_requests_without_a_response() {
+    let running = start(
+        "example.org:0 {\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n acl {\n drop type TXT\n }\n whoami\n}\n",
+    );
+    let server = running.addresses()[0];
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..3 {
+        socket.send_to(&query("a.example.org.", 16, 1), server).unwrap();
+    }
+    let zone = "zone=\"example.org.\"";
+    let requests = || lines(&running, &["coredns_dns_requests_total{", zone, "type=\"TXT\""]);
+    let start = Instant::now();
+    while requests().first().is_none_or(|line| !line.ends_with(" 3")) {
+        assert!(start.elapsed() < PATIENCE, "{:?}", requests());
+    }
+    let count = |family: &str| {
+        let found = lines(&running, &[family, zone]);
+        found.iter().filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum::<u64>()
+    };
+    assert_eq!(count("coredns_dns_request_duration_seconds_count{"), 3);
+    assert_eq!(count("coredns_dns_request_size_bytes_count{"), 3);
+    assert_eq!(count("coredns_dns_response_size_bytes_count{"), 0);
+    assert_eq!(lines(&running, &["coredns_dns_responses_total{", zone]), [""; 0]);
+    // The one that is answered is a response.
+    assert_eq!(ask(server, &query("a.example.org.", 1, 1)), 0);
+    assert_eq!(count("coredns_dns_responses_total{"), 1);
+    assert_eq!(count("coredns_dns_request_duration_seconds_count{"), 4);
+}
+
+#[test]
 fn a_listener_without_prometheus_counts_nothing_as_dropped() {
     let other = "127.0.0.2";
     let running = start(&format!(

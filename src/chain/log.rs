@@ -133,7 +133,7 @@ enum Kind {
     NameError,
     /// SERVFAIL or NOTIMP.
     ServerError,
-    /// Any other code.
+    /// Any other code, and no reply at all.
     OtherError,
 }
 
@@ -141,12 +141,12 @@ impl Kind {
     /// What was sent.
     fn of(sent: &Sent) -> Self {
         match sent.rcode {
-            Rcode::NOERROR if sent.answers => Self::NoError,
-            Rcode::NOERROR if sent.soa => Self::NoData,
-            Rcode::NOERROR if sent.ns => Self::Delegation,
-            Rcode::NOERROR => Self::NoError,
-            Rcode::NXDOMAIN => Self::NameError,
-            Rcode::SERVFAIL | Rcode::NOTIMP => Self::ServerError,
+            Some(Rcode::NOERROR) if sent.answers => Self::NoError,
+            Some(Rcode::NOERROR) if sent.soa => Self::NoData,
+            Some(Rcode::NOERROR) if sent.ns => Self::Delegation,
+            Some(Rcode::NOERROR) => Self::NoError,
+            Some(Rcode::NXDOMAIN) => Self::NameError,
+            Some(Rcode::SERVFAIL | Rcode::NOTIMP) => Self::ServerError,
             _ => Self::OtherError,
         }
     }
@@ -324,7 +324,7 @@ impl Format {
                     None => line.write_str("-"),
                 },
                 Piece::Size => write!(line, "{}", client.size),
-                Piece::Rcode => line.write_str(sent.rcode.text()),
+                Piece::Rcode => line.write_str(sent.rcode.map_or("-", Rcode::text)),
                 Piece::ReplySize => write!(line, "{}", sent.size),
                 Piece::Duration => {
                     let took: Duration = sent.at.since(asked.arrived);
@@ -333,7 +333,8 @@ impl Format {
                 Piece::Id => write!(line, "{}", header.id),
                 Piece::Opcode => write!(line, "{}", header.opcode().0),
                 Piece::DnssecOk => write!(line, "{}", edns.is_some_and(|edns| edns.dnssec_ok)),
-                Piece::BufferSize => write!(line, "{}", edns.map_or(512, |edns| edns.udp_size.max(512))),
+                Piece::BufferSize => write!(line, "{}", room(asked)),
+                Piece::ReplyFlags if sent.rcode.is_none() => line.write_str("-"),
                 Piece::ReplyFlags => line.write_str(&flags_text(sent.flags)),
                 Piece::Metadata(label) => {
                     line.write_str(metadata(asked, sent, chain, label).as_deref().unwrap_or("-"))
@@ -402,6 +403,14 @@ fn flags_text(flags: u16) -> String {
 struct Log {
     /// Its rules, in the order of the file.
     rules: Vec<Rule>,
+}
+
+/// How many bytes of a reply the client takes, as `{>bufsize}` says it: on a stream as many as a message can have.
+fn room(asked: &Asked) -> u16 {
+    match asked.client.transport.over_tcp() {
+        true => u16::MAX,
+        false => asked.query.edns.map_or(512, |edns| edns.udp_size.max(512)),
+    }
 }
 
 impl Step for Log {

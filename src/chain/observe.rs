@@ -119,10 +119,10 @@ impl Step for Observe {
     }
 
     fn sent(&self, asked: &Asked, sent: &Sent, chain: &Chain) {
+        let Some(rcode) = sent.rcode else { return };
         let zone = self.zone.get_or_init(|| chain.steps.iter().find_map(|step| step.primary()).cloned());
         let question = asked.sent();
-        let (namespace, candidate) =
-            zone.as_ref().map_or((None, false), |zone| place(question, zone, sent.rcode));
+        let (namespace, candidate) = zone.as_ref().map_or((None, false), |zone| place(question, zone, rcode));
         let client = asked.client.addr;
         self.observer.note(
             sent.worker,
@@ -134,7 +134,7 @@ impl Step for Observe {
                 tcp: asked.client.transport.over_tcp(),
                 name: question.lower(),
                 qtype: question.qtype,
-                rcode: sent.rcode.0,
+                rcode: rcode.0,
                 answers: sent.answers,
                 word: u8::try_from(asked.answered_by).unwrap_or(u8::MAX),
                 namespace,

@@ -6,6 +6,8 @@
 //!              └─► FORMERR, NOTIMP, silence   └─► the table of waiting queries ─► (signal, time) ─► resume
 //! ```
 
+mod account;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -19,13 +21,13 @@ use super::plan::{Active, Plan};
 use super::share::Share;
 use super::shed;
 use super::signal::Signal;
-use super::step::{Answer, Context, Errand, Reply, Sent};
+use super::step::{Answer, Context, Errand, Reply};
 use super::transfer::Transfer;
 use super::waiting::{Ended, Parked, Table};
 use super::walk::{Walk, walk};
 use super::words;
 use crate::forward::{Exchange, ExchangeOptions, Inlet, Need, Network, Random, Streams};
-use crate::metrics::{Counters, Observation};
+use crate::metrics::Counters;
 use crate::time::{Clock, Tick};
 use crate::wire::{CLASS_IN, Ede, Fault, Head, Query, Rcode, Sections, assemble, bare, rtype};
 
@@ -42,9 +44,6 @@ pub enum Outcome {
     /// once and at once. Only on transports that carry transfers.
     Begun(usize),
 }
-
-/// How many replies of a batch may share one look at the clock.
-const READ_FOR: u32 = 8;
 
 /// A worker's desk: the query in hand, the queries that wait, and what they share.
 ///
@@ -359,7 +358,11 @@ impl<R> Pipeline<R> {
             let (signal, group, until) = match walk {
                 Walk::Reply(reply) => return self.served(reply, plan, return_to, out),
                 Walk::Drop => {
-                    self.counters.dropped.add(u64::from(return_to.is_some()));
+                    if return_to.is_some() {
+                        self.counters.dropped.add(1);
+                        self.asked.unwind();
+                        self.account(None, &[], plan);
+                    }
                     return Ended::Done(return_to, None);
                 }
                 Walk::Transfer(records) => {
@@ -459,52 +462,8 @@ impl<R> Pipeline<R> {
             }
         }
         self.counters.replies.add(1);
-        if let Some(chain) = chain
-            && !chain.writers.is_empty()
-        {
-            let flags = out.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]]));
-            if chain.keeps_message {
-                asked.replied.clear();
-                asked.replied.extend_from_slice(out.get(..length).unwrap_or_default());
-            }
-            let sent = Sent::new(&reply, flags, length, self.clock.now(), self.worker);
-            let told = catch(catching(Some(chain)), || {
-                for step in chain.writers.iter().filter(|&&index| index <= asked.step) {
-                    if let Some(step) = chain.steps.get(*step) {
-                        step.sent(asked, &sent, chain);
-                    }
-                }
-            });
-            if let Err(caught) = told {
-                self.counters.panics.add(1);
-                tracing::error!("a step panicked while a reply was written down: {caught}");
-            }
-        }
-        let (arrived, listener) = (asked.arrived, plan.listeners.get(asked.client.listener));
-        let tallies = listener.and_then(|listener| match listener.zones.get(asked.place) {
-            Some(served) => served.tallies.as_ref(),
-            None => listener.dropped.as_ref(),
-        });
-        if let Some(tally) = tallies.and_then(|tallies| tallies.get(self.worker)) {
-            // Reading the clock is dear beside the rest, and a few replies of one batch take less than the finest bucket.
-            if self.read_for == 0 || self.read_at < arrived {
-                self.read_at = self.clock.now();
-                self.read_for = READ_FOR;
-            }
-            self.read_for -= 1;
-            tally.observe(&Observation {
-                proto: usize::from(asked.client.transport.over_tcp()),
-                family: usize::from(asked.client.addr.is_ipv6()),
-                qtype: asked.sent().qtype,
-                dnssec_ok: asked.query.edns.is_some_and(|edns| edns.dnssec_ok),
-                request_size: asked.client.size,
-                response_size: length,
-                rcode: reply.head.rcode.0,
-                word: asked.answered_by,
-                seconds: self.read_at.since(arrived).as_secs_f64(),
-            });
-        }
-        asked.reclaim(reply.sections);
+        self.account(Some(&reply), out.get(..length).unwrap_or_default(), plan);
+        self.asked.reclaim(reply.sections);
         length
     }
 

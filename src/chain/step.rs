@@ -250,8 +250,8 @@ impl<'a> Stand<'a> {
 /// What was sent for a query, for steps that write it down.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
-    /// The response code.
-    pub rcode: Rcode,
+    /// The response code; `None` where nothing was sent.
+    pub rcode: Option<Rcode>,
     /// The second header word as sent.
     pub flags: u16,
     /// Whether the answer section held a record.
@@ -269,17 +269,19 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// What was made of a reply. Cost: a look at the types of its authority section.
-    pub(super) fn new(reply: &Reply, flags: u16, size: usize, at: Tick, worker: usize) -> Self {
-        let sections = &reply.sections;
-        let authority = sections.records().get(sections.range(Section::Authority)).unwrap_or_default();
+    /// What was made of a reply, if there was one. Cost: a look at the types of its authority section.
+    pub(super) fn new(reply: Option<&Reply>, bytes: &[u8], at: Tick, worker: usize) -> Self {
+        let sections = reply.map(|reply| &reply.sections);
+        let authority = sections
+            .and_then(|sections| sections.records().get(sections.range(Section::Authority)))
+            .unwrap_or_default();
         Self {
-            rcode: reply.head.rcode,
-            flags,
-            answers: !sections.range(Section::Answer).is_empty(),
+            rcode: reply.map(|reply| reply.head.rcode),
+            flags: bytes.get(2..4).map_or(0, |word| u16::from_be_bytes([word[0], word[1]])),
+            answers: sections.is_some_and(|sections| !sections.range(Section::Answer).is_empty()),
             soa: authority.iter().any(|record| record.rtype == rtype::SOA),
             ns: authority.iter().any(|record| record.rtype == rtype::NS),
-            size,
+            size: bytes.len(),
             at,
             worker,
         }
@@ -375,7 +377,7 @@ pub trait Step: Send + Sync {
         false
     }
 
-    /// Sees what was sent, if the query passed here and `writes_down` says so.
+    /// Sees what was sent, or that nothing is, if the query passed here and `writes_down` says so.
     fn sent(&self, asked: &Asked, sent: &Sent, chain: &Chain) {
         let _ = (asked, sent, chain);
     }

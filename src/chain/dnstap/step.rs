@@ -151,6 +151,9 @@ impl Step for Dnstap {
     }
 
     fn sent(&self, asked: &Asked, sent: &Sent, chain: &Chain) {
+        if sent.rcode.is_none() {
+            return;
+        }
         for tap in self.taps.iter().filter(|tap| tap.outlet.open()) {
             let at = asked.since_1970.saturating_add(sent.at.since(asked.arrived));
             let message = tap.full.then_some(asked.replied.as_slice());

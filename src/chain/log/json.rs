@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{class_text, flags_text, metadata, type_text};
+use super::{class_text, flags_text, metadata, room, type_text};
 use crate::chain::asked::Asked;
 use crate::chain::plan::Chain;
 use crate::chain::step::Sent;
@@ -62,15 +62,16 @@ impl Json {
         quote(&mut line, &show_name(question.lower()));
         let _ = write!(
             line,
-            ",\"size\":{},\"do\":{},\"bufsize\":{},\"rcode\":\"{}\",\"rflags\":\"{}\",\"rsize\":{},\"duration\":{}",
+            ",\"size\":{},\"do\":{},\"bufsize\":{}",
             client.size,
             edns.is_some_and(|edns| edns.dnssec_ok),
-            edns.map_or(512, |edns| edns.udp_size.max(512)),
-            sent.rcode.text(),
-            flags_text(sent.flags),
-            sent.size,
-            sent.at.since(asked.arrived).as_secs_f64()
+            room(asked),
         );
+        if let Some(rcode) = sent.rcode {
+            let _ = write!(line, ",\"rcode\":\"{}\",\"rflags\":\"{}\"", rcode.text(), flags_text(sent.flags));
+        }
+        let took = sent.at.since(asked.arrived).as_secs_f64();
+        let _ = write!(line, ",\"rsize\":{},\"duration\":{took}", sent.size);
         let mut open = false;
         for label in &self.labels {
             let Some(value) = metadata(asked, sent, chain, label) else { continue };

@@ -8,7 +8,7 @@ use crate::wire::{Question, parse_name};
 
 /// Something that was sent.
 fn sent(rcode: u16, answers: bool, soa: bool, ns: bool) -> Sent {
-    Sent { rcode: Rcode(rcode), flags: 0x8500, answers, soa, ns, size: 59, at: Tick(31_207), worker: 0 }
+    Sent { rcode: Some(Rcode(rcode)), flags: 0x8500, answers, soa, ns, size: 59, at: Tick(31_207), worker: 0 }
 }
 
 #[test]
