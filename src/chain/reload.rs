@@ -41,8 +41,8 @@ pub(super) fn parse(directive: &Directive, draft: &mut Draft<'_>) -> Result<(), 
     match args.get(1) {
         Some(arg) => {
             reload.jitter = arg.duration()?;
-            if reload.jitter < Duration::from_secs(1) {
-                return Err(arg.error("the jitter is at least 1s"));
+            if reload.jitter < Duration::from_secs(1) && !reload.jitter.is_zero() {
+                return Err(arg.error("the jitter is 0 or at least 1s"));
             }
         }
         None => reload.jitter = reload.jitter.min(reload.interval / 2),

@@ -73,9 +73,42 @@ fn each_query_has_a_line_of_coredns_form() {
     assert!(stream.read(&mut buffer).unwrap() > 0);
     let line = server.wait_for_line("over TCP", |line| line.contains(" tcp "));
     assert!(
-        line.contains("\"A IN web.shop.svc.cluster.local. tcp 44 false 512\" NOERROR qr,aa,rd 60 "),
+        line.contains("\"A IN web.shop.svc.cluster.local. tcp 44 false 65535\" NOERROR qr,aa,rd 60 "),
         "{line}"
     );
+}
+
+#[test]
+fn a_query_that_gets_no_reply_has_a_line_too() {
+    let port = free_port();
+    for (form, expected) in [
+        ("", "\"TXT IN no.reply. udp 26 false 512\" - - 0 "),
+        (
+            " {\n        class error\n        format json\n    }",
+            "\"name\":\"no.reply.\",\"size\":26,\"do\":false,\"bufsize\":512,\"rsize\":0,",
+        ),
+    ] {
+        let folder = Folder::new(&corefile(
+            port,
+            &format!("    log{form}\n    acl {{\n        drop type TXT\n    }}\n"),
+        ));
+        let server = Server::of(&folder, port);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(&query("no.reply.", 16, None), server.addr).unwrap();
+        let line = server.wait_for_line("the line", |line| line.contains("no.reply."));
+        assert!(line.contains(expected), "{line}");
+    }
+    // One that passes no class that is told has none.
+    let folder = Folder::new(&corefile(
+        port,
+        "    log {\n        class success\n    }\n    acl {\n        drop type TXT\n    }\n",
+    ));
+    let server = Server::of(&folder, port);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(&query("no.reply.", 16, None), server.addr).unwrap();
+    server.wait_for("web.shop.svc.cluster.local.", &["10.96.0.1"], PATIENCE);
+    server.wait_for_line("the next line", |line| line.contains("web.shop"));
+    assert!(server.lines().iter().all(|line| !line.contains("no.reply")), "{:#?}", server.lines());
 }
 
 #[test]
@@ -185,6 +218,27 @@ fn errors_that_are_alike_have_one_line_at_the_end_of_their_period() {
     });
     let first = server.wait_for_line("the first", |line| line.contains("plugin/errors"));
     assert_eq!(first, "[WARNING] plugin/errors: 2 example.org. A: no step answered");
+}
+
+#[test]
+fn patterns_that_were_written_for_coredns_find_what_upstreams_do() {
+    let port = free_port();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (silent, closed) = (silent.local_addr().unwrap(), free_port());
+    let options = format!(
+        "    errors {{\n        consolidate 200ms \".* i/o timeout$\" warning\n        consolidate 200ms \"connection refused$\" warning\n    \
+         }}\n    forward silent.test {silent} {{\n        read_timeout 50ms\n        max_connect_attempts 1\n    }}\n    \
+         forward closed.test 127.0.0.1:{closed}\n"
+    );
+    let folder = Folder::new(&corefile(port, &options));
+    let server = Server::of(&folder, port);
+    for (name, pattern) in [("a.silent.test.", ".* i/o timeout$"), ("a.closed.test.", "connection refused$")]
+    {
+        assert_eq!(server.ask(name), Some((2, Vec::new())));
+        let sum = format!("[WARNING] plugin/errors: 1 errors like '{pattern}' occurred in last 200ms");
+        server.wait_for_line(name, |line| line == sum);
+    }
+    assert!(server.lines().iter().all(|line| !line.starts_with("[ERROR]")), "{:#?}", server.lines());
 }
 
 #[test]

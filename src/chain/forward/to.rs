@@ -57,7 +57,11 @@ pub(super) fn read(token: &Token) -> Result<To, Error> {
         },
     };
     if rest.is_empty() {
-        return Err(token.error(format!("`{}` names nobody", token.text)));
+        let error = token.error(format!("`{}` names nobody", token.text));
+        return Err(match token.text.is_empty() {
+            true => error.hint("a variable of the environment that is not set is an empty word"),
+            false => error,
+        });
     }
     if rest.contains('/') {
         return match protocol {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::*;
+use crate::forward::streams::{TIMEOUT, of_io};
 
 impl Exchange {
     /// A flight is due: its end, the end of a patience, or the moment to hedge.
@@ -45,7 +46,7 @@ impl Exchange {
                     tracing::warn!(target: "plugin/forward", "upstream {upstream} is put aside: no answer");
                 }
                 flight.fault = Some(Failure::unreachable(format!(
-                    "upstream {upstream}: no answer in {:.1} s",
+                    "upstream {upstream}: no answer in {:.1} s: {TIMEOUT}",
                     waited.as_secs_f64()
                 )));
             } else if attempt.hedge.is_some_and(|at| at <= now) {
@@ -102,7 +103,13 @@ impl Exchange {
             let most = options.map_or(1, |options| options.max_attempts);
             let failed = flight.attempts.iter().filter(|attempt| attempt.state == State::Over).count();
             let failed = failed + flight.unsent;
-            let spent = most > 0 && flight.attempts.len() >= most || failed >= 2 * flight.order.len();
+            let last = most > 0 && flight.attempts.len() >= most;
+            if last && let Some(longest) = options.map(|options| options.read_timeout) {
+                // Nobody else will be asked: the end is that of the last one's time.
+                let over = flight.attempts.iter().map(|attempt| attempt.sent.plus(longest)).max();
+                flight.until = over.map_or(flight.until, |over| over.min(flight.until));
+            }
+            let spent = last || failed >= 2 * flight.order.len();
             let count_of = flight.order.len();
             let next = (!spent && flight.turned < 64 * count_of.max(1)).then(|| {
                 let upstream = flight.order.get(flight.turned % count_of.max(1)).cloned();
@@ -235,7 +242,8 @@ impl Exchange {
                     if let Some(flight) = self.flights.get(place, generation) {
                         flight.unsent += 1;
                     }
-                    self.refused(place, generation, upstream, (&error.to_string(), Blame::of(&error)), now);
+                    let why = of_io(&error).text;
+                    self.refused(place, generation, upstream, (&why, Blame::of(&error)), now);
                     return false;
                 }
             }
@@ -274,7 +282,7 @@ impl Exchange {
         match socket {
             Some(number) => {
                 if let Err(error) = network.transmit(number, &self.out) {
-                    self.attempt_failed(ticket, &error.to_string(), Blame::of(&error), now);
+                    self.attempt_failed(ticket, &of_io(&error).text, Blame::of(&error), now);
                     use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
                     match error.kind() {
                         // The kernel tells here what came of those that were sent before.

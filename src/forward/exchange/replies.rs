@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::forward::streams::of_io;
 
 impl Exchange {
     /// The kernel says that a socket's peer can't be reached: all that was sent from it failed.
@@ -16,7 +17,7 @@ impl Exchange {
         let Some(socket) = self.pools.socket(number) else { return };
         let sent = std::mem::take(&mut socket.sent);
         self.pools.retire(number, network);
-        let why = error.to_string();
+        let why = of_io(error).text;
         for Sent { ticket, .. } in sent {
             self.attempt_failed(ticket, &why, Blame::of(error), now);
             self.turn_if_idle(ticket, network, now);

@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::super::network::StreamFault;
 use super::super::upstream::{TlsSpec, UpstreamSpec};
-use super::fault::{fault, of_io, ours, seconds};
+use super::fault::{TIMEOUT, fault, of_io, ours, seconds};
 use super::lane::Lane;
 use super::tls::Alpn;
 
@@ -20,7 +20,7 @@ pub(super) async fn tcp(lane: &Lane) -> Result<TcpStream, StreamFault> {
     let open = lane.room.options.open;
     match timeout(open, connect(lane.upstream.spec())).await {
         Ok(result) => result.map_err(|error| of_io(&error)),
-        Err(_) => Err(fault(format!("no connection in {}", seconds(open)))),
+        Err(_) => Err(fault(format!("no connection in {}: {TIMEOUT}", seconds(open)))),
     }
 }
 
@@ -42,8 +42,10 @@ pub(super) async fn tls(lane: &Lane, alpn: Alpn) -> Result<TlsStream<TcpStream>,
             Err(fault("connection closed in the handshake"))
         }
         Ok(Err(error)) => Err(of_io(&error)),
-        Err(_) if connected.get() => Err(fault(format!("no answer to the handshake in {}", seconds(open)))),
-        Err(_) => Err(fault(format!("no connection in {}", seconds(open)))),
+        Err(_) if connected.get() => {
+            Err(fault(format!("no answer to the handshake in {}: {TIMEOUT}", seconds(open))))
+        }
+        Err(_) => Err(fault(format!("no connection in {}: {TIMEOUT}", seconds(open)))),
     }
 }
 

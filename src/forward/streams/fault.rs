@@ -23,17 +23,22 @@ pub(super) fn seconds(time: Duration) -> String {
     format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// What the end of a time says last, as those who read logs for it know it.
+///
+/// Source: Go's name for it, which stands in CoreDNS's lines and so in patterns of `consolidate` (rule S-17).
+pub(in super::super) const TIMEOUT: &str = "i/o timeout";
+
 /// An error of a socket, or of TLS on it.
-pub(super) fn of_io(error: &io::Error) -> StreamFault {
+pub(in super::super) fn of_io(error: &io::Error) -> StreamFault {
     if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         return of_tls(inner);
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => fault("connection refused"),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => fault("connection reset"),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => fault("connection reset by peer"),
         io::ErrorKind::UnexpectedEof => fault("connection closed before the reply"),
-        io::ErrorKind::TimedOut => fault("no answer: the kernel gave the connection up"),
-        io::ErrorKind::HostUnreachable => fault("host is unreachable"),
+        io::ErrorKind::TimedOut => fault(format!("the kernel gave the connection up: {TIMEOUT}")),
+        io::ErrorKind::HostUnreachable => fault("no route to host"),
         io::ErrorKind::NetworkUnreachable => fault("network is unreachable"),
         io::ErrorKind::AddrNotAvailable => ours("source_address is no address of this machine"),
         _ => StreamFault { text: error.to_string(), blame: Blame::of(error) },

@@ -20,7 +20,7 @@ use super::super::upstream::UpstreamSpec;
 use super::age;
 use super::connection::Connection;
 use super::dial;
-use super::fault::{fault, of_io, of_tls, seconds};
+use super::fault::{TIMEOUT, fault, of_io, of_tls, seconds};
 use super::lane::{End, Lane};
 use super::many::{self, Asker, Trouble};
 use super::tls::Alpn;
@@ -90,7 +90,7 @@ async fn open(lane: &Lane) -> Result<Https, StreamFault> {
     let limit = lane.room.options.open;
     let (sender, driver) = timeout(limit, builder.handshake(TokioIo::new(stream)))
         .await
-        .map_err(|_| fault(format!("no answer to the handshake in {}", seconds(limit))))?
+        .map_err(|_| fault(format!("no answer to the handshake in {}: {TIMEOUT}", seconds(limit))))?
         .map_err(|error| of_hyper(&error))?;
     let (tell, ended) = watch::channel(());
     let why = Rc::new(RefCell::new(None));

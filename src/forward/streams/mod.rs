@@ -29,3 +29,4 @@ mod tests;
 mod tls;
 
 pub use desk::{Desk, DeskOptions};
+pub(super) use fault::{TIMEOUT, of_io};

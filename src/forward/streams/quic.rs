@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::super::network::StreamFault;
 use super::connection::Connection;
 use super::dial::server_name;
-use super::fault::{UNTRUSTED, fault, of_io, seconds};
+use super::fault::{TIMEOUT, UNTRUSTED, fault, of_io, seconds};
 use super::lane::{End, Lane};
 use super::many::{self, Asker, Trouble};
 use super::tls::Alpn;
@@ -86,7 +86,7 @@ async fn open(lane: &Lane) -> Result<(Quic, Endpoint), StreamFault> {
     match timeout(limit, connecting).await {
         Ok(Ok(connection)) => Ok((Quic { connection }, endpoint)),
         Ok(Err(error)) => Err(of_quic(&error, &name)),
-        Err(_) => Err(fault(format!("no answer to the handshake in {}", seconds(limit)))),
+        Err(_) => Err(fault(format!("no answer to the handshake in {}: {TIMEOUT}", seconds(limit)))),
     }
 }
 

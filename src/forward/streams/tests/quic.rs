@@ -117,7 +117,7 @@ fn a_silent_upstream_has_its_time() {
     };
     let options = DeskOptions { open: Duration::from_millis(250), ..DeskOptions::default() };
     let mut rig = Rig::new(spec, options);
-    let why = "no answer to the handshake in 0.25 s";
+    let why = "no answer to the handshake in 0.25 s: i/o timeout";
     assert_eq!(rig.exchange(query(1, "first")), Err(why.to_owned()));
 }
 
