@@ -84,6 +84,61 @@ fn watch_list_refused_with_422_falls_back_to_pages_and_remembers() {
     falls_back_after(422);
 }
 
+/// Watches that are refused from the start, while lists are served: names are known, and changes seen by lists.
+fn lists_are_enough_after(code: u16) {
+    let api = FakeApi::start();
+    api.apply_all(shop());
+    let refused = api.fault(Fault::status(code).watches());
+    let mut world = Setup::default().timing(QUICK).start_synced(api);
+    world.shop_is_served();
+    world.api.apply(service("shop", "new", "10.96.0.7"));
+    world.eventually("new.shop.svc.Z A", "@ A 10.96.0.7", SYNC);
+    // Once watches can be had again, nothing is listed any more.
+    world.api.heal_one(refused);
+    let again = until(SYNC, || world.api.is_watched());
+    assert!(again.is_some(), "no watch was tried again after {code}");
+    let lists = world.api.count(None, &[Call::List]);
+    world.api.apply(service("shop", "newer", "10.96.0.8"));
+    world.eventually("newer.shop.svc.Z A", "@ A 10.96.0.8", SOON);
+    assert_eq!(world.api.count(None, &[Call::List]), lists);
+}
+
+#[test]
+fn an_account_that_may_list_and_not_watch_is_served_by_lists() {
+    lists_are_enough_after(403);
+}
+
+#[test]
+fn a_gateway_that_breaks_watches_and_not_lists_is_served_by_lists() {
+    for code in [401, 404, 405, 500, 503, 504] {
+        lists_are_enough_after(code);
+    }
+}
+
+#[test]
+fn watches_that_are_refused_after_a_good_start_are_followed_by_lists() {
+    let mut world = World::shop();
+    world.api.fault(Fault::status(500).watches());
+    world.api.cut();
+    world.api.apply(service("shop", "new", "10.96.0.7"));
+    world.eventually("new.shop.svc.Z A", "@ A 10.96.0.7", SYNC);
+    world.shop_is_served();
+}
+
+#[test]
+fn a_server_that_is_too_busy_for_watches_is_not_asked_for_lists() {
+    let api = FakeApi::start();
+    api.apply_all(shop());
+    let busy = api.fault(Fault::status(429).calls(&[Call::InitialWatch]));
+    let mut world = Setup::default().start(api);
+    assert!(until(SYNC, || world.api.happened(busy) >= 2 * WATCHED.len()).is_some());
+    assert_eq!(world.api.count(None, &[Call::List, Call::Page]), 0);
+    world.now("no.shop.svc.Z A", "UNSYNCED");
+    world.api.heal();
+    world.synced(SYNC);
+    world.shop_is_served();
+}
+
 #[test]
 fn a_bookmark_that_never_comes_has_a_deadline() {
     let api = FakeApi::start();

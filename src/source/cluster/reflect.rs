@@ -39,6 +39,9 @@ const LIST_APART: Duration = Duration::from_secs(1);
 /// A watch start that is refused so often in a row, by whatever status, makes us list anew.
 const REFUSALS: u32 = 3;
 
+/// The longest pause between lists where no watch is to be had, in pauses after failures at their longest (5 s each).
+const POLL: u32 = 6;
+
 /// The longest pause between watches that the server ends at once.
 const SHORT: Duration = Duration::from_millis(500);
 
@@ -88,6 +91,8 @@ pub(super) struct Reflector {
     path: usize,
     /// How often in a row none of them was there.
     absences: u32,
+    /// How many lists in a row no watch followed, since each start of one was refused.
+    unwatched: u32,
 }
 
 /// How a stream of events stands.
@@ -117,6 +122,7 @@ impl Reflector {
             told: HashSet::new(),
             path: 0,
             absences: 0,
+            unwatched: 0,
         }
     }
 
@@ -134,6 +140,12 @@ impl Reflector {
                 // Counted and told where it was noticed.
                 Err(Trouble::Drifted) => {}
                 Err(trouble) => self.suffer(&trouble, "listing").await,
+            }
+            // Where lists are all there is they come less and less often.
+            if self.unwatched > 0 {
+                let pause =
+                    (LIST_APART * (1 << self.unwatched.min(5))).min(self.options.timing.backoff_max * POLL);
+                sleep(pause.mul_f64(1.0 + self.rng.f64() / 4.0)).await;
             }
             // Whatever sends us back here so soon must not make us a burden.
             if let Some(rest) = LIST_APART.checked_sub(started.elapsed()) {
@@ -159,6 +171,8 @@ impl Reflector {
                     );
                     self.streaming = false;
                 }
+                // Watches may be refused, to this account or on the way, where lists are not.
+                Err(trouble) if trouble.is_of_watches() && !self.is_absent(&trouble) => self.failed(&trouble),
                 other => return other,
             }
         }
@@ -167,6 +181,11 @@ impl Reflector {
             Err(Trouble::Expired(_)) => self.list_by_pages(false).await,
             other => other,
         }
+    }
+
+    /// Whether the API server says that it does not know the kind, as it may.
+    fn is_absent(&self, trouble: &Trouble) -> bool {
+        matches!(trouble, Trouble::Status { status: 404, .. }) && request::may_be_absent(self.options.kind)
     }
 
     /// Lists by watch; returns when the watch behind the list ends.
@@ -258,12 +277,12 @@ impl Reflector {
             let mut stream = Stream { listing: false, heard: false };
             let ended = match self.get(Ask::Watch { version: &version, timeout }).await {
                 Ok(answer) => {
-                    refusals = 0;
+                    (refusals, self.unwatched) = (0, 0);
                     self.is(WatchState::Watching);
                     self.read_events(answer, &mut stream).await
                 }
                 Err(trouble) => {
-                    if matches!(trouble, Trouble::Status { .. }) {
+                    if trouble.refusal().is_some() {
                         refusals += 1;
                     }
                     Err(trouble)
@@ -292,7 +311,15 @@ impl Reflector {
                 ),
                 Err(trouble) => {
                     self.suffer(&trouble, "watching").await;
-                    if refusals >= REFUSALS {
+                    if refusals >= REFUSALS || refusals > 0 && self.unwatched > 0 {
+                        if self.unwatched == 0 {
+                            tracing::warn!(
+                                target: "plugin/kubernetes",
+                                "{:?}: watches are refused, so changes are seen by lists alone, up to {:?} apart: {trouble}",
+                                self.options.kind, self.options.timing.backoff_max * POLL
+                            );
+                        }
+                        self.unwatched = self.unwatched.saturating_add(1);
                         return;
                     }
                 }
@@ -389,6 +416,7 @@ impl Reflector {
                 let meta = encoding.meta(event.object);
                 if stream.listing && meta.ends {
                     stream.listing = false;
+                    self.unwatched = 0;
                     self.listed(meta.version);
                     self.is(WatchState::Watching);
                     return Ok(());

@@ -67,6 +67,15 @@ impl Trouble {
         }
     }
 
+    /// Whether it may be about watches alone: a refusal, but for those that ask for less of everything (429, `Retry-After`).
+    pub(super) fn is_of_watches(&self) -> bool {
+        match self {
+            Self::Denied(_) | Self::Unauthorized(_) | Self::Status { .. } => true,
+            Self::Busy { status, after } => *status != 429 && after.is_none(),
+            _ => false,
+        }
+    }
+
     /// The HTTP status of a refusal, whether it came as an answer or inside a watch; `None` for other troubles.
     pub(super) fn refusal(&self) -> Option<u16> {
         match self {
