@@ -52,7 +52,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("zone", &["wire"]),
     // Zones over the network. Time: deadlines of an SOA.
     ("transfer", &["wire", "zone", "time", "panics"]),
-    ("forward", &["wire", "metrics", "time", "panics", "datagrams"]),
+    // Which certificates are believed, of whichever side.
+    ("forward", &["wire", "metrics", "time", "panics", "datagrams", "tls"]),
     (
         "chain",
         &[

@@ -11,6 +11,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
 
 use super::certificates::read_certificates;
+use super::pinned;
 
 /// Whether clients show a certificate, and whether it is checked.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -63,7 +64,10 @@ impl ClientAuth {
         let roots = Arc::new(roots(authority)?);
         let builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
         let builder = if mandatory { builder } else { builder.allow_unauthenticated() };
-        builder.build().map_err(|error| format!("certificates of clients can't be checked: {error}"))
+        let inner = builder.build();
+        let inner = inner.map_err(|error| format!("certificates of clients can't be checked: {error}"))?;
+        let own = authority.map(read_certificates).transpose()?.unwrap_or_default();
+        Ok(pinned::clients(inner, own))
     }
 }
 

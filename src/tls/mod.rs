@@ -10,6 +10,8 @@
 
 mod certificates;
 mod clients;
+mod pinned;
 
 pub use certificates::{Alpn, CertificateSpec, Certificates, Look};
 pub use clients::ClientAuth;
+pub(crate) use pinned::servers;

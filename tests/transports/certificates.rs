@@ -165,6 +165,26 @@ fn clients_are_asked_for_certificates_as_client_auth_says() {
 }
 
 #[test]
+fn a_client_whose_certificate_is_its_own_authority_is_let_in_where_it_stands_in_the_file() {
+    let own = || {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["client.test".to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        (params.self_signed(&key).unwrap(), key.serialize_pem())
+    };
+    let ((known, known_key), (unknown, unknown_key)) = (own(), own());
+    let certificate = Certificate::new();
+    let authority = certificate.folder.path().join("ca.pem");
+    fs::write(&authority, known.pem()).unwrap();
+    let line =
+        format!("{} {} {{\n client_auth require_and_verify\n }}", certificate.line(), authority.display());
+    let text = corefile(&certificate, "").replace(&certificate.line(), &line);
+    let rig = Rig { running: serve(ServeOptions { text, ..ServeOptions::default() }).unwrap(), certificate };
+    assert!(let_in(&rig, with_identity(&rig, &known, &known_key)));
+    assert!(!let_in(&rig, with_identity(&rig, &unknown, &unknown_key)));
+}
+
+#[test]
 fn relative_names_of_certificates_lie_below_root() {
     let certificate = Certificate::new();
     let line = format!("root {}\n tls cert.pem key.pem", certificate.folder.path().display());

@@ -83,14 +83,20 @@ impl TlsConfigs {
 
     /// Makes a configuration: TLS 1.2 and 1.3, nothing sent before the handshake is done.
     fn make(&self, spec: &TlsSpec, alpn: Alpn) -> Result<ClientConfig, StreamFault> {
-        let roots = match &spec.authority {
-            Some(path) => Arc::new(authority(path)?),
-            None => self.machine.borrow_mut().get_or_insert_with(|| Arc::new(machine())).clone(),
-        };
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(rustls::ALL_VERSIONS)
-            .map_err(|error| of_tls(&error))?
-            .with_root_certificates(roots);
+            .map_err(|error| of_tls(&error))?;
+        let builder = match &spec.authority {
+            Some(path) => {
+                let verifier = crate::tls::servers(certificates(path)?, provider);
+                let verifier = verifier.map_err(|why| ours(format!("{} {why}", path.display())))?;
+                builder.dangerous().with_custom_certificate_verifier(verifier)
+            }
+            None => builder.with_root_certificates(
+                self.machine.borrow_mut().get_or_insert_with(|| Arc::new(machine())).clone(),
+            ),
+        };
         let mut config = match &spec.identity {
             Some((certificate, key)) => builder
                 .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
@@ -130,16 +136,6 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StreamFault
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, StreamFault> {
     PrivateKeyDer::from_pem_file(path)
         .map_err(|error| ours(format!("{} can't be read: {error}", path.display())))
-}
-
-/// The authorities of a file.
-fn authority(path: &Path) -> Result<RootCertStore, StreamFault> {
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(certificates(path)?);
-    if added == 0 {
-        return Err(ours(format!("{} holds no authority's certificate", path.display())));
-    }
-    Ok(roots)
 }
 
 /// The authorities of this machine; where it has none, as in an image from scratch, those of Mozilla's list that this

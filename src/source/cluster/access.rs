@@ -70,6 +70,15 @@ pub enum AccessError {
         /// Where, in words; empty where nobody knows.
         place: String,
     },
+    /// Its `proxy-url`.
+    #[error(
+        "the kubeconfig {} has a `proxy-url`, and proxies are not served: name an address that can be reached, such as the near end of a tunnel",
+        file.display()
+    )]
+    Proxy {
+        /// The file.
+        file: PathBuf,
+    },
     /// A file of `tls`.
     #[error("reading {}", file.display())]
     File {
@@ -100,7 +109,16 @@ impl Access {
                 Some(_) => Ok(()),
                 None => Err(AccessError::NotInCluster),
             },
-            Self::Kubeconfig { file, .. } => read(file).map(drop),
+            Self::Kubeconfig { file, context } => {
+                // Without its files nothing can be told of it: it is read again when it is used.
+                read(file)?;
+                match kubeconfig::read(file) {
+                    Ok(config) if kubeconfig::has_proxy(&config, context.as_deref()) => {
+                        Err(AccessError::Proxy { file: file.clone() })
+                    }
+                    _ => Ok(()),
+                }
+            }
             Self::Endpoint { url, tls } => {
                 uri(url)?;
                 tls.iter().flatten().try_for_each(|file| read(file).map(drop))
@@ -117,6 +135,9 @@ impl Access {
             }
             Self::Kubeconfig { file, context } => {
                 let kubeconfig = kubeconfig::read(file)?;
+                if kubeconfig::has_proxy(&kubeconfig, context.as_deref()) {
+                    return Err(AccessError::Proxy { file: file.clone() });
+                }
                 let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
                 Config::from_custom_kubeconfig(kubeconfig, &options)
                     .await

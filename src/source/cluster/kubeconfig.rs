@@ -46,9 +46,27 @@ pub(super) fn read(file: &Path) -> Result<Kubeconfig, AccessError> {
     Ok(whole.unwrap_or_default())
 }
 
-/// Makes the paths of a cluster count from the folder.
+/// Makes the paths of a cluster count from the folder, and its address a URL: without a scheme it is one of HTTPS where anything is
+/// said about certificates, as for kubectl.
 fn of_cluster(folder: &Path, cluster: &mut Cluster) {
     cluster.certificate_authority.iter_mut().for_each(|path| from(folder, path));
+    let secured = cluster.certificate_authority.is_some()
+        || cluster.certificate_authority_data.is_some()
+        || cluster.tls_server_name.is_some()
+        || cluster.insecure_skip_tls_verify == Some(true);
+    let scheme = if secured { "https" } else { "http" };
+    let bare = cluster.server.as_mut().filter(|server| !server.is_empty() && !server.contains("://"));
+    bare.into_iter().for_each(|server| *server = format!("{scheme}://{server}"));
+}
+
+/// Whether the cluster of a context, without one that of the current one, is to be reached by a proxy.
+pub(super) fn has_proxy(config: &Kubeconfig, context: Option<&str>) -> bool {
+    let name = context.or(config.current_context.as_deref());
+    let context = config.contexts.iter().find(|named| Some(named.name.as_str()) == name);
+    let cluster = context.and_then(|named| named.context.as_ref()).map(|context| context.cluster.as_str());
+    let cluster = config.clusters.iter().find(|named| Some(named.name.as_str()) == cluster);
+    let proxy = cluster.and_then(|named| named.cluster.as_ref()?.proxy_url.as_ref());
+    proxy.is_some_and(|url| !url.is_empty())
 }
 
 /// Makes the paths of a user count from the folder; a command without a folder is searched for, as a shell does.
@@ -101,6 +119,31 @@ mod tests {
         assert_eq!(user.exec.as_ref().unwrap().command, here("bin/login"));
         let other = config.auth_infos[1].auth_info.as_ref().unwrap();
         assert_eq!(other.exec.as_ref().unwrap().command.as_deref(), Some("aws"));
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_has_that_of_kubectl() {
+        for (cluster, server) in [
+            ("{server: '127.0.0.1:8080'}", "http://127.0.0.1:8080"),
+            ("{server: 'api.test:6443', certificate-authority: ca.crt}", "https://api.test:6443"),
+            ("{server: api.test, insecure-skip-tls-verify: true}", "https://api.test"),
+            ("{server: 'http://api.test', certificate-authority: ca.crt}", "http://api.test"),
+        ] {
+            let config = of(&format!("clusters: [{{name: a, cluster: {cluster}}}]\n")).unwrap();
+            assert_eq!(config.clusters[0].cluster.as_ref().unwrap().server.as_deref(), Some(server));
+        }
+    }
+
+    #[test]
+    fn a_proxy_counts_for_its_own_context() {
+        let config = of("current-context: a\ncontexts:\n- {name: a, context: {cluster: x, user: u}}\n- {name: b, context: {cluster: y, user: u}}\n\
+                         clusters:\n- {name: x, cluster: {server: 'https://1'}}\n\
+                         - {name: y, cluster: {server: 'https://2', proxy-url: 'http://127.0.0.1:3128'}}\n")
+        .unwrap();
+        assert!(
+            !has_proxy(&config, None) && !has_proxy(&config, Some("a")) && !has_proxy(&config, Some("c"))
+        );
+        assert!(has_proxy(&config, Some("b")));
     }
 
     #[test]

@@ -110,6 +110,28 @@ fn serve(config: ServerConfig) -> Server {
     })
 }
 
+#[test]
+fn a_certificate_that_is_its_own_authority_is_believed_where_it_stands_in_the_file() {
+    let ask = |mut params: rcgen::CertificateParams, name: &str| {
+        let key = KeyPair::generate().unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let own = Pair { certificate: params.self_signed(&key).unwrap(), key };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.crt");
+        std::fs::write(&file, own.certificate.pem()).unwrap();
+        let server = serve(config(&own, b"dot", rustls::ALL_VERSIONS, None));
+        let tls = TlsSpec { server_name: Some(name.to_owned()), identity: None, authority: Some(file) };
+        Rig::usual(dot(&server, tls)).exchange(query(1, "first")).map(drop)
+    };
+    assert_eq!(ask(params(&["dns.example"]), "dns.example"), Ok(()));
+    // Its names and its time are looked at all the same.
+    let why = "certificate is not for other.example";
+    assert_eq!(ask(params(&["dns.example"]), "other.example"), Err(why.to_owned()));
+    let mut old = params(&["dns.example"]);
+    (old.not_before, old.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    assert_eq!(ask(old, "dns.example"), Err("certificate expired".to_owned()));
+}
+
 /// An upstream over TLS.
 fn dot(server: &Server, tls: TlsSpec) -> UpstreamSpec {
     UpstreamSpec { tls: Some(tls), ..spec(Protocol::Tls, server.addr) }
@@ -151,6 +173,12 @@ fn certificates_are_checked() {
     assert_eq!(ask_under(&authority, &other, Some("dns.example")), Err(why.to_owned()));
     let key = KeyPair::generate().unwrap();
     let own = Pair { certificate: params(&["dns.example"]).self_signed(&key).unwrap(), key };
+    assert_eq!(ask_under(&authority, &own, Some("dns.example")), Err(why.to_owned()));
+    // Whatever else it is: an authority's own certificate shows nobody, unless it stands in the file.
+    let key = KeyPair::generate().unwrap();
+    let mut authoritative = params(&["dns.example"]);
+    authoritative.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let own = Pair { certificate: authoritative.self_signed(&key).unwrap(), key };
     assert_eq!(ask_under(&authority, &own, Some("dns.example")), Err(why.to_owned()));
     // And with the authorities of the machine, or those built in.
     let pair = authority.issue(&["dns.example"]);
