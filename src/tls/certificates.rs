@@ -168,7 +168,10 @@ fn load(spec: &CertificateSpec, tickets: &Arc<dyn ProducesTickets>) -> Result<Lo
             rustls::Error::InconsistentKeys(_) => {
                 format!("`{}` is not the key of `{}`", spec.key.display(), spec.certificate.display())
             }
-            error => format!("`{}` can't be used: {error}", spec.certificate.display()),
+            error => format!(
+                "`{}` can't be used, with keys of RSA from 2,048 bits on, P-256, P-384 and Ed25519, and certificates of version 3: {error}",
+                spec.certificate.display()
+            ),
         })?;
     config.ticketer = tickets.clone();
     config.max_early_data_size = 0;

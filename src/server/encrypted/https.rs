@@ -30,7 +30,7 @@ use crate::panics::attempted;
 const HEAD: usize = 16 * 1024;
 
 /// Headers of a request.
-const HEADERS: usize = 64;
+const HEADERS: usize = 100;
 
 /// Bytes that may come on all streams of a connection before we read them.
 const WINDOW: u32 = 128 * 1024;
