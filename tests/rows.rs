@@ -13,7 +13,7 @@ fn root() -> &'static Path {
 const SERIES: [(&str, usize); 4] = [("W", 70), ("A", 17), ("P", 12), ("L", 9)];
 
 /// Rows between those of a series.
-const BETWEEN: [&str; 2] = ["A4b", "P5b"];
+const BETWEEN: [&str; 3] = ["A4b", "A5b", "P5b"];
 
 /// A line of the table.
 struct Row {

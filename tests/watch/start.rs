@@ -104,19 +104,19 @@ fn lists_are_enough_after(code: u16) {
 }
 
 #[test]
-fn an_account_that_may_list_and_not_watch_is_served_by_lists() {
+fn a5b_an_account_that_may_list_and_not_watch_is_served_by_lists() {
     lists_are_enough_after(403);
 }
 
 #[test]
-fn a_gateway_that_breaks_watches_and_not_lists_is_served_by_lists() {
+fn a5b_a_gateway_that_breaks_watches_and_not_lists_is_served_by_lists() {
     for code in [401, 404, 405, 500, 503, 504] {
         lists_are_enough_after(code);
     }
 }
 
 #[test]
-fn watches_that_are_refused_after_a_good_start_are_followed_by_lists() {
+fn a5b_watches_that_are_refused_after_a_good_start_are_followed_by_lists() {
     let mut world = World::shop();
     world.api.fault(Fault::status(500).watches());
     world.api.cut();
@@ -126,7 +126,7 @@ fn watches_that_are_refused_after_a_good_start_are_followed_by_lists() {
 }
 
 #[test]
-fn a_server_that_is_too_busy_for_watches_is_not_asked_for_lists() {
+fn a5b_a_server_that_is_too_busy_for_watches_is_not_asked_for_lists() {
     let api = FakeApi::start();
     api.apply_all(shop());
     let busy = api.fault(Fault::status(429).calls(&[Call::InitialWatch]));
