@@ -76,6 +76,30 @@ fn check_shows_what_the_configmap_makes_of_the_chain() {
         {"zones": ["."], "upstreams": ["10.0.0.10:53"]},
     ]);
     assert_eq!(reports[0]["blocks"][0]["asks"], expected, "{reports}");
+    // They come before the block's own line, which is not asked where they are about all names.
+    let own = "    forward . 192.0.2.9\n}\n";
+    let text = std::fs::read_to_string(&path).unwrap();
+    folder.write("Corefile", &text.replace("}\n", own));
+    let (reports, code) = json(".", &["check", "--format", "json", path.to_str().unwrap()]);
+    assert_eq!(code, 0, "{reports}");
+    let chain = reports[0]["blocks"][0]["chain"].as_array().unwrap();
+    let lines: Vec<&str> = chain.iter().map(|step| step["line"].as_str().unwrap()).collect();
+    assert_eq!(
+        lines,
+        [
+            "errors",
+            "forward corp.example. 10.1.0.10:53 10.1.0.11:5353 (of kubedns_config)",
+            "forward . 10.0.0.10:53 (of kubedns_config)",
+            "forward . 192.0.2.9",
+        ]
+    );
+    let warnings = reports[0]["warnings"].as_array().unwrap();
+    let hidden: Vec<_> = warnings.iter().filter(|warning| warning["code"] == "hidden").collect();
+    assert_eq!(hidden.len(), 1, "{reports}");
+    assert!(
+        hidden[0]["text"].as_str().unwrap().contains("`kubedns_config` takes its names first"),
+        "{reports}"
+    );
 }
 
 /// The base Corefile of node-local-dns, as its manifest has it before anything is filled in.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::super::look::{AskedStore, AskedTarget, Looked};
+use super::report::made_forwards;
 use crate::app::too_small;
 use crate::chain::{Chain, Step, StoreSource};
 use crate::corefile::{self, Block, Directive, Zone};
@@ -147,7 +148,8 @@ impl Notices<'_> {
     fn loops(&mut self, built: Built<'_>) {
         let lines: Vec<&Directive> = built.block.all("forward").collect();
         let groups = built.chain.steps.iter().filter_map(|step| step.asks());
-        for ((_, group), line) in groups.zip(lines) {
+        let made = made_forwards(&built.chain.steps, built.block);
+        for ((_, group), line) in groups.skip(made).zip(lines) {
             let Some(asked) = self.looked.parts.group_of(group) else { continue };
             let mut said = Vec::new();
             for target in &asked.targets {
@@ -238,10 +240,24 @@ impl Notices<'_> {
             .filter(|step| step.word() == "forward")
             .filter_map(|step| Some(step.asks()?.0))
             .collect();
+        let (made, steps) = steps.split_at(made_forwards(&built.chain.steps, built.block).min(steps.len()));
         if steps.len() != lines.len() {
             return;
         }
         for (place, (zones, line)) in steps.iter().zip(&lines).enumerate() {
+            let is_within =
+                |before: &&[Zone]| zones.iter().all(|zone| before.iter().any(|outer| lies_in(zone, outer)));
+            if made.iter().any(is_within) {
+                let text = "this line is never asked: `kubedns_config` takes its names first".to_owned();
+                self.add(
+                    "warning",
+                    "hidden",
+                    Some(line),
+                    text,
+                    "take it out, or the ConfigMap's `upstreamNameservers`",
+                );
+                continue;
+            }
             let earlier = steps.iter().zip(&lines).take(place);
             let passes_on = |line: &Directive| {
                 line.lines()

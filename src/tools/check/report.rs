@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::look::{AskedTarget, Looked, Looking, look};
 use super::notice::{Notice, notices};
 use crate::app::{Placeholders, source_text};
-use crate::chain::{Plan, StoreSource, WORDS};
+use crate::chain::{Plan, Step, StoreSource, WORDS};
 use crate::corefile::{Block, Directive, Error, Key, Transport, Zone, print_line};
 use crate::source::cluster::{group, resource};
 use crate::time::show_duration;
@@ -227,6 +227,15 @@ fn refusal(error: &Error) -> Refusal {
     }
 }
 
+/// How many steps `kubedns_config` makes in front of a block's own lines of `forward`.
+pub(super) fn made_forwards(steps: &[Box<dyn Step>], block: &Block) -> usize {
+    let forwards = steps.iter().filter(|step| step.word() == "forward").count();
+    match block.all("kubedns_config").next() {
+        Some(_) => forwards.saturating_sub(block.all("forward").count()),
+        None => 0,
+    }
+}
+
 /// One block.
 fn block_report(looked: &Looked, place: usize, block: &Block, dns_port: u16) -> BlockReport {
     let steps = looked.plan.chains.get(place).map(|chain| chain.steps.as_slice()).unwrap_or_default();
@@ -234,22 +243,31 @@ fn block_report(looked: &Looked, place: usize, block: &Block, dns_port: u16) -> 
     let mut lines: Vec<&Directive> = block.directives.iter().collect();
     let mut chain = Vec::new();
     let mut asks = Vec::new();
+    // Those that `kubedns_config` makes come before the lines of the block (rule F-20).
+    let mut made = made_forwards(steps, block);
     for step in steps {
-        let at = lines.iter().position(|line| line.word.text == step.word());
-        // A line may make several steps.
-        let line = match at {
-            Some(at) => print_line(lines.remove(at)),
-            None => step.word().to_owned(),
-        };
-        chain.push(StepReport { word: step.word().to_owned(), line });
-        if let Some((zones, group)) = step.asks() {
+        let ask = step.asks().map(|(zones, group)| {
             let targets =
                 looked.parts.group_of(group).map(|asked| asked.targets.as_slice()).unwrap_or_default();
-            asks.push(AskReport {
+            AskReport {
                 zones: zones.iter().map(|zone| zone.text().to_owned()).collect(),
                 upstreams: targets.iter().map(target).collect(),
-            });
-        }
+            }
+        });
+        let line = match &ask {
+            Some(ask) if made > 0 && step.word() == "forward" => {
+                made -= 1;
+                let (zones, upstreams) = (ask.zones.join(" "), ask.upstreams.join(" "));
+                format!("forward {zones} {upstreams} (of kubedns_config)")
+            }
+            _ => match lines.iter().position(|line| line.word.text == step.word()) {
+                Some(at) => print_line(lines.remove(at)),
+                // A line may make several steps.
+                None => step.word().to_owned(),
+            },
+        };
+        chain.push(StepReport { word: step.word().to_owned(), line });
+        asks.extend(ask);
     }
     let order = |line: &&Directive| WORDS.iter().position(|word| word.word == line.word.text);
     lines.sort_by_key(order);
