@@ -39,6 +39,9 @@ const LIST_APART: Duration = Duration::from_secs(1);
 /// A watch start that is refused so often in a row, by whatever status, makes us list anew.
 const REFUSALS: u32 = 3;
 
+/// How long a refusal may be one that passes, in pauses after failures at their longest (5 s each).
+const PASSING: u32 = 3;
+
 /// The longest pause between lists where no watch is to be had, in pauses after failures at their longest (5 s each).
 const POLL: u32 = 6;
 
@@ -269,7 +272,7 @@ impl Reflector {
 
     /// Watches from the known version until a list is needed.
     async fn watch(&mut self) {
-        let mut refusals = 0;
+        let (mut refusals, mut refused_since) = (0, None);
         loop {
             let started = Instant::now();
             let timeout = self.watch_timeout();
@@ -277,13 +280,14 @@ impl Reflector {
             let mut stream = Stream { listing: false, heard: false };
             let ended = match self.get(Ask::Watch { version: &version, timeout }).await {
                 Ok(answer) => {
-                    (refusals, self.unwatched) = (0, 0);
+                    (refusals, refused_since, self.unwatched) = (0, None, 0);
                     self.is(WatchState::Watching);
                     self.read_events(answer, &mut stream).await
                 }
                 Err(trouble) => {
-                    if trouble.refusal().is_some() {
+                    if trouble.is_of_watches() {
                         refusals += 1;
+                        refused_since.get_or_insert_with(Instant::now);
                     }
                     Err(trouble)
                 }
@@ -311,7 +315,11 @@ impl Reflector {
                 ),
                 Err(trouble) => {
                     self.suffer(&trouble, "watching").await;
-                    if refusals >= REFUSALS || refusals > 0 && self.unwatched > 0 {
+                    // While a server starts it forbids, knows nobody and is busy for a moment, which costs no list.
+                    let passing = !matches!(trouble, Trouble::Status { .. })
+                        && refused_since
+                            .is_none_or(|since| since.elapsed() < self.options.timing.backoff_max * PASSING);
+                    if refusals >= REFUSALS && !passing || refusals > 0 && self.unwatched > 0 {
                         if self.unwatched == 0 {
                             tracing::warn!(
                                 target: "plugin/kubernetes",
