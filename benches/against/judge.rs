@@ -62,8 +62,9 @@ pub(crate) fn ask<'a>(pair: &mut Pair, questions: impl IntoIterator<Item = &'a Q
         .collect()
 }
 
-/// What both say to the targets of aliases that were not asked for: what becomes of a target says what has to become of its alias.
-pub(crate) fn targets(pair: &mut Pair, asked: &[Asked<'_>]) -> Said {
+/// What both say to the targets of aliases that were not asked for, and to what a search tries behind a name that CoreDNS fails at: what
+/// becomes of a target says what has to become of its alias, and what can't be answered ends a search of CoreDNS (K-255).
+pub(crate) fn targets(pair: &mut Pair, case: &Case, asked: &[Asked<'_>]) -> Said {
     let known: HashSet<&str> = asked.iter().map(|one| one.question.lower.as_str()).collect();
     let leads = |reply: &Reply| -> Vec<String> {
         let aliases = reply.records("answer").filter_map(|record| Some(record.split_once(" CNAME ")?.1));
@@ -71,6 +72,8 @@ pub(crate) fn targets(pair: &mut Pair, asked: &[Asked<'_>]) -> Said {
     };
     let mut names: BTreeSet<String> =
         asked.iter().flat_map(|one| [leads(&one.ours), leads(&one.theirs)]).flatten().collect();
+    let failed = asked.iter().filter(|one| one.theirs.code() == "SERVFAIL");
+    names.extend(failed.flat_map(|one| case.walk(&one.question.lower).unwrap_or_default()));
     names.retain(|name| !known.contains(name.as_str()));
     let mut said = Said::new();
     for name in names {

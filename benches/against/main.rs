@@ -190,7 +190,7 @@ fn run(flags: &Flags, binary: &OsStr, upstream: SocketAddr, seed: u64, tally: &m
         }
     };
     let asked = ask(&mut pair, &questions);
-    let targets = targets(&mut pair, &asked);
+    let targets = targets(&mut pair, &case, &asked);
     drop(pair);
     let hidden = hidden(binary, &case, upstream, &questions);
     let seen = seen(&case, &asked, &hidden, targets);

@@ -31,7 +31,7 @@ impl Shrinking<'_> {
         let mut pair = Pair::start(self.binary, case, self.upstream).ok()?;
         let questions = || self.around.iter().chain([&self.question]);
         let asked = ask(&mut pair, questions());
-        let targets = targets(&mut pair, &asked);
+        let targets = targets(&mut pair, case, &asked);
         drop(pair);
         let hidden = hidden(self.binary, case, self.upstream, questions());
         let seen = seen(case, &asked, &hidden, targets);
