@@ -247,10 +247,7 @@ fn lay(spec: &Spec, options: BuildOptions, parts: &mut dyn Parts, wants: &mut Wa
             .unwrap_or_else(|| vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]);
         for key in &block.keys {
             let scheme = key.transport;
-            let port = key.port.unwrap_or(match scheme {
-                Scheme::Dns => options.port,
-                scheme => scheme.default_port(),
-            });
+            let port = key.listening_port(options.port);
             let warning = entry::check_key(key, block, &draft)?;
             warnings.extend(warning);
             for &address in &addresses {

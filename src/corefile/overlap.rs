@@ -31,7 +31,7 @@ pub(super) fn check(blocks: &[Block], dns_port: u16) -> Result<(), Error> {
         let addresses = bound(block);
         let viewed = block.all("view").next().is_some();
         for key in &block.keys {
-            let port = port(key, dns_port);
+            let port = key.listening_port(dns_port);
             for zone in &key.zones {
                 pairs = pairs.saturating_add(addresses.len());
                 if pairs > MAX_PAIRS {
@@ -48,15 +48,6 @@ pub(super) fn check(blocks: &[Block], dns_port: u16) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// The port of a key.
-fn port(key: &Key, dns_port: u16) -> u16 {
-    match (key.port, key.transport) {
-        (Some(port), _) => port,
-        (None, Transport::Dns) => dns_port,
-        (None, transport) => transport.default_port(),
-    }
 }
 
 /// The addresses a block is bound to, as written; one empty text without a `bind`.

@@ -55,6 +55,18 @@ pub struct Key {
     pub at: Location,
 }
 
+impl Key {
+    /// The port that is listened on; `dns_port` is that of plain DNS where the key names none (rule S-06).
+    #[must_use]
+    pub fn listening_port(&self, dns_port: u16) -> u16 {
+        match (self.port, self.transport) {
+            (Some(port), _) => port,
+            (None, Transport::Dns) => dns_port,
+            (None, transport) => transport.default_port(),
+        }
+    }
+}
+
 /// How queries arrive at a block.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Transport {

@@ -61,22 +61,23 @@ impl ClientAuth {
         if !self.verifies() {
             return Ok(Arc::new(Unchecked { mandatory, provider: provider.clone() }));
         }
-        let roots = Arc::new(roots(authority)?);
+        let (roots, own) = roots(authority)?;
+        let roots = Arc::new(roots);
         let builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
         let builder = if mandatory { builder } else { builder.allow_unauthenticated() };
         let inner = builder.build();
         let inner = inner.map_err(|error| format!("certificates of clients can't be checked: {error}"))?;
-        let own = authority.map(read_certificates).transpose()?.unwrap_or_default();
         Ok(pinned::clients(inner, own))
     }
 }
 
-/// The authorities whose clients we believe.
-fn roots(authority: Option<&Path>) -> Result<RootCertStore, String> {
+/// The authorities whose clients we believe, and the certificates of their file.
+fn roots(authority: Option<&Path>) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), String> {
     let mut roots = RootCertStore::empty();
+    let own = authority.map(read_certificates).transpose()?.unwrap_or_default();
     match authority {
         Some(path) => {
-            let (added, _) = roots.add_parsable_certificates(read_certificates(path)?);
+            let (added, _) = roots.add_parsable_certificates(own.iter().cloned());
             if added == 0 {
                 return Err(format!("`{}` holds no authority's certificate", path.display()));
             }
@@ -88,7 +89,7 @@ fn roots(authority: Option<&Path>) -> Result<RootCertStore, String> {
             }
         }
     }
-    Ok(roots)
+    Ok((roots, own))
 }
 
 /// Takes any certificate, as long as its owner signs the handshake with it.

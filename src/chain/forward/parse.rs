@@ -8,7 +8,7 @@ use super::super::build::Draft;
 use super::families::Families;
 use super::to::{self, Place, To};
 use super::{Forward, Scope, WORD};
-use crate::corefile::{Directive, Error, Token, Transport as Scheme, Zone};
+use crate::corefile::{Directive, Error, Token, Zone};
 use crate::forward::{
     GroupOptions, GroupSpec, HealthCheck, Policy, Protocol, Target, TargetFault, TlsSpec, UpstreamSpec,
     is_own,
@@ -236,10 +236,7 @@ pub(super) fn scope(directive: &Directive) -> Result<Scope, Error> {
 fn own(draft: &Draft<'_>) -> Vec<SocketAddr> {
     let everywhere = || vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
     let addresses = draft.bind.clone().unwrap_or_else(everywhere);
-    let ports = draft.block.keys.iter().map(|key| match key.transport {
-        Scheme::Dns => key.port.unwrap_or(draft.port),
-        other => key.port.unwrap_or(other.default_port()),
-    });
+    let ports = draft.block.keys.iter().map(|key| key.listening_port(draft.port));
     let ports = ports.filter(|port| *port > 0);
     let mut own: Vec<SocketAddr> =
         ports.flat_map(|port| addresses.iter().map(move |ip| SocketAddr::new(*ip, port))).collect();

@@ -9,7 +9,7 @@ use super::super::look::{AskedTarget, Looked, Looking, look};
 use super::notice::{Notice, notices};
 use crate::app::{Placeholders, source_text};
 use crate::chain::{Plan, Step, StoreSource, WORDS};
-use crate::corefile::{Block, Directive, Error, Key, Transport, Zone, print_line};
+use crate::corefile::{Block, Directive, Error, Transport, Zone, print_line};
 use crate::source::cluster::{group, resource};
 use crate::time::show_duration;
 
@@ -271,16 +271,13 @@ fn block_report(looked: &Looked, place: usize, block: &Block, dns_port: u16) -> 
     }
     let order = |line: &&Directive| WORDS.iter().position(|word| word.word == line.word.text);
     lines.sort_by_key(order);
-    let port = |key: &Key| {
-        key.port.unwrap_or(match key.transport {
-            Transport::Dns => dns_port,
-            other => other.default_port(),
-        })
-    };
     let mut serves: Vec<(Transport, u16, Zone)> = block
         .keys
         .iter()
-        .flat_map(|key| key.zones.iter().map(move |zone| (key.transport, port(key), zone.clone())))
+        .flat_map(|key| {
+            let port = key.listening_port(dns_port);
+            key.zones.iter().map(move |zone| (key.transport, port, zone.clone()))
+        })
         .collect();
     serves.sort_unstable();
     serves.dedup();

@@ -383,8 +383,9 @@ impl<'a> Words<'a> {
                 out.extend(parts.iter().filter_map(|part| u8::try_from(*part).ok()));
             }
             Place => {
-                let words: Vec<String> = std::mem::take(&mut self.rest).iter().map(Token::shown).collect();
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                let rest = std::mem::take(&mut self.rest).iter();
+                let words: Vec<&str> =
+                    rest.map(|token| std::str::from_utf8(&token.text).unwrap_or_default()).collect();
                 out.extend(location(&words)?);
             }
             Ranges => {

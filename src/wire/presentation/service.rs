@@ -115,12 +115,13 @@ fn encode(form: Form, value: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn parameters(tokens: &[Token], out: &mut Vec<u8>) -> Result<(), String> {
     let mut all: Vec<(u16, Vec<u8>)> = Vec::new();
     for token in tokens {
-        let mut halves = token.text.splitn(2, |byte| *byte == b'=');
-        let word = String::from_utf8_lossy(halves.next().unwrap_or_default());
-        let value = halves.next().unwrap_or_default();
-        let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-        let value = unescape(quoted.unwrap_or(value))?;
-        let (number, form) = key(&word).ok_or_else(|| format!("`{word}` is no parameter of a service"))?;
+        // Like names: what is no text is written as `\DDD`.
+        let text = std::str::from_utf8(&token.text);
+        let text = text.map_err(|_| format!("`{}` is not UTF-8 text", token.shown()))?;
+        let (word, value) = text.split_once('=').unwrap_or((text, ""));
+        let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        let value = unescape(quoted.unwrap_or(value).as_bytes())?;
+        let (number, form) = key(word).ok_or_else(|| format!("`{word}` is no parameter of a service"))?;
         if all.iter().any(|(known, _)| *known == number) {
             return Err(format!("`{word}` stands twice"));
         }

@@ -385,6 +385,16 @@ fn a_transfer_in_pieces_is_the_whole_zone_and_one_for_who_has_it_is_the_soa() {
     }
 }
 
+#[test]
+fn bytes_of_a_parameter_that_are_no_text_are_written_as_escapes() {
+    let with = |alpn: &[u8]| {
+        let text = [b"@ 60 SOA a b 1 2 3 4 5\nx HTTPS 1 . alpn=h2,".as_slice(), alpn, b"\n"].concat();
+        read("db", &text, &parse_name("example.org.").unwrap(), &mut Memory::default()).map(drop)
+    };
+    assert_eq!(with(b"\xff3").unwrap_err().to_string(), "db:2: HTTPS: `alpn=h2,\u{fffd}3` is not UTF-8 text");
+    assert_eq!(with(b"\\2553"), Ok(()));
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_and_no_change_of_a_sound_one_is_more_than_an_error(
